@@ -1,0 +1,145 @@
+package layers
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/popularity"
+)
+
+// DefaultBudget is the most store layers an image has unless its spec says
+// otherwise. Container engines stop at 127 layers; Nixery chose 94, and the
+// root layer comes on top.
+const DefaultBudget = 94
+
+// Options are what a plan depends on beside the closure.
+type Options struct {
+	Budget int               // most groups allowed; less than 1 counts as 1
+	Counts popularity.Counts // may be nil
+}
+
+// Group is the store paths that will share a layer, sorted by path, never empty.
+type Group []nixbuild.PathInfo
+
+// Size is the sum of the NAR sizes in bytes.
+func (g Group) Size() int64 {
+	var sum int64
+	for _, info := range g {
+		sum += info.NarSize
+	}
+	return sum
+}
+
+// Plan divides the paths of a closure into at most opts.Budget groups, lowest
+// layer first: every path stands in exactly one group. It is a pure function:
+// the order of the input, the machine and the time do not matter.
+//
+// Heavy paths get a layer each, as company could only make them change more
+// often. Paths that nothing refers to are the application and share one layer:
+// it changes with every build. The light rest is merged, neighbours in risk
+// first, at the least cost in bytes × risk of a rebuild. See docs/design.md.
+func Plan(closure nixbuild.Closure, opts Options) []Group {
+	g := newGraph(closure, opts.Counts)
+	budget := max(opts.Budget, 1)
+	var tiers []tier
+	if len(g.nodes) <= budget {
+		tiers = singles(g.all())
+	} else {
+		tiers = divide(g, budget)
+	}
+	return g.order(tiers)
+}
+
+// tier is a group in the making: indices into graph.nodes.
+type tier []int
+
+func singles(nodes []int) []tier {
+	tiers := make([]tier, len(nodes))
+	for i, n := range nodes {
+		tiers[i] = tier{n}
+	}
+	return tiers
+}
+
+// divide is the plan for a closure that has more paths than the budget.
+func divide(g *graph, budget int) []tier {
+	heavy, light := g.bySize(max(0, min(3*budget/4, budget-2)))
+	tiers := singles(heavy)
+	var app, rest tier
+	for _, n := range light {
+		if budget > 1 && g.nodes[n].referrers == 0 {
+			app = append(app, n)
+		} else {
+			rest = append(rest, n)
+		}
+	}
+	if len(app) > 0 {
+		tiers = append(tiers, app)
+	}
+	return append(tiers, g.mergeLight(rest, budget-len(tiers))...)
+}
+
+// bySize parts the nodes into the n heaviest and the others. The only path that
+// nothing refers to is the image's own application: it changes whatever its
+// size, so it never counts as heavy.
+func (g *graph) bySize(n int) (heavy, light []int) {
+	sole, roots := -1, 0
+	for i := range g.nodes {
+		if g.nodes[i].referrers == 0 {
+			sole, roots = i, roots+1
+		}
+	}
+	size := func(i int) int64 {
+		if roots == 1 && i == sole {
+			return 0
+		}
+		return g.nodes[i].info.NarSize
+	}
+	sorted := g.all()
+	slices.SortFunc(sorted, func(a, b int) int {
+		return cmp.Or(cmp.Compare(size(b), size(a)), g.byName(a, b))
+	})
+	return sorted[:n], sorted[n:]
+}
+
+// order sorts groups so that what changes least, and what is dear to pull
+// again, lies lowest: a client pulls every layer above the first that changed
+// (moby/moby#38446). Ascending risk/size is the exchange rule for the expected
+// cost of that chain.
+func (g *graph) order(tiers []tier) []Group {
+	weights := make([]weight, len(tiers))
+	for i, t := range tiers {
+		slices.SortFunc(t, g.byName)
+		weights[i] = g.weigh(t)
+	}
+	slices.SortFunc(weights, func(a, b weight) int {
+		return cmp.Or(
+			cmp.Compare(btoi(a.hasRoot), btoi(b.hasRoot)),
+			compareProducts(a.risk, b.size, b.risk, a.size),
+			cmp.Compare(a.risk, b.risk),
+			g.byName(a.members[0], b.members[0]),
+		)
+	})
+	groups := make([]Group, len(weights))
+	for i, w := range weights {
+		groups[i] = g.group(w.members)
+	}
+	return groups
+}
+
+func (g *graph) group(members tier) Group {
+	group := make(Group, len(members))
+	for i, n := range members {
+		group[i] = g.nodes[n].info
+	}
+	slices.SortFunc(group, func(a, b nixbuild.PathInfo) int { return cmp.Compare(a.Path, b.Path) })
+	return group
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

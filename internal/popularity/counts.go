@@ -1,0 +1,86 @@
+// Package popularity says how many packages refer to a package, by name
+// without version.
+//
+// The planner reads a count as a hint that a store path stands in other images
+// too. It stands apart from the planner because the numbers are data, with a
+// date and an origin, while the plan is a pure function of them: a table
+// changes a plan, and so a digest, but never whether an image is right.
+//
+// The embedded table was counted over the run-time graph of one NixOS system
+// of 2,617 packages, April 2025, from a published bill of materials.
+package popularity
+
+import (
+	"bytes"
+	"compress/gzip"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+)
+
+// maxTable bounds the bytes of JSON in a table; nixpkgs has about 120,000 names.
+const maxTable = 64 << 20
+
+// Counts maps a name without version to the number of packages that refer to
+// it. The nil map is a table in which nothing stands.
+type Counts map[string]int64
+
+// Of looks up the count of a store path's name, version and all; 0 if unknown.
+func (c Counts) Of(name string) int64 { return c[Name(name)] }
+
+// Name drops the version from a store path's name, by Nix's own rule: the
+// version begins after the first dash that no letter follows.
+// Source: "parseDrvName" in the Nix manual.
+func Name(name string) string {
+	for i := 0; i < len(name); i++ {
+		if name[i] == '-' && (i+1 == len(name) || !isLetter(name[i+1])) {
+			return name[:i]
+		}
+	}
+	return name
+}
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+// Read reads a table: one JSON object, name ▶ count. Names may carry versions,
+// as in Nixery's tables; they are dropped, and the largest count stays.
+func Read(r io.Reader) (Counts, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxTable+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading popularity table: %w", err)
+	}
+	if len(data) > maxTable {
+		return nil, fmt.Errorf("reading popularity table: it is larger than %d MiB", maxTable>>20)
+	}
+	var raw map[string]int64
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return nil, fmt.Errorf("reading popularity table: want one JSON object, name to count: %w", err)
+	}
+	counts := make(Counts, len(raw))
+	for name, n := range raw {
+		if n < 0 {
+			return nil, fmt.Errorf("reading popularity table: the count of %q is negative", name)
+		}
+		short := Name(strings.TrimSpace(name))
+		counts[short] = max(counts[short], n)
+	}
+	return counts, nil
+}
+
+//go:embed table.json.gz
+var table []byte
+
+// Embedded is the table that comes with the program. Callers must not change it.
+var Embedded = sync.OnceValue(func() Counts {
+	zr, err := gzip.NewReader(bytes.NewReader(table))
+	if err == nil {
+		var counts Counts
+		if counts, err = Read(zr); err == nil {
+			return counts
+		}
+	}
+	panic(fmt.Sprintf("the embedded popularity table is broken: %v", err))
+})
