@@ -1,0 +1,154 @@
+// Package publish delivers images and indexes to where users want them: registries, OCI layouts and docker archives.
+// An [Artifact] becomes a digest that can be pulled.
+//
+// It stands apart so that everything which moves an image's bytes out of the process is in one place, and knows nothing of
+// Nix, of specs or of how a layer is made: it sees go-containerregistry's types only, and imports no sibling package.
+//
+// The invariant: nothing can be found by name before all that it refers to is there. Tags, an index.json and archives
+// appear last, and on any failure none of them has moved.
+package publish
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+)
+
+// Artifact is what is published for one image of the spec.
+//
+// Layers may be unread: as long as their Digest is stream.ErrNotComputed they are streamed, and once a stream of theirs has been
+// drained and closed, Digest, DiffID and Size must be known. Every call of a layer's Compressed must open a fresh
+// stream with the same bytes. Layers must be comparable: a pointer that is in several artifacts or platforms is
+// delivered once per repository.
+type Artifact struct {
+	// Name is the image's name in the spec, for messages.
+	Name string
+	// Index or Image, never both: several platforms or one. Both are nil when a Destination is only asked to Check.
+	Index v1.ImageIndex
+	Image v1.Image
+	// Tags may span several repositories and registries.
+	Tags []name.Tag
+	// Repositories get the artifact by digest only. A repository that Tags name need not be here.
+	Repositories []name.Repository
+}
+
+// Destination is where artifacts go: [Registry], [Layout] or [Archive].
+type Destination interface {
+	// Check tells early, before anything is built, what would make Publish fail: no permission, no registry, no
+	// space to write to. It reads Name, Tags and Repositories only, and leaves nothing behind.
+	Check(ctx context.Context, artifacts []Artifact) error
+	// Publish delivers all artifacts or none, and returns one digest per artifact, in the same order. It returns
+	// soon after ctx is cancelled, with an error that matches ctx's cause.
+	Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash, error)
+}
+
+// manifest is what images and indexes have in common.
+type manifest interface {
+	partial.Describable
+	RawManifest() ([]byte, error)
+}
+
+func (a Artifact) manifest() (manifest, error) {
+	switch {
+	case a.Image != nil && a.Index != nil:
+		return nil, fmt.Errorf("image %q: both an index and an image are given", a.Name)
+	case a.Image != nil:
+		return a.Image, nil
+	case a.Index != nil:
+		return a.Index, nil
+	default:
+		return nil, fmt.Errorf("image %q: neither an index nor an image is given", a.Name)
+	}
+}
+
+// manifests returns the artifact's manifests, children before their parents, the artifact's own last.
+func (a Artifact) manifests() ([]manifest, error) {
+	m, err := a.manifest()
+	if err != nil {
+		return nil, err
+	}
+	all, err := withChildren(nil, m)
+	if err != nil {
+		return nil, fmt.Errorf("image %q: %w", a.Name, err)
+	}
+	return all, nil
+}
+
+func withChildren(all []manifest, m manifest) ([]manifest, error) {
+	index, ok := m.(v1.ImageIndex)
+	if !ok {
+		return append(all, m), nil
+	}
+	children, err := partial.Manifests(index)
+	if err != nil {
+		return nil, fmt.Errorf("reading index: %w", err)
+	}
+	for _, child := range children {
+		c, ok := child.(manifest)
+		if !ok {
+			return nil, fmt.Errorf("index holds a %T, which is neither an image nor an index", child)
+		}
+		if all, err = withChildren(all, c); err != nil {
+			return nil, err
+		}
+	}
+	return append(all, m), nil
+}
+
+// images returns the images among the artifact's manifests, in order.
+func (a Artifact) images() ([]v1.Image, error) {
+	manifests, err := a.manifests()
+	if err != nil {
+		return nil, err
+	}
+	var images []v1.Image
+	for _, m := range manifests {
+		if image, ok := m.(v1.Image); ok {
+			images = append(images, image)
+		}
+	}
+	return images, nil
+}
+
+// layers returns every layer of every platform once, lowest first.
+func (a Artifact) layers() ([]v1.Layer, error) {
+	images, err := a.images()
+	if err != nil {
+		return nil, err
+	}
+	var all []v1.Layer
+	for _, image := range images {
+		layers, err := image.Layers()
+		if err != nil {
+			return nil, fmt.Errorf("image %q: reading layers: %w", a.Name, err)
+		}
+		all = append(all, layers...)
+	}
+	return all, nil
+}
+
+// layerKey tells equal layers apart from others: by digest if that is known, else by identity.
+func layerKey(l v1.Layer) any {
+	if digest, err := l.Digest(); err == nil {
+		return digest
+	}
+	return l
+}
+
+// digests returns each artifact's digest. All layers must have been measured.
+func digests(artifacts []Artifact) ([]v1.Hash, error) {
+	hashes := make([]v1.Hash, len(artifacts))
+	for i, a := range artifacts {
+		m, err := a.manifest()
+		if err != nil {
+			return nil, err
+		}
+		if hashes[i], err = m.Digest(); err != nil {
+			return nil, fmt.Errorf("image %q: reading digest: %w", a.Name, err)
+		}
+	}
+	return hashes, nil
+}

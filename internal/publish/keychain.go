@@ -1,0 +1,39 @@
+package publish
+
+import (
+	"io"
+
+	ecr "github.com/awslabs/amazon-ecr-credential-helper/ecr-login"
+	"github.com/chrismellard/docker-credential-acr-env/pkg/credhelper"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/google"
+)
+
+// githubRegistry is the only host that ever gets the GitHub token.
+const githubRegistry = "ghcr.io"
+
+// Keychain finds credentials where a user of docker or ko expects them: docker's (or podman's) configuration and its
+// credential helpers, then githubToken for ghcr.io, then what the environment holds for Google, Amazon and Azure
+// registries. The first that knows the registry answers, so an explicit login wins. An empty githubToken is none.
+// Nothing is looked up before the keychain is asked.
+func Keychain(githubToken string) authn.Keychain {
+	// The helper logs each miss at error level, and a miss is the normal case.
+	amazon := ecr.NewECRHelper(ecr.WithLogger(io.Discard))
+	return authn.NewMultiKeychain(
+		authn.DefaultKeychain,
+		githubKeychain{token: githubToken},
+		google.Keychain,
+		authn.NewKeychainFromHelper(amazon),
+		authn.NewKeychainFromHelper(credhelper.NewACRCredentialsHelper()),
+	)
+}
+
+type githubKeychain struct{ token string }
+
+func (k githubKeychain) Resolve(r authn.Resource) (authn.Authenticator, error) {
+	if k.token == "" || r.RegistryStr() != githubRegistry {
+		return authn.Anonymous, nil
+	}
+	// ghcr.io reads the token only, but a user name must be there.
+	return authn.FromConfig(authn.AuthConfig{Username: "github-actions", Password: k.token}), nil
+}
