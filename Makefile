@@ -1,0 +1,85 @@
+# `make` alone lists the targets. Everything made is in bin/ and .work/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+WORK := $(CURDIR)/.work
+SCRIPTS := testdata/scripts
+NIX_ENV := . $(SCRIPTS)/nix-env.sh
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.go')
+SHELL_SCRIPTS = .ci/run $(shell grep -rlE '^#!/usr/bin/env bash|^# shellcheck shell' $(SCRIPTS))
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+FUZZTIME := 10s
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+.PHONY: build
+build: ## bin/nixery-action
+	@go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/nixery-action ./cmd/action
+
+.PHONY: demo
+demo: ## build an example for two architectures into a registry of its own, and look at it
+	@$(SCRIPTS)/setup nix
+	@$(MAKE) --no-print-directory build
+	@$(NIX_ENV); $(SCRIPTS)/demo
+
+.PHONY: test
+test: setup unit lint e2e ## install what the tests need, and run them all
+
+.PHONY: setup
+setup: ## install what the tests need
+	@$(SCRIPTS)/setup
+
+.PHONY: unit
+unit: ## the tests that need neither Nix, network nor root
+	go vet ./...
+	go test -race ./...
+	go test ./...
+	cd shim && node --test
+
+# The end-to-end tests see both Nixes, and a folder with real packages.
+.PHONY: e2e
+e2e: ## the tests with a real Nix, real registries and real containers
+	@$(SCRIPTS)/setup
+	$(NIX_ENV)
+	export NIXERY_TEST_DEBPKGS NIXERY_TEST_NIX_PATHS
+	NIXERY_TEST_DEBPKGS=$$($(SCRIPTS)/debpkgs bookworm small)
+	NIXERY_TEST_NIX_PATHS=$$(dirname "$$(command -v nix-build)"):$$($(SCRIPTS)/nix-newer)
+	go vet -tags e2e ./...
+	go test -tags e2e -count=1 -timeout 20m ./...
+
+.PHONY: bench
+bench: ## pack the big package set, against one thread of compress/gzip
+	@$(SCRIPTS)/setup
+	$(NIX_ENV)
+	set=$$($(SCRIPTS)/debpkgs bookworm big amd64)
+	rm -rf $(WORK)/big
+	mkdir -p $(WORK)/big
+	nix-build "$$set" -Q --argstr system x86_64-linux --out-link $(WORK)/big/root >/dev/null
+	nix --extra-experimental-features nix-command path-info --json -r $(WORK)/big/root* >$(WORK)/big.json
+	go test -run '^$$' -bench . -benchtime 3x ./internal/layers -args -closure=$(WORK)/big.json
+
+.PHONY: lint
+lint: ## formatting, staticcheck, shellcheck; each rule's reason is in its configuration
+	@unformatted=$$(gofmt -l $(SOURCES)); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
+	go run $(STATICCHECK) -tags e2e ./...
+	shellcheck $(SHELL_SCRIPTS)
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' cmd internal | while IFS=: read -r file target; do
+		go test -run '^$$' -fuzz "^$${target#func }$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"
+	done
+
+.PHONY: generate
+generate: ## the files that are made from the sources: the JSON Schema
+	go generate ./...
+
+.PHONY: clean
+clean: ## remove all that was made here; what is in /nix stays
+	rm -rf bin .work
