@@ -1,0 +1,292 @@
+// Package nixeryaction_test reads this module's own sources and holds them to the rules of docs/design.md that no compiler checks:
+// which package may import what, which names are not used, how long a function may be. Each rule is a function from
+// sources to violations, so that the rules are tested too.
+package nixeryaction_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/org/nixery-action/"
+
+// source is one Go file of the module; its name is slash-separated and relative to the root.
+type source struct {
+	name string
+	fset *token.FileSet
+	file *ast.File
+	text string
+}
+
+func (s source) test() bool     { return strings.HasSuffix(s.name, "_test.go") }
+func (s source) folder() string { return path.Dir(s.name) }
+
+func (s source) at(pos token.Pos, format string, args ...any) string {
+	return fmt.Sprintf("%s:%d: ", s.name, s.fset.Position(pos).Line) + fmt.Sprintf(format, args...)
+}
+
+func parse(name, text string) (source, error) {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, name, text, parser.ParseComments|parser.SkipObjectResolution)
+	return source{name, fset, file, text}, err
+}
+
+type rule func(source) []string
+
+var rules = map[string]rule{
+	"imports":   imports,
+	"env":       environment,
+	"names":     names,
+	"skips":     skips,
+	"functions": functions,
+	"markers":   markers,
+}
+
+// Each rule finds what it is for, and nothing in a source that keeps it.
+func TestRules(t *testing.T) {
+	cases := map[string]struct {
+		rule       rule
+		name, text string
+		want       int
+	}{
+		"exec":             {imports, "internal/publish/a.go", `package a; import "os/exec"`, 1},
+		"exec in runner":   {imports, "internal/nixbuild/runner.go", `package a; import "os/exec"`, 0},
+		"exec in test":     {imports, "internal/publish/a_test.go", `package a; import "os/exec"`, 0},
+		"http":             {imports, "internal/layers/a.go", `package a; import "net/http"`, 1},
+		"http below":       {imports, "internal/layers/b/a.go", `package a; import "net/http"`, 1},
+		"http elsewhere":   {imports, "internal/layersets/a.go", `package a; import "net/http"`, 0},
+		"pipeline":         {imports, "internal/cache/a.go", `package a; import "` + module + `internal/pipeline"`, 1},
+		"pipeline in cmd":  {imports, "cmd/action/a.go", `package a; import "` + module + `internal/pipeline"`, 0},
+		"publish sibling":  {imports, "internal/publish/a.go", `package a; import "` + module + `internal/redact"`, 1},
+		"publish child":    {imports, "internal/publish/a.go", `package a; import "` + module + `internal/publish/b"`, 0},
+		"env":              {environment, "internal/publish/a.go", `package a; import "os"; var x = os.Getenv("X")`, 1},
+		"env as a value":   {environment, "internal/publish/a.go", `package a; import "os"; var x = os.LookupEnv`, 1},
+		"env in actions":   {environment, "internal/actions/a.go", `package a; import "os"; var x = os.Getenv("X")`, 0},
+		"type":             {names, "a.go", `package a; type LayerManager struct{}`, 1},
+		"unexported type":  {names, "a.go", `package a; type state struct{}`, 1},
+		"inner type":       {names, "a.go", `package a; func f() { type runInfo struct{} }`, 1},
+		"package":          {names, "a_test.go", `package utils_test`, 1},
+		"whole words only": {names, "a.go", `package statement; type Database struct{}; type MediaType string`, 0},
+		"skip":             {skips, "a_test.go", `package a; func f() { t.Skipf("x") }`, 1},
+		"skip elsewhere":   {skips, "a_test.go", `package a; func f() { reader.Skip(1) }`, 0},
+		"at the limit":     {functions, "a.go", "package a\nfunc f() {" + strings.Repeat("\n", longest-1) + "}", 0},
+		"over the limit":   {functions, "a.go", "package a\nfunc f() {" + strings.Repeat("\n", longest) + "}", 1},
+		"marker":           {markers, "a.go", "package a // TO" + "DO: the rest", 1},
+		"no marker":        {markers, "a.go", "package a // TODOS", 0},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			s, err := parse(c.name, c.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.rule(s); len(got) != c.want {
+				t.Errorf("got %q, want %d violations", got, c.want)
+			}
+		})
+	}
+}
+
+func TestSources(t *testing.T) {
+	all := readSources(t)
+	if len(all) < 10 {
+		t.Fatalf("only %d sources found: the walk is broken", len(all))
+	}
+	for name, check := range rules {
+		t.Run(name, func(t *testing.T) {
+			for _, s := range all {
+				for _, violation := range check(s) {
+					t.Error(violation)
+				}
+			}
+		})
+	}
+}
+
+func readSources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	root := os.DirFS(".")
+	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"):
+			return fs.SkipDir
+		case d.IsDir() || path.Ext(name) != ".go":
+			return nil
+		}
+		text, err := fs.ReadFile(root, name)
+		if err != nil {
+			return err
+		}
+		s, err := parse(name, string(text))
+		all = append(all, s)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// wall keeps an import path out of the non-test code of some folders; may names the files that are let through.
+type wall struct {
+	path string
+	in   func(folder string) bool
+	may  []string
+}
+
+var walls = []wall{
+	{path: "os/exec", in: everywhere, may: []string{"internal/nixbuild/runner.go"}},
+	{path: "net/http", in: oneOf("layers", "image", "spec", "popularity"), may: []string{"internal/popularity/binarycache.go"}},
+	{path: module + "internal/pipeline", in: otherThan("cmd/action", "internal/serve")},
+	{path: module, in: oneOf("publish")},
+}
+
+func everywhere(string) bool { return true }
+
+func oneOf(packages ...string) func(string) bool {
+	return func(folder string) bool {
+		return slices.ContainsFunc(packages, func(p string) bool { return within(folder, "internal/"+p) })
+	}
+}
+
+func otherThan(folders ...string) func(string) bool {
+	return func(folder string) bool {
+		return !slices.ContainsFunc(folders, func(f string) bool { return within(folder, f) })
+	}
+}
+
+// within reports whether a slash-separated path is folder or below it.
+func within(name, folder string) bool {
+	return name == folder || strings.HasPrefix(name, folder+"/")
+}
+
+func (w wall) stops(s source, imported string) bool {
+	reached := imported == w.path || strings.HasSuffix(w.path, "/") && strings.HasPrefix(imported, w.path)
+	ownChild := within(imported, module+s.folder())
+	return reached && !ownChild && w.in(s.folder()) && !slices.Contains(w.may, s.name)
+}
+
+func imports(s source) (violations []string) {
+	if s.test() {
+		return nil
+	}
+	for _, spec := range s.file.Imports {
+		imported, _ := strconv.Unquote(spec.Path.Value)
+		for _, w := range walls {
+			if w.stops(s, imported) {
+				violations = append(violations, s.at(spec.Pos(), "%s may not import %s", s.folder(), imported))
+			}
+		}
+	}
+	return violations
+}
+
+// environment lets only the outermost packages read the environment: what the others do follows from their arguments.
+func environment(s source) (violations []string) {
+	if s.test() || !otherThan("cmd/action", "internal/actions")(s.folder()) {
+		return nil
+	}
+	readers := []string{"Getenv", "LookupEnv", "Environ", "ExpandEnv"}
+	for _, sel := range selections(s, "os") {
+		if slices.Contains(readers, sel.Sel.Name) {
+			violations = append(violations, s.at(sel.Pos(), "os.%s is for cmd/action and internal/actions", sel.Sel.Name))
+		}
+	}
+	return violations
+}
+
+// selections returns all x.Name in a source, in its order.
+func selections(s source, x string) (found []*ast.SelectorExpr) {
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			if id, ok := sel.X.(*ast.Ident); ok && id.Name == x {
+				found = append(found, sel)
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// emptyWords say nothing about what a type or package is. They count as whole words: Database and Statement are fine.
+var emptyWords = regexp.MustCompile(
+	`(Managers?|Helpers?|Utils?|Common|Types|Impl|Context|Engine|Service|Data|Info|State)([^a-z]|$)`)
+
+// borrowed are names that others gave, and that their users look for.
+var borrowed = []string{
+	"PathInfo", // as in `nix path-info`
+}
+
+func empty(name string) bool {
+	title := strings.ToUpper(name[:1]) + name[1:]
+	return emptyWords.MatchString(title) && !slices.Contains(borrowed, name)
+}
+
+func names(s source) (violations []string) {
+	if pkg := s.file.Name; empty(strings.TrimSuffix(pkg.Name, "_test")) {
+		violations = append(violations, s.at(pkg.Pos(), "package name %s says nothing", pkg.Name))
+	}
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		if spec, ok := n.(*ast.TypeSpec); ok && empty(spec.Name.Name) {
+			violations = append(violations, s.at(spec.Pos(), "type name %s says nothing", spec.Name.Name))
+		}
+		return true
+	})
+	return violations
+}
+
+// skips wants every test to pass or to fail: a missing tool is a failure.
+func skips(s source) (violations []string) {
+	if !s.test() {
+		return nil
+	}
+	for _, receiver := range []string{"t", "b", "f", "tb"} {
+		for _, sel := range selections(s, receiver) {
+			if strings.HasPrefix(sel.Sel.Name, "Skip") {
+				violations = append(violations, s.at(sel.Pos(), "%s.%s: a test passes or fails", receiver, sel.Sel.Name))
+			}
+		}
+	}
+	return violations
+}
+
+const longest = 80 // lines
+
+func functions(s source) (violations []string) {
+	for _, decl := range s.file.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		lines := s.fset.Position(f.End()).Line - s.fset.Position(f.Pos()).Line + 1
+		if lines > longest {
+			violations = append(violations, s.at(f.Pos(), "%s has %d lines, over %d", f.Name.Name, lines, longest))
+		}
+	}
+	return violations
+}
+
+// Written so that this file does not match itself.
+var marker = regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X|HA` + `CK)\b`)
+
+func markers(s source) (violations []string) {
+	for i, line := range strings.Split(s.text, "\n") {
+		if found := marker.FindString(line); found != "" {
+			violations = append(violations, fmt.Sprintf("%s:%d: %s: do it, or file an issue", s.name, i+1, found))
+		}
+	}
+	return violations
+}
