@@ -113,7 +113,7 @@ func (a Artifact) images() ([]v1.Image, error) {
 	return images, nil
 }
 
-// layers returns every layer of every platform once, lowest first.
+// layers returns the layers of each platform in turn, lowest first; a layer that platforms share comes once for each.
 func (a Artifact) layers() ([]v1.Layer, error) {
 	images, err := a.images()
 	if err != nil {

@@ -1,6 +1,8 @@
 package publish
 
 import (
+	"context"
+	"fmt"
 	"io"
 
 	ecr "github.com/awslabs/amazon-ecr-credential-helper/ecr-login"
@@ -36,4 +38,19 @@ func (k githubKeychain) Resolve(r authn.Resource) (authn.Authenticator, error) {
 	}
 	// ghcr.io reads the token only, but a user name must be there.
 	return authn.FromConfig(authn.AuthConfig{Username: "github-actions", Password: k.token}), nil
+}
+
+// namedKeychain says whose credentials could not be read: a helper that is configured but not installed is a common fault.
+type namedKeychain struct{ inner authn.Keychain }
+
+func (k namedKeychain) Resolve(r authn.Resource) (authn.Authenticator, error) {
+	return k.ResolveContext(context.Background(), r)
+}
+
+func (k namedKeychain) ResolveContext(ctx context.Context, r authn.Resource) (authn.Authenticator, error) {
+	auth, err := authn.Resolve(ctx, k.inner, r)
+	if err != nil {
+		return nil, fmt.Errorf("reading credentials for %s: %w", r.RegistryStr(), err)
+	}
+	return auth, nil
 }

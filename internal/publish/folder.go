@@ -1,0 +1,121 @@
+package publish
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// stdoutPath stands for standard output where a path is expected.
+const stdoutPath = "-"
+
+// DestinationError says why nothing can be written at Path, before anything was spent on building.
+type DestinationError struct {
+	Path string
+	Err  error
+}
+
+func (e *DestinationError) Error() string {
+	return fmt.Sprintf("destination %s cannot be written: %v; choose another with dest=…, or make it writable", e.Path, e.Err)
+}
+
+// Unwrap returns the cause, which may match fs.ErrPermission.
+func (e *DestinationError) Unwrap() error { return e.Err }
+
+// checkFile tells whether a file can be made at path.
+func checkFile(path string) error {
+	if path == stdoutPath {
+		return nil
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return &DestinationError{path, errors.New("it is a folder, and a file is asked for")}
+	}
+	return checkFolder(filepath.Dir(path))
+}
+
+// checkFolder tells whether files can be made in dir, which may be missing: then in the first folder above that is there.
+func checkFolder(dir string) error {
+	existing := dir
+	info, err := os.Stat(existing)
+	for errors.Is(err, fs.ErrNotExist) && existing != filepath.Dir(existing) {
+		existing = filepath.Dir(existing)
+		info, err = os.Stat(existing)
+	}
+	if err != nil {
+		return &DestinationError{dir, err}
+	}
+	if !info.IsDir() {
+		return &DestinationError{dir, fmt.Errorf("%s is a file", existing)}
+	}
+	if err := tryFolder(existing); err != nil {
+		return &DestinationError{dir, err}
+	}
+	return nil
+}
+
+func tryFolder(dir string) error {
+	file, err := os.CreateTemp(dir, ".nixery-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
+}
+
+// checkLayout tells whether dir is missing, empty, or a layout.
+func checkLayout(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	}
+	if err != nil {
+		return &DestinationError{dir, err}
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, "oci-layout"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &DestinationError{dir, errors.New("it is not empty, and not an OCI layout")}
+	}
+	if err != nil {
+		return &DestinationError{dir, err}
+	}
+	var layout struct {
+		Version string `json:"imageLayoutVersion"`
+	}
+	if err := json.Unmarshal(raw, &layout); err != nil || layout.Version != "1.0.0" {
+		return &DestinationError{dir, fmt.Errorf("it is an OCI layout of an unknown version %q", layout.Version)}
+	}
+	if _, err := readIndex(dir); err != nil {
+		return &DestinationError{dir, err}
+	}
+	return nil
+}
+
+// inTempFolder runs fn with a folder on the same disk as path, which is gone when it returns.
+func inTempFolder(path string, fn func(dir string) error) (err error) {
+	parent := filepath.Dir(path)
+	if path == stdoutPath {
+		parent = os.TempDir()
+	} else if err := os.MkdirAll(parent, 0o777); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(parent, ".nixery-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	return fn(dir)
+}
+
+// writeTarTo gives write the file at path, which is replaced when it succeeds, or stdout.
+func writeTarTo(path string, stdout io.Writer, write func(io.Writer) error) error {
+	if path != stdoutPath {
+		return replaceFile(filepath.Dir(path), func() string { return filepath.Base(path) }, write)
+	}
+	if stdout == nil {
+		return errors.New("there is no standard output to write to")
+	}
+	return write(stdout)
+}

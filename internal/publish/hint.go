@@ -1,0 +1,101 @@
+package publish
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+)
+
+// problem says in a clause what went wrong.
+func (e *RegistryError) problem() string {
+	text := cause(e.Err)
+	switch e.Kind {
+	case UnknownHost:
+		return "there is no host named " + hostname(e.Registry)
+	case Unreachable:
+		if isDial(e.Err) {
+			return "the registry cannot be reached: " + text
+		}
+		return "the connection broke: " + text
+	case Untrusted:
+		return "TLS: the certificate of " + e.Registry + " is not trusted: " + tlsText(e.Err)
+	case PlainHTTP:
+		return e.Registry + " speaks plain HTTP, which is for loopback only"
+	case Unauthorized:
+		if e.Anonymous {
+			return "not logged in to " + e.Registry + " (" + text + ")"
+		}
+		return e.Registry + " does not accept the credentials (" + text + ")"
+	case Forbidden:
+		return "permission denied (" + text + ")"
+	case Throttled:
+		return "too many requests, even after waiting (" + text + ")"
+	case Unavailable:
+		return "the registry has a fault, even after trying again (" + text + ")"
+	}
+	return text
+}
+
+// hint says what to do about it; empty if that is not known.
+func (e *RegistryError) hint() string {
+	switch e.Kind {
+	case UnknownHost:
+		return "check the spelling, and the network"
+	case Unreachable:
+		return "check that the registry runs at " + e.Registry
+	case Untrusted:
+		return "let this machine trust the registry's authority, or allow it with --insecure-registry " + e.Registry
+	case PlainHTTP:
+		return "give it a certificate, or allow it with --insecure-registry " + e.Registry
+	case Unauthorized, Forbidden:
+		return e.permissionHint()
+	case NotFound:
+		return "check the repository's name; some registries want it created before the first push"
+	case Throttled:
+		return "log in, or wait for the quota"
+	case Unavailable:
+		return "see the registry's status page or log"
+	}
+	return ""
+}
+
+func (e *RegistryError) permissionHint() string {
+	looked := "credentials were looked for in docker's config and its credential helpers"
+	if e.Registry == githubRegistry {
+		return looked + ", then in the input github-token; the job needs `permissions: packages: write`, " +
+			"and the package must give this repository write access"
+	}
+	login := "log in with docker/login-action or `docker login " + e.Registry + "`"
+	if cloud := cloudOf(e.Registry); cloud != "" {
+		return looked + ", then in " + cloud + "'s environment; " + login
+	}
+	if e.Kind == Forbidden && !e.Anonymous {
+		return "the account that is logged in may not push there; " + looked
+	}
+	return looked + "; " + login
+}
+
+func cloudOf(registry string) string {
+	for suffix, cloud := range map[string]string{
+		".amazonaws.com": "AWS", "public.ecr.aws": "AWS", ".azurecr.io": "Azure", "gcr.io": "Google", ".pkg.dev": "Google",
+	} {
+		if strings.HasSuffix(registry, suffix) {
+			return cloud
+		}
+	}
+	return ""
+}
+
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+func tlsText(err error) string {
+	var verification *tls.CertificateVerificationError
+	if errors.As(err, &verification) {
+		return verification.Err.Error()
+	}
+	return cause(err)
+}

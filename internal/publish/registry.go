@@ -1,0 +1,288 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/errgroup"
+)
+
+// How says how a layer came to be in a repository.
+type How int
+
+// A layer is Existing if the registry had it, Mounted if it had it in another repository of this push, else Uploaded.
+const (
+	Existing How = iota
+	Mounted
+	Uploaded
+)
+
+func (h How) String() string {
+	return [...]string{"existing", "mounted", "uploaded"}[h]
+}
+
+// Upload is a layer that is now in a repository. Size is that of the blob, in bytes.
+type Upload struct {
+	Repository name.Repository
+	Digest     v1.Hash
+	Size       int64
+	How        How
+}
+
+// RegistryOptions are the settings of a Registry; the zero value is anonymous and silent.
+type RegistryOptions struct {
+	// Keychain finds credentials; see the function of that name.
+	Keychain authn.Keychain
+	// Transport is cloned; nil means go-containerregistry's, which honours proxy settings.
+	Transport *http.Transport
+	// Insecure lists hosts, with or without a port, that may speak plain HTTP, or TLS with any certificate. Loopback
+	// addresses may always speak plain HTTP, but their certificates are checked unless they are listed.
+	Insecure []string
+	// Jobs is how many layers, manifests or tags are sent at a time; 0 means 4.
+	Jobs      int
+	Backoff   Backoff
+	UserAgent string
+	// Logger is told of every retry; nil means silence.
+	Logger *slog.Logger
+	// Report is called once for each layer and repository, when it is there. Calls do not overlap.
+	Report func(Upload)
+	// Sent is called with the number of bytes of layers that leave, and with a negative number when bytes were in vain
+	// and will be sent again. Calls may overlap.
+	Sent func(n int64)
+}
+
+// Registry pushes to the registries that the artifacts' tags and repositories name. It may be used concurrently, and again.
+type Registry struct {
+	keychain authn.Keychain
+	wire     *wire
+	jobs     int
+	backoff  Backoff
+	agent    string
+	logger   *slog.Logger
+	report   func(Upload)
+	sent     func(int64)
+	sleep    func(context.Context, time.Duration) error
+}
+
+var _ Destination = (*Registry)(nil)
+
+// NewRegistry returns a destination that speaks the distribution protocol.
+func NewRegistry(o RegistryOptions) *Registry {
+	r := &Registry{
+		keychain: o.Keychain, wire: newWire(o.Transport, o.Insecure), jobs: o.Jobs, backoff: o.Backoff.withDefaults(),
+		agent: o.UserAgent, logger: o.Logger, report: o.Report, sent: o.Sent, sleep: sleep,
+	}
+	if r.keychain == nil {
+		r.keychain = authn.NewMultiKeychain()
+	}
+	r.keychain = namedKeychain{r.keychain}
+	if r.jobs <= 0 {
+		r.jobs = 4
+	}
+	if r.logger == nil {
+		r.logger = slog.New(slog.DiscardHandler)
+	}
+	if r.report == nil {
+		r.report = func(Upload) {}
+	}
+	if r.sent == nil {
+		r.sent = func(int64) {}
+	}
+	r.report = oneAtATime(r.report)
+	return r
+}
+
+func oneAtATime(report func(Upload)) func(Upload) {
+	var mu sync.Mutex
+	return func(u Upload) {
+		mu.Lock()
+		defer mu.Unlock()
+		report(u)
+	}
+}
+
+// Publish uploads all layers of all artifacts, then configs and manifests by digest with indexes after what they refer to,
+// and then sets the tags: a failure before that moves no tag. An unread layer is read once per registry; the
+// other repositories of a registry mount it. Failures of a registry are *RegistryError.
+func (r *Registry) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash, error) {
+	defer r.wire.closeIdle()
+	p, err := r.newPush(artifacts)
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context) error{p.layers, p.manifests, p.tags} {
+		if err := step(ctx); err != nil {
+			return nil, explain(ctx, err)
+		}
+	}
+	return digests(artifacts)
+}
+
+// explain puts a cancelled context before the many errors that it causes.
+func explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("publishing: %w", context.Cause(ctx))
+	}
+	return err
+}
+
+// push is one call of Publish.
+type push struct {
+	*Registry
+	pusher    *remote.Pusher
+	artifacts []Artifact
+	targets   [][]name.Repository // per artifact, each repository once
+}
+
+func (r *Registry) newPush(artifacts []Artifact) (*push, error) {
+	pusher, err := remote.NewPusher(
+		remote.WithTransport(r.wire),
+		remote.WithAuthFromKeychain(r.keychain),
+		remote.WithJobs(r.jobs),
+		remote.WithUserAgent(r.agent),
+		// Retries are ours: these would sleep through a cancelled context, and know nothing of Retry-After.
+		remote.WithRetryPredicate(func(error) bool { return false }),
+		remote.WithRetryStatusCodes(),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("preparing push: %w", err)
+	}
+	p := &push{Registry: r, pusher: pusher, artifacts: artifacts}
+	for _, a := range artifacts {
+		if _, err := a.manifest(); err != nil {
+			return nil, err
+		}
+		p.targets = append(p.targets, r.repositories(a))
+	}
+	return p, nil
+}
+
+// repositories returns each repository that the artifact goes to once, in order of appearance.
+func (r *Registry) repositories(a Artifact) []name.Repository {
+	var repos []name.Repository
+	for _, tag := range a.Tags {
+		repos = append(repos, tag.Repository)
+	}
+	seen := map[string]bool{}
+	unique := make([]name.Repository, 0, len(repos))
+	for _, repo := range append(repos, a.Repositories...) {
+		if !seen[repo.Name()] {
+			seen[repo.Name()] = true
+			unique = append(unique, r.reachable(repo))
+		}
+	}
+	return unique
+}
+
+// reachable returns the repository with plain HTTP allowed where it is allowed: go-containerregistry's own idea of that
+// covers private networks, and not all of loopback.
+func (r *Registry) reachable(repo name.Repository) name.Repository {
+	if !r.wire.allowsPlain(repo.RegistryStr()) {
+		return repo
+	}
+	if plain, err := name.NewRegistry(repo.RegistryStr(), name.Insecure); err == nil {
+		repo.Registry = plain
+	}
+	return repo
+}
+
+// manifests sends configs and manifests of every artifact to each of its repositories, children before parents.
+func (p *push) manifests(ctx context.Context) error {
+	g, ctx := p.group(ctx)
+	for i, a := range p.artifacts {
+		for _, repo := range p.targets[i] {
+			g.Go(func() error { return p.pushByDigest(ctx, a, repo) })
+		}
+	}
+	return g.Wait()
+}
+
+func (p *push) pushByDigest(ctx context.Context, a Artifact, repo name.Repository) error {
+	manifests, err := a.manifests()
+	if err != nil {
+		return err
+	}
+	for _, m := range manifests {
+		if image, ok := m.(v1.Image); ok {
+			if err := p.pushConfig(ctx, image, repo); err != nil {
+				return err
+			}
+		}
+		digest, err := m.Digest()
+		if err != nil {
+			return fmt.Errorf("image %q: reading digest: %w", a.Name, err)
+		}
+		if err := p.put(ctx, "pushing a manifest", repo.Digest(digest.String()), m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *push) pushConfig(ctx context.Context, image v1.Image, repo name.Repository) error {
+	config, err := partial.ConfigLayer(image)
+	if err != nil {
+		return fmt.Errorf("reading config: %w", err)
+	}
+	_, err = p.upload(ctx, "uploading a config", config, repo, nil)
+	return err
+}
+
+// tags sets every tag.
+func (p *push) tags(ctx context.Context) error {
+	g, ctx := p.group(ctx)
+	for _, a := range p.artifacts {
+		m, err := a.manifest()
+		if err != nil {
+			return err
+		}
+		for _, tag := range a.Tags {
+			ref := p.reachable(tag.Repository).Tag(tag.TagStr())
+			g.Go(func() error { return p.put(ctx, "pushing a tag", ref, m) })
+		}
+	}
+	return g.Wait()
+}
+
+// leaf hides what a manifest refers to, so that go-containerregistry sends it alone.
+type leaf struct{ manifest }
+
+func (p *push) put(ctx context.Context, op string, ref name.Reference, m manifest) error {
+	_, err := p.retry(ctx, op, ref.Name(), worthAnother, func(ctx context.Context) error {
+		return p.pusher.Push(ctx, ref, leaf{m})
+	})
+	return p.fault(ctx, op, ref.Context(), err)
+}
+
+func (p *push) group(ctx context.Context) (*errgroup.Group, context.Context) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(p.jobs)
+	return g, ctx
+}
+
+// fault makes a RegistryError of what an operation returned; nil stays nil, and a layer's own failure is not the registry's.
+func (r *Registry) fault(ctx context.Context, op string, repo name.Repository, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if errors.As(err, new(*layerError)) {
+		return fmt.Errorf("%s to %s: %w", op, repo.Name(), err)
+	}
+	kind, status := classify(err)
+	e := &RegistryError{Registry: repo.RegistryStr(), Repository: repo.Name(), Op: op, Kind: kind, Status: status, Err: err}
+	if kind == Unauthorized || kind == Forbidden {
+		auth, err := authn.Resolve(ctx, r.keychain, repo)
+		e.Anonymous = err == nil && auth == authn.Anonymous
+	}
+	return e
+}

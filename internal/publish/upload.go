@@ -1,0 +1,105 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// delivery is a layer and the repositories that want it.
+type delivery struct {
+	layer v1.Layer
+	repos []name.Repository
+}
+
+// layers brings every layer to every repository that needs it.
+func (p *push) layers(ctx context.Context) error {
+	deliveries, err := p.deliveries()
+	if err != nil {
+		return err
+	}
+	g, ctx := p.group(ctx)
+	for _, d := range deliveries {
+		g.Go(func() error { return p.deliver(ctx, d) })
+	}
+	return g.Wait()
+}
+
+// deliveries lists every layer once, whatever number of artifacts and platforms share it.
+func (p *push) deliveries() ([]*delivery, error) {
+	var all []*delivery
+	byLayer := map[any]*delivery{}
+	for i, a := range p.artifacts {
+		layers, err := a.layers()
+		if err != nil {
+			return nil, err
+		}
+		for _, layer := range layers {
+			key := layerKey(layer)
+			d, ok := byLayer[key]
+			if !ok {
+				d = &delivery{layer: layer}
+				byLayer[key] = d
+				all = append(all, d)
+			}
+			d.add(p.targets[i])
+		}
+	}
+	return all, nil
+}
+
+func (d *delivery) add(repos []name.Repository) {
+	for _, repo := range repos {
+		if !d.wantedBy(repo) {
+			d.repos = append(d.repos, repo)
+		}
+	}
+}
+
+func (d *delivery) wantedBy(repo name.Repository) bool {
+	for _, r := range d.repos {
+		if r == repo {
+			return true
+		}
+	}
+	return false
+}
+
+// deliver brings one layer to its repositories, one after the other: after the first, the digest is known, and other
+// repositories of that registry mount the blob.
+func (p *push) deliver(ctx context.Context, d *delivery) error {
+	sources := map[string]*name.Repository{}
+	for _, repo := range d.repos {
+		how, err := p.upload(ctx, "uploading a layer", d.layer, repo, sources[repo.RegistryStr()])
+		if err != nil {
+			return err
+		}
+		if err := p.tell(d.layer, repo, how); err != nil {
+			return err
+		}
+		sources[repo.RegistryStr()] = &repo
+	}
+	return nil
+}
+
+func (p *push) tell(layer v1.Layer, repo name.Repository, how How) error {
+	digest, errDigest := layer.Digest()
+	size, errSize := layer.Size()
+	if err := errors.Join(errDigest, errSize); err != nil {
+		return fmt.Errorf("measuring a layer after its upload: %w", err)
+	}
+	p.report(Upload{Repository: repo, Digest: digest, Size: size, How: how})
+	return nil
+}
+
+// upload brings a blob to a repository unless it is there. Every try opens the layer anew and sends it whole.
+func (p *push) upload(ctx context.Context, op string, layer v1.Layer, repo name.Repository, from *name.Repository) (How, error) {
+	how, err := p.retry(ctx, op, repo.Name(), worthAnother, func(ctx context.Context) error {
+		a := &attempt{Layer: layer, ctx: ctx, sent: p.sent}
+		return a.settle(p.pusher.Upload(ctx, repo, a.layer(from)))
+	})
+	return how, p.fault(ctx, op, repo, err)
+}
