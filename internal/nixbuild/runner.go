@@ -1,0 +1,123 @@
+package nixbuild
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Runner runs one of Nix's programs. args[0] is the program's name:
+// nix-instantiate, nix-build or nix-store. What it prints on stdout comes back
+// whole; a program that ends badly gives an [*ExitError], and one that is not
+// there [ErrNoNix]. Implementations may be used by many goroutines.
+type Runner interface {
+	Run(ctx context.Context, args ...string) (stdout []byte, err error)
+}
+
+// ErrNoNix says that Nix is not installed, and how to get it.
+var ErrNoNix = errors.New(`Nix is not on this machine; in a workflow, add these two lines before this step:
+      - name: Install Nix
+        uses: cachix/install-nix-action@v31
+elsewhere, install it from https://nixos.org/download, or with "apt-get install nix-bin"`)
+
+// ExitError is a program that ran and ended badly.
+type ExitError struct {
+	Program string
+	Status  string   // as in "exit status 1" or "signal: killed"
+	Stderr  []string // its last lines, oldest first, at most a few hundred
+}
+
+func (e *ExitError) Error() string {
+	head := fmt.Sprintf("%s: %s", e.Program, e.Status)
+	lines := e.Stderr[max(0, len(e.Stderr)-shownLines):]
+	return strings.Join(append([]string{head}, lines...), "\n")
+}
+
+const (
+	maxStdout = 256 << 20 // bytes: the names of all of nixpkgs are one
+	keptLines = 400       // of stderr, enough for a stack trace and its cause
+	maxLine   = 64 << 10  // bytes
+	// A cancelled job has 7.5 s between the runner's SIGINT and its SIGTERM.
+	defaultGrace = 5 * time.Second
+)
+
+// shownLines is how much of a program's stderr an error's text repeats.
+const shownLines = 25
+
+// Exec is the [Runner] that starts processes.
+type Exec struct {
+	Env    []string          // added to this process's environment, as KEY=VALUE
+	Dir    string            // working directory; empty for this process's own
+	Stderr func(line string) // gets each line of stderr as it comes, from one goroutine a call; may be nil
+	Grace  time.Duration     // between the SIGINT that a cancelled context sends and SIGKILL; 0 for 5 s
+}
+
+// Run implements [Runner]. Both pipes are drained all the time. A cancelled
+// context ends the process and all of its process group, and the error is then
+// the context's cause.
+func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	stdout := &cappedBuffer{limit: maxStdout}
+	last := &tail{limit: keptLines}
+	stderr := &lineWriter{limit: maxLine, emit: func(line string) {
+		last.add(line)
+		if e.Stderr != nil {
+			e.Stderr(line)
+		}
+	}}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.Dir = e.Dir
+	cmd.Env = append(cmd.Environ(), e.Env...)
+	e.ownGroup(cmd)
+
+	err := cmd.Run()
+	stderr.flush()
+	switch {
+	case ctx.Err() != nil:
+		killGroup(cmd)
+		return nil, fmt.Errorf("%s: %w", args[0], context.Cause(ctx))
+	case stdout.full:
+		return nil, fmt.Errorf("%s: printed more than %d MiB", args[0], maxStdout>>20)
+	case errors.Is(err, exec.ErrWaitDelay):
+		// It ended well; some child of its (git's housekeeping) holds the pipe.
+		return stdout.buf.Bytes(), nil
+	}
+	return stdout.buf.Bytes(), runError(args[0], last.lines(), err)
+}
+
+// ownGroup makes cmd the leader of a process group, so that a signal reaches
+// what it starts as well, and a terminal's Ctrl-C comes by way of the context
+// only.
+func (e Exec) ownGroup(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
+	cmd.WaitDelay = e.Grace
+	if cmd.WaitDelay == 0 {
+		cmd.WaitDelay = defaultGrace
+	}
+}
+
+// killGroup ends what is left of the group after its leader was waited for.
+func killGroup(cmd *exec.Cmd) {
+	if cmd.Process != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	}
+}
+
+func runError(program string, stderr []string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, exec.ErrNotFound) {
+		return fmt.Errorf("running %s: %w", program, ErrNoNix)
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return &ExitError{Program: program, Status: exit.Error(), Stderr: stderr}
+	}
+	return fmt.Errorf("running %s: %w", program, err)
+}
