@@ -31,6 +31,14 @@ func (g Group) Size() int64 {
 	return sum
 }
 
+func (g Group) paths() []nixbuild.StorePath {
+	paths := make([]nixbuild.StorePath, len(g))
+	for i, info := range g {
+		paths[i] = info.Path
+	}
+	return paths
+}
+
 // Plan divides the paths of a closure into at most opts.Budget groups, lowest
 // layer first: every path stands in exactly one group. It is a pure function:
 // the order of the input, the machine and the time do not matter.

@@ -1,0 +1,140 @@
+package layers
+
+import (
+	"fmt"
+	"io"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/stream"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/org/nixery-action/internal/nixbuild"
+)
+
+// Record is what a key stands for, once somebody has made the layer.
+type Record struct {
+	DiffID v1.Hash // of the tar
+	Digest v1.Hash // of the compressed tar, the blob
+	Size   int64   // bytes of the blob
+}
+
+// MismatchError says that a layer's bytes are not what its record says: the
+// record lies, or the store was changed.
+type MismatchError struct {
+	Key       Key
+	Want, Got Record
+}
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("layer %.12s: its bytes are %s (tar %s), but its record says %s (tar %s)",
+		e.Key, e.Got.Digest, e.Got.DiffID, e.Want.Digest, e.Want.DiffID)
+}
+
+// Layer is a [v1.Layer] in one of three states.
+//
+//	known     it came with a record; its bytes are made only if somebody wants
+//	          them, and must be what the record says
+//	unread    Digest, DiffID and Size return [stream.ErrNotComputed]
+//	measured  some reader came to the end of Compressed, or Measure was called
+//
+// Every Compressed opens a new pass over the store, so an upload that failed
+// half-way can be made again. A Layer is safe for concurrent use, and one
+// pointer may stand in several images.
+type Layer struct {
+	packer *Packer
+	key    Key
+	paths  []nixbuild.StorePath
+	parts  func() ([]part, error)
+
+	mu     sync.Mutex
+	record *Record
+}
+
+var _ v1.Layer = (*Layer)(nil)
+
+// Key identifies the layer's bytes before they are made.
+func (l *Layer) Key() Key { return l.key }
+
+// Paths are the store paths in the layer, sorted; none in a root layer.
+func (l *Layer) Paths() []nixbuild.StorePath { return l.paths }
+
+// Record is what is known of the bytes, or [stream.ErrNotComputed].
+func (l *Layer) Record() (Record, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.record == nil {
+		return Record{}, stream.ErrNotComputed
+	}
+	return *l.record, nil
+}
+
+// Digest implements [v1.Layer].
+func (l *Layer) Digest() (v1.Hash, error) {
+	r, err := l.Record()
+	return r.Digest, err
+}
+
+// DiffID implements [v1.Layer].
+func (l *Layer) DiffID() (v1.Hash, error) {
+	r, err := l.Record()
+	return r.DiffID, err
+}
+
+// Size implements [v1.Layer].
+func (l *Layer) Size() (int64, error) {
+	r, err := l.Record()
+	return r.Size, err
+}
+
+// MediaType implements [v1.Layer].
+func (l *Layer) MediaType() (types.MediaType, error) { return l.packer.mediaType, nil }
+
+// Compressed makes the blob while it is read, from one read of the store. The
+// caller closes it. At the end the layer is measured; if that is not what was
+// known before, the last Read returns a [*MismatchError] in place of io.EOF.
+func (l *Layer) Compressed() (io.ReadCloser, error) {
+	parts, err := l.parts()
+	if err != nil {
+		return nil, err
+	}
+	return l.packer.newPass(parts, l.settle), nil
+}
+
+// Uncompressed makes the tar while it is read. The caller closes it.
+func (l *Layer) Uncompressed() (io.ReadCloser, error) {
+	parts, err := l.parts()
+	if err != nil {
+		return nil, err
+	}
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(writeTar(w, parts, func() error { return nil })) }()
+	return r, nil
+}
+
+// Measure makes the bytes, and keeps none of them, unless they are known.
+func (l *Layer) Measure() error {
+	if _, err := l.Record(); err == nil {
+		return nil
+	}
+	blob, err := l.Compressed()
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	_, err = io.Copy(io.Discard, blob)
+	return err
+}
+
+// settle takes what a pass over the bytes has measured.
+func (l *Layer) settle(got Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.record == nil {
+		l.record = &got
+	}
+	if *l.record != got {
+		return &MismatchError{Key: l.key, Want: *l.record, Got: got}
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package layers
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/org/nixery-action/internal/nixbuild"
+)
+
+// sparseStore is a store on disk with one path: a program of size bytes, all
+// zero, of which the disk holds none.
+func sparseStore(t testing.TB, size int64) (root string, path nixbuild.StorePath) {
+	t.Helper()
+	root, path = t.TempDir(), storePath("large-1", 9)
+	if err := os.MkdirAll(filepath.Join(root, string(path)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(filepath.Join(root, string(path), "large"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(size); err != nil {
+		t.Fatal(err)
+	}
+	return root, path
+}
+
+// peakHeap packs the only path of a store and returns the most bytes of heap in
+// use that it saw on the way.
+func peakHeap(t testing.TB, root string, path nixbuild.StorePath) uint64 {
+	t.Helper()
+	runtime.GC()
+	layer := newPacker(t, os.DirFS(root), DefaultCompression, false).Layer(groupOf(path), nil)
+	blob, err := layer.Compressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blob.Close()
+	var peak uint64
+	for buf := make([]byte, 8<<10); ; {
+		_, err := io.ReadFull(blob, buf)
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		peak = max(peak, m.HeapInuse)
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			return peak
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestMemoryIsFlat(t *testing.T) {
+	small := peakOf(t, 20<<20)
+	large := peakOf(t, 400<<20)
+	t.Logf("peak heap: %d KiB for 20 MiB, %d KiB for 400 MiB", small>>10, large>>10)
+	if large > small+32<<20 || large > 100<<20 {
+		t.Errorf("memory grows with the layer: %d bytes for 20 MiB, %d for 400 MiB", small, large)
+	}
+}
+
+func peakOf(t testing.TB, size int64) uint64 {
+	t.Helper()
+	root, path := sparseStore(t, size)
+	return peakHeap(t, root, path)
+}

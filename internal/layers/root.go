@@ -1,0 +1,163 @@
+package layers
+
+import (
+	"bytes"
+	"cmp"
+	"io"
+	"io/fs"
+	"slices"
+
+	"github.com/org/nixery-action/internal/nixbuild"
+)
+
+// What an image has in /etc unless a package brings it: enough for programs
+// that look their user up.
+const (
+	passwd = "root:x:0:0:root:/root:/bin/sh\n" +
+		"nobody:x:65534:65534:nobody:/var/empty:/bin/false\n"
+	group    = "root:x:0:\nnobody:x:65534:\n"
+	nsswitch = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
+)
+
+// Root is the topmost layer of an image: all packages linked into one tree from
+// the image's root, as nixpkgs' symlinkJoin makes it, and what programs expect
+// of a Unix system beside them: /tmp, /root, /usr/bin/env if a package has
+// bin/env, and user names in /etc unless a package brings them. Where two
+// packages have the same file, the first by name wins.
+//
+// The key covers the whole closure, because a package may link into what it
+// refers to.
+func (p *Packer) Root(packages []nixbuild.StorePath, closure nixbuild.Closure, record *Record) *Layer {
+	packages = sortedByName(packages)
+	names := make([]string, len(packages))
+	for i, pkg := range packages {
+		names[i] = string(pkg)
+	}
+	return &Layer{
+		packer: p,
+		key:    p.compression.key("root", closure.Paths, names...),
+		record: record,
+		parts: func() ([]part, error) {
+			tree, err := newForest(p.store, packages)
+			if err != nil {
+				return nil, err
+			}
+			return []part{tree.entries}, nil
+		},
+	}
+}
+
+func sortedByName(packages []nixbuild.StorePath) []nixbuild.StorePath {
+	sorted := slices.SortedFunc(slices.Values(packages), func(a, b nixbuild.StorePath) int {
+		return cmp.Or(cmp.Compare(a.Name(), b.Name()), cmp.Compare(a.Hash(), b.Hash()))
+	})
+	return slices.Compact(sorted)
+}
+
+// tree is a folder, if it has children, or an entry without any.
+type tree struct {
+	entry    Entry
+	children map[string]*tree
+}
+
+func newFolder(name string, mode fs.FileMode) *tree {
+	return &tree{entry: Entry{Name: name, Mode: mode}, children: map[string]*tree{}}
+}
+
+func (t *tree) isFolder() bool { return t.children != nil }
+
+// entries yields what is below t, depth first, names sorted by bytes.
+func (t *tree) entries(yield func(Entry, error) bool) { t.yieldBelow(yield) }
+
+func (t *tree) yieldBelow(yield func(Entry, error) bool) bool {
+	names := make([]string, 0, len(t.children))
+	for name := range t.children {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		child := t.children[name]
+		if !yield(child.entry, nil) || !child.yieldBelow(yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// folder is t's child of that name, made if there is nothing; nil if it is no folder.
+func (t *tree) folder(name string, mode fs.FileMode) *tree {
+	child, ok := t.children[name]
+	if !ok {
+		child = newFolder(join(t.entry.Name, name), mode)
+		t.children[name] = child
+	}
+	if !child.isFolder() {
+		return nil
+	}
+	return child
+}
+
+// add puts a leaf under t unless something of its name is there.
+func (t *tree) add(name string, e Entry) {
+	if _, taken := t.children[name]; !taken {
+		e.Name = join(t.entry.Name, name)
+		t.children[name] = &tree{entry: e}
+	}
+}
+
+func join(folder, name string) string {
+	if folder == "" {
+		return name
+	}
+	return folder + "/" + name
+}
+
+func newForest(store fs.FS, packages []nixbuild.StorePath) (*tree, error) {
+	f := forester{store: store}
+	root := newFolder("", modeDir)
+	for _, pkg := range packages {
+		if err := f.plant(root, string(pkg[1:])); err != nil {
+			return nil, err
+		}
+	}
+	addSystem(root)
+	return root, nil
+}
+
+// addSystem adds what no package is asked for.
+func addSystem(root *tree) {
+	tmp := newFolder("tmp", fs.ModeDir|fs.ModeSticky|0o777)
+	if old := root.children["tmp"]; old != nil && old.isFolder() {
+		tmp.children = old.children
+	}
+	root.children["tmp"] = tmp
+	root.folder("root", fs.ModeDir|0o700)
+	addEnv(root)
+	if etc := root.folder("etc", modeDir); etc != nil {
+		etc.add("passwd", textFile(passwd))
+		etc.add("group", textFile(group))
+		etc.add("nsswitch.conf", textFile(nsswitch))
+	}
+}
+
+// addEnv links /usr/bin/env, which half the world's scripts begin with.
+func addEnv(root *tree) {
+	bin := root.children["bin"]
+	if bin == nil || bin.children["env"] == nil {
+		return
+	}
+	env := bin.children["env"].entry
+	usr := root.folder("usr", modeDir)
+	if usr == nil || env.Link == "" {
+		return
+	}
+	if usrBin := usr.folder("bin", modeDir); usrBin != nil {
+		usrBin.add("env", Entry{Mode: modeLink, Link: env.Link})
+	}
+}
+
+func textFile(text string) Entry {
+	return Entry{Mode: modeFile, Size: int64(len(text)), Open: func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader([]byte(text))), nil
+	}}
+}
