@@ -22,7 +22,8 @@ type guess struct {
 }
 
 // To returns at most n of the candidates, those nearest to word first and ties
-// by name, each once. Distance is Levenshtein's, ignoring case; a candidate is
+// by name, each once. Distance is Levenshtein's, ignoring case,
+// with two letters that changed places counted once; a candidate is
 // left out when it would take more edits than max(2, a third of word's length)
 // to get there, unless word begins it. The answer is empty when nothing is near.
 func To(word string, candidates []string, n int) []string {
@@ -57,7 +58,17 @@ func distance(lower string, length, limit int, candidate string) (int, bool) {
 	if -extra > limit {
 		return 0, false
 	}
-	d := levenshtein.ComputeDistance(lower, strings.ToLower(candidate))
+	folded := strings.ToLower(candidate)
+	d := levenshtein.ComputeDistance(lower, folded)
+	if d == 2 && extra == 0 && sorted(lower) == sorted(folded) {
+		d = 1 // two letters changed places, which is one slip of the fingers
+	}
 	// A word of which nothing is left was not meant.
 	return d, d <= limit && d < length
+}
+
+func sorted(s string) string {
+	letters := []rune(s)
+	slices.Sort(letters)
+	return string(letters)
 }

@@ -23,6 +23,8 @@ func TestTo(t *testing.T) {
 		{"", keys, 3, nil},
 		{"GIT", names, 1, []string{"Git"}},
 		{"gitt", names, 4, []string{"Git", "git", "gitui", "gti"}},
+		{"igt", names, 4, []string{"Git", "git", "gti"}},
+		{"GITHUB_SAH", []string{"GITHUB_PATH", "GITHUB_SHA"}, 1, []string{"GITHUB_SHA"}},
 		{"nodejs", names, 3, []string{"nodejs_20", "nodejs_22"}},
 		{"postgres", names, 3, []string{"postgresql"}},
 		{"python3Packages.request", names, 3, []string{"python3Packages.requests"}},

@@ -1,0 +1,75 @@
+package spec
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Errors is all that is wrong with a spec, in the file's order. It is never
+// empty when returned as an error, and errors.As finds it or its first [Error].
+type Errors []Error
+
+// Error is one thing that is wrong with a spec, and what to do about it.
+type Error struct {
+	File    string
+	Line    int // from 1; 0 when the error is not of one place
+	Column  int // from 1, in characters; 0 when the error is not of one place
+	Message string
+}
+
+func (e Error) Error() string {
+	if e.Line == 0 {
+		return e.File + ": " + e.Message
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Message)
+}
+
+// Error has a line for each error.
+func (e Errors) Error() string {
+	var lines []string
+	for _, err := range e {
+		lines = append(lines, err.Error())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap lets errors.As reach a single Error.
+func (e Errors) Unwrap() []error {
+	var errs []error
+	for _, err := range e {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+func (e Errors) sort() {
+	slices.SortStableFunc(e, func(a, b Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+}
+
+// quoteLen is how much of a wrong value an error repeats.
+const quoteLen = 60
+
+// quote puts s on one line, in quotes, and short enough to read.
+func quote(s string) string {
+	count := 0
+	for i := range s {
+		if count == quoteLen {
+			return strconv.Quote(s[:i] + "…")
+		}
+		count++
+	}
+	return strconv.Quote(s)
+}
+
+// instead ends an error about an unknown word with the near one, or with all.
+func instead(near, known []string) string {
+	if len(near) > 0 {
+		return "; did you mean " + quote(near[0]) + "?"
+	}
+	return "; known: " + strings.Join(known, ", ")
+}

@@ -1,0 +1,237 @@
+package spec
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func load(t *testing.T, file string) *Spec {
+	t.Helper()
+	s, err := Load(filepath.Join(specs, file), workflow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestLoadShortest(t *testing.T) {
+	file := filepath.Join(specs, "shortest.yaml")
+	want := &Spec{
+		File:    file,
+		Version: 1,
+		Nixpkgs: Nixpkgs{Channel: "nixos-unstable"},
+		Images: []Image{{
+			Name:          "image",
+			Pos:           Position{1, 1},
+			Tags:          []string{"latest"},
+			Packages:      []string{"git", "curl"},
+			PackagePos:    []Position{{1, 12}, {1, 17}},
+			Architectures: []string{"amd64", "arm64"},
+			Layers:        Layers{Budget: 94, Compression: "gzip", Level: 6},
+			Format:        Docker,
+		}},
+	}
+	if diff := cmp.Diff(want, load(t, "shortest.yaml")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestLoadSingle(t *testing.T) {
+	s := load(t, "single.yaml")
+	img := s.Images[0]
+	if len(s.Images) != 1 || img.Name != "toolbox" || img.Pos != (Position{1, 1}) {
+		t.Errorf("one image toolbox wanted, not %v", s.Images)
+	}
+	want := []string{"latest", "0123456789abcdef0123456789abcdef01234567"}
+	if diff := cmp.Diff(want, img.Tags); diff != "" {
+		t.Errorf("tags, -want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"amd64"}, img.Architectures); diff != "" {
+		t.Errorf("architectures, -want +got:\n%s", diff)
+	}
+	if s.Nixpkgs.Channel != "nixos-25.11" {
+		t.Errorf("channel %q", s.Nixpkgs.Channel)
+	}
+}
+
+func TestLoadWhole(t *testing.T) {
+	folder, err := filepath.Abs(specs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Spec{
+		File:    filepath.Join(specs, "whole.yaml"),
+		Version: 1,
+		Nixpkgs: Nixpkgs{
+			Git: &Git{URL: "https://git.example.org/pkgs.git", Ref: "main", Rev: "0123456789abcdef0123456789abcdef01234567"},
+			Config: map[string]any{
+				"allowUnfree":               true,
+				"permittedInsecurePackages": []any{"openssl-1.1.1w"},
+				"cudaCapability":            8.6,
+				"jobs":                      4,
+				"nothing":                   nil,
+			},
+			Overlays: []string{filepath.Join(folder, "overlay.nix"), filepath.Join(filepath.Dir(folder), "shared.nix")},
+		},
+		Images: []Image{{
+			Name:          "toolbox",
+			Pos:           Position{12, 3},
+			Repository:    "ghcr.io/acme/toolbox",
+			Tags:          []string{"latest", "0123456789abcdef0123456789abcdef01234567", "run-7"},
+			Packages:      []string{"shell", "git", "python3Packages.requests"},
+			PackagePos:    []Position{{15, 16}, {15, 23}, {15, 28}},
+			Architectures: []string{"amd64", "arm64"},
+			Config: Config{
+				Entrypoint:   []string{"/bin/bash", "-c"},
+				Cmd:          []string{"git --version; echo $HOME"},
+				Env:          map[string]string{"GREETING": "${HOME} stays as it is", "EMPTY": ""},
+				WorkingDir:   "/work",
+				User:         "1000:1000",
+				ExposedPorts: []string{"8080/tcp", "53/udp"},
+				Volumes:      []string{"/data"},
+				Labels: map[string]string{
+					"org.opencontainers.image.revision": "0123456789abcdef0123456789abcdef01234567",
+					"price":                             "$5",
+				},
+				StopSignal: "SIGTERM",
+			},
+			Layers: Layers{Budget: 40, Compression: "gzip", Level: 9},
+			Format: Docker,
+		}, {
+			Name:          "small.image_2",
+			Pos:           Position{30, 3},
+			Tags:          []string{"latest"},
+			Packages:      []string{"7zz", "builder"},
+			PackagePos:    []Position{{31, 16}, {31, 23}},
+			Architectures: []string{"amd64"},
+			Layers:        Layers{Budget: 94, Compression: "zstd", Level: 3},
+			Format:        OCI,
+		}},
+	}
+	if diff := cmp.Diff(want, load(t, "whole.yaml")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestPathsAreBesideTheSpec(t *testing.T) {
+	folder, err := filepath.Abs(specs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := load(t, "path.yaml").Nixpkgs.Path, filepath.Join(filepath.Dir(folder), "packages"); got != want {
+		t.Errorf("path %q, want %q", got, want)
+	}
+	for ref, want := range map[string]string{
+		"./flake":                     filepath.Join(folder, "flake"),
+		"../flake":                    filepath.Join(filepath.Dir(folder), "flake"),
+		".":                           folder,
+		"path:./flake":                "path:" + filepath.Join(folder, "flake"),
+		"/flake":                      "/flake",
+		"github:owner/repo/x?dir=a":   "github:owner/repo/x?dir=a",
+		"git+https://example.org/x":   "git+https://example.org/x",
+		"git+ssh://git@example.org/x": "git+ssh://git@example.org/x",
+	} {
+		text := "nixpkgs: {flake: '" + ref + "'}\npackages: [git]\n"
+		s, err := Parse(filepath.Join(specs, "x.yaml"), []byte(text), nil)
+		if err != nil {
+			t.Errorf("flake %q: %v", ref, err)
+		} else if s.Nixpkgs.Flake != want {
+			t.Errorf("flake %q became %q, want %q", ref, s.Nixpkgs.Flake, want)
+		}
+	}
+}
+
+func TestLoadUnreadable(t *testing.T) {
+	folder := t.TempDir()
+	for file, want := range map[string]string{
+		filepath.Join(folder, "none.yaml"): "none.yaml: there is no such file; name the spec, or write one. The shortest that works:\n\n" + shortest,
+		folder:                             ": reading the spec: is a directory",
+	} {
+		s, err := Load(file, workflow)
+		if s != nil || err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("Load = %v, %v; want …%s", s, err, want)
+		}
+		var one Error
+		if _, ok := errors.AsType[Errors](err); !ok || !errors.As(err, &one) || one.File != file || one.Line != 0 {
+			t.Errorf("%#v is not the Errors wanted", err)
+		}
+	}
+}
+
+func TestShortestWorks(t *testing.T) {
+	text := strings.ReplaceAll(shortest, "    ", "")
+	if _, err := Parse("nixery.yaml", []byte(text), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestParseBoundsSize(t *testing.T) {
+	text := "packages: [git]\n#" + strings.Repeat("x", maxSize)
+	_, err := Parse("nixery.yaml", []byte(text), nil)
+	if want := "nixery.yaml:1:1: the spec is larger than 1024 KiB"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	if _, err := Parse("nixery.yaml", []byte(text)[:maxSize], nil); err != nil {
+		t.Errorf("a spec of just the size: %v", err)
+	}
+}
+
+func TestParseBoundsDepth(t *testing.T) {
+	for _, text := range []string{
+		strings.Repeat("[", maxSize/2),
+		"nixpkgs: {config: {a: " + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + "}}",
+	} {
+		_, err := Parse("nixery.yaml", []byte(text), nil)
+		if err == nil || !strings.Contains(err.Error(), "exceeded max depth") {
+			t.Errorf("error %.200v", err)
+		}
+	}
+}
+
+// A variable's value is used as it is, not expanded again.
+func TestExpandOnce(t *testing.T) {
+	env := func(name string) (string, bool) { return "${GITHUB_ACTOR} $$ ${HOME}\n", true }
+	text := "packages: [git]\nconfig: {labels: {a: 'x$$${GITHUB_REF}$$'}}\n"
+	s, err := Parse("nixery.yaml", []byte(text), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := s.Images[0].Config.Labels["a"], "x$${GITHUB_ACTOR} $$ ${HOME}\n$"; got != want {
+		t.Errorf("label %q, want %q", got, want)
+	}
+}
+
+func TestSelect(t *testing.T) {
+	s := load(t, "whole.yaml")
+	for _, test := range []struct{ names, want string }{
+		{"", "toolbox small.image_2"},
+		{"small.image_2", "small.image_2"},
+		{"small.image_2 toolbox toolbox", "toolbox small.image_2"},
+	} {
+		images, err := s.Select(strings.Fields(test.names))
+		var names []string
+		for _, img := range images {
+			names = append(names, img.Name)
+		}
+		if got := strings.Join(names, " "); err != nil || got != test.want {
+			t.Errorf("Select(%s) = %s, %v; want %s", test.names, got, err, test.want)
+		}
+	}
+}
+
+func TestSelectUnknown(t *testing.T) {
+	images, err := load(t, "whole.yaml").Select([]string{"tolbox", "toolbox", "x"})
+	file := filepath.Join(specs, "whole.yaml")
+	want := file + `: there is no image "tolbox"; did you mean "toolbox"?` + "\n" +
+		file + `: there is no image "x"; known: toolbox, small.image_2`
+	if images != nil || err == nil || err.Error() != want {
+		t.Errorf("Select = %v, %v; want %s", images, err, want)
+	}
+	if _, ok := errors.AsType[Errors](err); !ok {
+		t.Errorf("errors.As finds no Errors in %T", err)
+	}
+}
