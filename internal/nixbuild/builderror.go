@@ -93,10 +93,12 @@ func collectedError(exit *ExitError) error {
 }
 
 var (
-	blame  = regexp.MustCompile(`^\s*error: (.*'` + storePathRx + `'.*)`)
-	reason = regexp.MustCompile(`^\s*Reason: (.*)`)
-	log    = regexp.MustCompile(`^\s*> ?(.*)`)
-	also   = regexp.MustCompile(`dependenc(y|ies) (of derivation|failed)`) // fails because another one does
+	blame    = regexp.MustCompile(`^\s*error: (.*'` + storePathRx + `'.*)`)
+	building = regexp.MustCompile(`^building '` + storePathRx + `'`)
+	reason   = regexp.MustCompile(`^\s*Reason: (.*)`)
+	log      = regexp.MustCompile(`^\s*> ?(.*)`)
+	digest   = regexp.MustCompile(`^\s*(specified|got): *(.*)`)
+	also     = regexp.MustCompile(`dependenc(y|ies) (of derivation|failed)`) // fails because another one does
 )
 
 // buildError reads the first derivation that Nix blames.
@@ -106,16 +108,21 @@ func buildError(exit *ExitError) error {
 		if m == nil || !strings.HasSuffix(m[2], ".drv") || also.MatchString(line) {
 			continue
 		}
-		e := &BuildError{Derivation: StorePath(m[2]), Message: m[1], cause: exit}
+		e := &BuildError{Derivation: StorePath(m[2]), cause: exit}
+		e.Message = strings.TrimRight(strings.Replace(m[1], "builder for '"+m[2]+"'", "its builder", 1), ";:")
 		e.readParticulars(exit.Stderr[i+1:])
-		if !also.MatchString(e.Message) {
-			return e
+		if also.MatchString(e.Message) {
+			continue
 		}
+		if len(e.Log) == 0 {
+			e.Log = logBefore(exit.Stderr[:i])
+		}
+		return e
 	}
 	return nil
 }
 
-// readParticulars takes the reason and the log from the lines that follow Nix's
+// readParticulars takes reason, digests and log from the lines that follow Nix's
 // sentence, up to its next one.
 func (e *BuildError) readParticulars(lines []string) {
 	for _, line := range lines {
@@ -125,8 +132,23 @@ func (e *BuildError) readParticulars(lines []string) {
 		if m := reason.FindStringSubmatch(line); m != nil {
 			e.Message = strings.TrimSuffix(m[1], ".")
 		}
+		if m := digest.FindStringSubmatch(line); m != nil {
+			e.Message += ", " + m[1] + " " + m[2]
+		}
 		if m := log.FindStringSubmatch(line); m != nil {
 			e.Log = append(e.Log, m[1])
 		}
 	}
+}
+
+// logBefore takes the log from the lines that ran before the error: a Nix that
+// builds by itself, without a daemon, does not repeat them. Several builds at
+// once are mixed there.
+func logBefore(lines []string) []string {
+	for i := len(lines) - 1; i >= max(0, len(lines)-shownLines); i-- {
+		if building.MatchString(lines[i]) {
+			return slices.Clone(lines[i+1:])
+		}
+	}
+	return slices.Clone(lines[max(0, len(lines)-shownLines):])
 }

@@ -1,6 +1,7 @@
 package nixbuild
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +55,8 @@ type Exec struct {
 	Dir    string            // working directory; empty for this process's own
 	Stderr func(line string) // gets each line of stderr as it comes, from one goroutine a call; may be nil
 	Grace  time.Duration     // between the SIGINT that a cancelled context sends and SIGKILL; 0 for 5 s
+
+	maxStdout int // bytes, for tests; 0 for the constant
 }
 
 // Run implements [Runner]. Both pipes are drained all the time. A cancelled
@@ -61,7 +64,7 @@ type Exec struct {
 // the context's cause.
 func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	stdout := &cappedBuffer{limit: maxStdout}
+	stdout := &cappedBuffer{limit: cmp.Or(e.maxStdout, maxStdout)}
 	last := &tail{limit: keptLines}
 	stderr := &lineWriter{limit: maxLine, emit: func(line string) {
 		last.add(line)
@@ -81,7 +84,7 @@ func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
 		killGroup(cmd)
 		return nil, fmt.Errorf("%s: %w", args[0], context.Cause(ctx))
 	case stdout.full:
-		return nil, fmt.Errorf("%s: printed more than %d MiB", args[0], maxStdout>>20)
+		return nil, fmt.Errorf("%s: printed more than %d bytes", args[0], stdout.limit)
 	case errors.Is(err, exec.ErrWaitDelay):
 		// It ended well; some child of its (git's housekeeping) holds the pipe.
 		return stdout.buf.Bytes(), nil
@@ -95,10 +98,7 @@ func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
 func (e Exec) ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
-	cmd.WaitDelay = e.Grace
-	if cmd.WaitDelay == 0 {
-		cmd.WaitDelay = defaultGrace
-	}
+	cmd.WaitDelay = cmp.Or(e.Grace, defaultGrace)
 }
 
 // killGroup ends what is left of the group after its leader was waited for.
