@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Errors is all that is wrong with a spec, in the file's order. It is never
@@ -45,10 +46,35 @@ func (e Errors) Unwrap() []error {
 	return errs
 }
 
+// keepInside moves errors from beyond the last line to its end: yaml.v3 counts
+// one line more when the file does not end in one (yaml_parser_fetch_stream_end).
+func (e Errors) keepInside(lines []string) {
+	last := len(lines)
+	for i := range e {
+		if e[i].Line > last {
+			e[i].Line, e[i].Column = last, utf8.RuneCountInString(lines[last-1])+1
+		}
+	}
+}
+
 func (e Errors) sort() {
 	slices.SortStableFunc(e, func(a, b Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
+}
+
+// maxErrors is how many errors are worth reading. A file that is no spec at all
+// may have one on each line.
+const maxErrors = 200
+
+// bounded keeps the first errors, and says how many there are besides.
+func (e Errors) bounded() Errors {
+	if len(e) <= maxErrors {
+		return e
+	}
+	last := e[maxErrors]
+	last.Message = fmt.Sprintf("here and below are %d more errors", len(e)-maxErrors)
+	return append(e[:maxErrors:maxErrors], last)
 }
 
 // quoteLen is how much of a wrong value an error repeats.

@@ -67,8 +67,9 @@ func Parse(file string, data []byte, env func(name string) (string, bool)) (*Spe
 		d.document(root, s)
 	}
 	if len(d.errs) > 0 {
+		d.errs.keepInside(splitLines(data))
 		d.errs.sort()
-		return nil, d.errs
+		return nil, d.errs.bounded()
 	}
 	return s, nil
 }
@@ -110,10 +111,16 @@ func (d *decoder) notUTF8(data []byte) {
 	for r, size := utf8.DecodeRune(data); r != utf8.RuneError || size > 1; r, size = utf8.DecodeRune(data[end:]) {
 		end += size
 	}
-	before := string(data[:end])
-	line := before[strings.LastIndexByte(before, '\n')+1:]
-	at := &yaml.Node{Line: strings.Count(before, "\n") + 1, Column: utf8.RuneCountInString(line) + 1}
+	before := splitLines(data[:end])
+	at := &yaml.Node{Line: len(before), Column: utf8.RuneCountInString(before[len(before)-1]) + 1}
 	d.errorf(at, "the spec is not UTF-8 text: here is the byte %#x", data[end])
+}
+
+// lineEnds are those of YAML 1.1 (section 5.4), which the parser goes by.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+
+func splitLines(text []byte) []string {
+	return strings.Split(lineEnds.Replace(string(text)), "\n")
 }
 
 // lineReader hands out one line a time, so that its count tells how far the
@@ -160,15 +167,15 @@ func (d *decoder) syntax(data []byte, lastRead int, err error) {
 			line = given
 		}
 	}
-	lines := bytes.Split(data, []byte("\n"))
+	lines := splitLines(data)
 	line = min(max(line, 1), len(lines))
 	text := lines[line-1]
-	indent := len(text) - len(bytes.TrimLeft(text, " \t"))
+	indent := len(text) - len(strings.TrimLeft(text, " \t"))
 	hint := ""
 	switch {
-	case bytes.ContainsRune(text[:indent], '\t'):
+	case strings.ContainsRune(text[:indent], '\t'):
 		hint = "; YAML is indented with spaces, and here is a tab"
-	case bytes.Contains(text, []byte("${")):
+	case strings.Contains(text, "${"):
 		hint = "; inside [ ] and { }, put quotes around what has ${…}"
 	}
 	d.errorf(&yaml.Node{Line: line, Column: indent + 1}, "not YAML: %s%s", message, hint)

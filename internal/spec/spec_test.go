@@ -235,3 +235,13 @@ func TestSelectUnknown(t *testing.T) {
 		t.Errorf("errors.As finds no Errors in %T", err)
 	}
 }
+
+func TestParseBoundsErrors(t *testing.T) {
+	text := "packages: [git]\n" + strings.Repeat("1: x\n", 250)
+	_, err := Parse("nixery.yaml", []byte(text), nil)
+	errs, _ := errors.AsType[Errors](err)
+	want := Error{"nixery.yaml", 202, 1, "here and below are 50 more errors"}
+	if len(errs) != 201 || errs[200] != want {
+		t.Errorf("%d errors, the last one %v", len(errs), errs[len(errs)-1])
+	}
+}
