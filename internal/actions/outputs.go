@@ -1,0 +1,40 @@
+package actions
+
+import (
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+)
+
+// SetOutputs appends the step's outputs to the runner's file, in the order of their names.
+// Values may be anything; names are ours and hold no line break.
+//
+// The file's format is https://docs.github.com/actions (workflow commands, multiline
+// strings). go-githubactions ends each value with the same word, so a value that holds
+// it could set other outputs; here the word is a new one each time.
+func SetOutputs(file string, outputs map[string]string) error {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(outputs)) {
+		end := "end_" + rand.Text()
+		fmt.Fprintf(&b, "%s<<%s\n%s\n%s\n", name, end, outputs[name], end)
+	}
+	if err := appendFile(file, b.String()); err != nil {
+		return fmt.Errorf("writing the step's outputs: %w", err)
+	}
+	return nil
+}
+
+func appendFile(name, text string) error {
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteString(text); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}
