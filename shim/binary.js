@@ -1,0 +1,90 @@
+'use strict';
+
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { run } = require('./child.js');
+
+const NAME = 'nixery-action';
+
+/** Why there is no binary to run, told to the user. */
+class NoBinary extends Error {}
+
+/** Building was stopped by a signal; code is the exit code that says so. */
+class Interrupted extends Error {
+  constructor(code) {
+    super('interrupted');
+    this.code = code;
+  }
+}
+
+/**
+ * Finds the program, or builds it from the action's own sources.
+ *
+ * @param {object} env the step's environment
+ * @param {string} root the action's folder
+ * @param {string} scratch an empty folder, for what is built
+ * @returns {Promise<string>} a path; rejects with NoBinary, or with Interrupted
+ */
+async function findBinary(env, root, scratch) {
+  const override = env.NIXERY_ACTION_BINARY;
+  if (override) {
+    if (!isProgram(override)) {
+      throw new NoBinary(`NIXERY_ACTION_BINARY is ${override}, which is not an executable file`);
+    }
+    return path.resolve(override);
+  }
+  const shipped = path.join(root, 'bin', NAME);
+  if (isProgram(shipped)) {
+    return shipped;
+  }
+  const go = findOnPath('go', env.PATH);
+  if (!go) {
+    throw new NoBinary(
+      `there is no ${NAME} for this action: no ${shipped}, and no go on PATH to build it with. ` +
+        'Add a step with actions/setup-go before this one, or set NIXERY_ACTION_BINARY to a built binary',
+    );
+  }
+  return build(go, env, root, scratch);
+}
+
+async function build(go, env, root, scratch) {
+  const target = path.join(scratch, NAME);
+  // What a workflow sets for its own Go builds, such as GOOS or GOFLAGS=-mod=vendor, is not meant for this one.
+  const { GOOS, GOARCH, GOFLAGS, ...rest } = env;
+  const { code, signal } = await run(go, ['build', '-trimpath', '-buildvcs=false', '-o', target, './cmd/action'], {
+    cwd: root,
+    env: { ...rest, CGO_ENABLED: '0', GOWORK: 'off' },
+  });
+  if (signal) {
+    throw new Interrupted(128 + os.constants.signals[signal]);
+  }
+  if (code !== 0) {
+    throw new NoBinary(`go build of the action in ${root} exited with code ${code}; its output is above`);
+  }
+  return target;
+}
+
+function findOnPath(name, searchPath = '') {
+  return searchPath
+    .split(path.delimiter)
+    .filter(path.isAbsolute)
+    .map((folder) => path.join(folder, name))
+    .find(isProgram);
+}
+
+function isProgram(file) {
+  try {
+    fs.accessSync(file, fs.constants.X_OK);
+    return fs.statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** Makes an empty folder where the runner cleans up after the job. */
+function makeScratch(env) {
+  return fs.mkdtempSync(path.join(env.RUNNER_TEMP || os.tmpdir(), `${NAME}-`));
+}
+
+module.exports = { findBinary, makeScratch, Interrupted };
