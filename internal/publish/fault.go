@@ -70,7 +70,7 @@ func classify(err error) (Kind, int) {
 	isPlain := errors.As(err, &plain)
 	var answer *transport.Error
 	switch {
-	case isPlain && errors.Is(err, http.ErrSchemeMismatch):
+	case isPlain && plain.spoken:
 		return PlainHTTP, 0
 	case isUntrusted(err):
 		return Untrusted, 0

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,7 +93,7 @@ func outputOf(values map[string]string) (Output, error) {
 	if !ok {
 		return Output{}, fmt.Errorf("type %q is not one of registry, image, oci, docker", kind)
 	}
-	for key := range values {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
 		if key != "type" && key != "name" && !slices.Contains(known, key) {
 			return Output{}, fmt.Errorf("unknown key %q; type=%s knows name, %s", key, kind, strings.Join(known, ", "))
 		}

@@ -58,10 +58,20 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		transport = w.lax
 	}
 	resp, err := transport.RoundTrip(req)
-	if err == nil {
-		traceOf(req.Context()).note(req, resp)
+	if err != nil {
+		return nil, w.explainPlain(req.URL.Host, err)
 	}
-	return resp, err
+	traceOf(req.Context()).note(req, resp)
+	return resp, nil
+}
+
+// explainPlain tells a registry that answers without TLS from one whose TLS is broken.
+func (w *wire) explainPlain(host string, err error) error {
+	var record tls.RecordHeaderError
+	if errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/" && !w.allowsPlain(host) {
+		return &plainHTTPError{host: host, spoken: true}
+	}
+	return err
 }
 
 func (w *wire) refuse(req *http.Request) error {
@@ -110,8 +120,11 @@ func isLoopback(hostname string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// plainHTTPError is a request that would have gone out without TLS.
-type plainHTTPError struct{ host string }
+// plainHTTPError is a request that would have gone out without TLS, or was answered so.
+type plainHTTPError struct {
+	host   string
+	spoken bool // the host was seen to speak plain HTTP
+}
 
 func (e *plainHTTPError) Error() string {
 	return fmt.Sprintf("plain HTTP to %s is not allowed", e.host)

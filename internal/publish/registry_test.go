@@ -1,0 +1,418 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+)
+
+// checkPulled pulls a tag, with every byte checked, and compares its digest.
+func checkPulled(t *testing.T, tag name.Tag, want v1.Hash) {
+	t.Helper()
+	desc, err := remote.Get(tag)
+	if err != nil {
+		t.Fatalf("pulling %s: %v", tag, err)
+	}
+	if desc.Digest != want {
+		t.Errorf("%s is %s, want %s", tag, desc.Digest, want)
+	}
+	if !desc.MediaType.IsIndex() {
+		image, err := desc.Image()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := validate.Image(image); err != nil {
+			t.Errorf("%s: %v", tag, err)
+		}
+		return
+	}
+	index, err := desc.ImageIndex()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validate.Index(index); err != nil {
+		t.Errorf("%s: %v", tag, err)
+	}
+}
+
+func TestPublishOrder(t *testing.T) {
+	reg := newRegistry(t)
+	shared, amd, arm, tool := newLayer(t, 1, 50_000), newLayer(t, 2, 20_000), newLayer(t, 3, 20_000), newLayer(t, 4, 9_000)
+	index := indexOf(imageOf(t, "amd64", shared, amd), imageOf(t, "arm64", shared, arm))
+	artifacts := []Artifact{
+		{Name: "box", Index: index, Tags: []name.Tag{reg.tag(t, "acme/box:latest"), reg.tag(t, "acme/box:1")}},
+		{Name: "tool", Image: imageOf(t, "amd64", shared, tool), Tags: []name.Tag{reg.tag(t, "acme/tool:latest")}},
+	}
+	digests, err := NewRegistry(RegistryOptions{}).Publish(t.Context(), artifacts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, layer := range []*lazyLayer{shared, amd, arm, tool} {
+		if n := layer.opens.Load(); n != 1 {
+			t.Errorf("a layer was opened %d times", n)
+		}
+		if n := layer.live.Load(); n != 0 {
+			t.Errorf("%d streams of a layer are still open", n)
+		}
+	}
+	checkPulled(t, artifacts[0].Tags[0], digests[0])
+	checkPulled(t, artifacts[0].Tags[1], digests[0])
+	checkPulled(t, artifacts[1].Tags[0], digests[1])
+	checkOrder(t, reg.matching("PUT "), digests[0])
+}
+
+// checkOrder wants blobs of layers, then manifests by digest with the index after its images, then tags.
+func checkOrder(t *testing.T, puts []string, index v1.Hash) {
+	t.Helper()
+	isTag := func(put string) bool {
+		return strings.Contains(put, "/manifests/") && !strings.Contains(put, "sha256:")
+	}
+	isIndex := func(put string) bool { return strings.Contains(put, "/box/manifests/"+index.String()) }
+	isImage := func(put string) bool { return strings.Contains(put, "/box/manifests/sha256:") && !isIndex(put) }
+	firstTag, indexAt := slices.IndexFunc(puts, isTag), slices.IndexFunc(puts, isIndex)
+	if firstTag < 0 || indexAt < 0 {
+		t.Fatalf("no tag or no index among %q", puts)
+	}
+	for i, put := range puts {
+		if i > firstTag && !isTag(put) {
+			t.Errorf("%s came after a tag", put)
+		}
+		if i > indexAt && isImage(put) {
+			t.Errorf("%s came after its index", put)
+		}
+	}
+	tags := len(puts) - firstTag
+	if tags != 3 {
+		t.Errorf("%d tags were put, want 3", tags)
+	}
+}
+
+func TestPublishMountsWithinARegistry(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		noMount bool
+		want    How
+		opens   int64
+	}{
+		{"mounted", false, Mounted, 1},
+		{"refused, so uploaded", true, Uploaded, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			reg := newRegistry(t)
+			reg.noMount = test.noMount
+			layer := newLayer(t, 1, 10_000)
+			var uploads []Upload
+			r := NewRegistry(RegistryOptions{Report: func(u Upload) { uploads = append(uploads, u) }})
+			digests, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", layer),
+				Tags: []name.Tag{reg.tag(t, "one:x"), reg.tag(t, "two:x"), reg.tag(t, "two:y")}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkPulled(t, reg.tag(t, "two:y"), digests[0])
+			if n := layer.opens.Load(); n != test.opens {
+				t.Errorf("opened %d times, want %d", n, test.opens)
+			}
+			if mounts := reg.matching("POST /v2/two/", "from=one", "mount=sha256"); len(mounts) != 1 {
+				t.Errorf("mount requests: %q", mounts)
+			}
+			if len(uploads) != 2 || uploads[0].How != Uploaded || uploads[1].How != test.want || uploads[1].Size != layer.size {
+				t.Errorf("reported %+v", uploads)
+			}
+		})
+	}
+}
+
+func TestPublishToTwoRegistries(t *testing.T) {
+	one, two := newRegistry(t), newRegistry(t)
+	layer := newLayer(t, 1, 10_000)
+	artifact := Artifact{Name: "a", Image: imageOf(t, "amd64", layer), Tags: []name.Tag{one.tag(t, "a:x"), two.tag(t, "b:x")}}
+	digests, err := NewRegistry(RegistryOptions{}).Publish(t.Context(), []Artifact{artifact})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkPulled(t, artifact.Tags[0], digests[0])
+	checkPulled(t, artifact.Tags[1], digests[0])
+	if mounts := two.matching("mount="); len(mounts) != 0 {
+		t.Errorf("asked to mount across registries: %q", mounts)
+	}
+}
+
+func TestPublishByDigestOnly(t *testing.T) {
+	reg := newRegistry(t)
+	repo := reg.tag(t, "a:x").Repository
+	artifact := Artifact{Name: "a", Image: imageOf(t, "amd64", newLayer(t, 1, 100)), Repositories: []name.Repository{repo}}
+	digests, err := NewRegistry(RegistryOptions{}).Publish(t.Context(), []Artifact{artifact})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := remote.Head(repo.Digest(digests[0].String())); err != nil {
+		t.Error(err)
+	}
+	if tags, err := remote.List(repo); err == nil && len(tags) != 0 {
+		t.Errorf("tags were set: %q", tags)
+	}
+}
+
+func TestPublishAgainReadsNothing(t *testing.T) {
+	reg := newRegistry(t)
+	push := func(layer *lazyLayer) []Upload {
+		var uploads []Upload
+		r := NewRegistry(RegistryOptions{Report: func(u Upload) { uploads = append(uploads, u) }})
+		if _, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", layer), Tags: []name.Tag{reg.tag(t, "a:x")}}}); err != nil {
+			t.Fatal(err)
+		}
+		return uploads
+	}
+	push(newLayer(t, 1, 10_000))
+	puts := len(reg.matching("PUT "))
+	known := newLayer(t, 1, 10_000).known(t)
+	uploads := push(known)
+	if n := known.opens.Load(); n != 0 {
+		t.Errorf("a layer that the registry has was opened %d times", n)
+	}
+	if len(uploads) != 1 || uploads[0].How != Existing {
+		t.Errorf("reported %+v", uploads)
+	}
+	if again := len(reg.matching("PUT ")) - puts; again != 0 {
+		t.Errorf("%d requests put what was there", again)
+	}
+}
+
+func TestPublishTriesAgain(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		fault fault
+		known bool
+	}{
+		{name: "500 after the whole upload", fault: fault{method: "PATCH", answer: status(500)}},
+		{name: "500 after the whole upload of a known layer", known: true, fault: fault{method: "PATCH", answer: status(500)}},
+		{name: "connection cut in mid-upload", fault: fault{method: "PATCH", answer: cut}},
+		{name: "connection cut in mid-upload of a known layer", known: true, fault: fault{method: "PATCH", answer: cut}},
+		{name: "502 on commit", fault: fault{method: "PUT", path: "/blobs/uploads/", answer: status(502)}},
+		{name: "503 on begin", fault: fault{method: "POST", path: "/blobs/uploads/", answer: status(503)}},
+		{name: "500 on HEAD", known: true, fault: fault{method: "HEAD", path: "/blobs/", answer: status(500)}},
+		{name: "504 on manifest", fault: fault{method: "PUT", path: "/manifests/sha256:", answer: status(504)}},
+		{name: "408 on tag", fault: fault{method: "PUT", path: "/manifests/x", answer: status(408)}},
+		{name: "500 on ping", fault: fault{method: "GET", path: "/v2/", answer: status(500)}},
+		{name: "cut on ping", fault: fault{method: "GET", path: "/v2/", answer: cut}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.fault.nth = 1
+			reg := newRegistry(t, &test.fault)
+			layer := newLayer(t, 7, 800_000)
+			if test.known {
+				layer.known(t)
+			}
+			var sent atomic.Int64
+			var reports int
+			r, waits := hasty(RegistryOptions{Sent: func(n int64) { sent.Add(n) }, Report: func(Upload) { reports++ }})
+			digests, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", layer), Tags: []name.Tag{reg.tag(t, "a:x")}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkPulled(t, reg.tag(t, "a:x"), digests[0])
+			if len(waits()) != 1 {
+				t.Errorf("waited %v, want one wait", waits())
+			}
+			config, err := imageOf(t, "amd64", layer).RawConfigFile()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := layer.size + int64(len(config)); sent.Load() != want || reports != 1 {
+				t.Errorf("%d bytes and %d layers are said to have been sent, want %d and 1", sent.Load(), reports, want)
+			}
+		})
+	}
+}
+
+func TestPublishObeysRetryAfter(t *testing.T) {
+	for _, test := range []struct {
+		header      string
+		least, most time.Duration
+	}{
+		{"7", 7 * time.Second, 7 * time.Second},
+		{"4000", time.Minute, time.Minute},
+		{"0", time.Second, 2 * time.Second},
+		{"nonsense", time.Second, 2 * time.Second},
+	} {
+		reg := newRegistry(t, &fault{method: "PATCH", nth: 1, answer: status(429, "Retry-After", test.header)})
+		r, waits := hasty(RegistryOptions{})
+		_, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", newLayer(t, 1, 100)), Tags: []name.Tag{reg.tag(t, "a:x")}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := waits(); len(w) != 1 || w[0] < test.least || w[0] > test.most {
+			t.Errorf("Retry-After %s: waited %v", test.header, w)
+		}
+	}
+}
+
+// A token that expires in mid-upload makes go-containerregistry send the same, now empty, body again.
+func TestPublishSurvivesAnExpiredToken(t *testing.T) {
+	for _, answer := range []func(http.ResponseWriter, *http.Request){
+		func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) },
+		func(http.ResponseWriter, *http.Request) {},
+	} {
+		reg := newRegistry(t)
+		challenge := func(w http.ResponseWriter) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+reg.URL+`/token",service="fake"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		reg.faults = []*fault{
+			{method: "GET", path: "/token", nth: 1, forever: true, answer: func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, `{"token":"secret"}`)
+			}},
+			{method: "GET", path: "/v2/", nth: 1, answer: func(w http.ResponseWriter, _ *http.Request) { challenge(w) }},
+			{method: "PATCH", nth: 1, answer: func(w http.ResponseWriter, r *http.Request) { answer(w, r); challenge(w) }},
+		}
+		layer := newLayer(t, 1, 500_000)
+		r, _ := hasty(RegistryOptions{})
+		digests, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", layer), Tags: []name.Tag{reg.tag(t, "a:x")}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkPulled(t, reg.tag(t, "a:x"), digests[0])
+		if layer.size < 500_000 {
+			t.Errorf("a layer of %d bytes was pushed", layer.size)
+		}
+	}
+}
+
+func TestPublishMovesNoTagOnFailure(t *testing.T) {
+	for _, broken := range []fault{
+		{method: "PATCH", nth: 4, forever: true, answer: status(500)},
+		{method: "PUT", path: "/two/manifests/sha256:", nth: 1, forever: true, answer: status(500)},
+		{method: "PUT", path: "/two/manifests/sha256:", nth: 1, forever: true, answer: status(403)},
+	} {
+		reg := newRegistry(t, &broken)
+		r, waits := hasty(RegistryOptions{Jobs: 1, Backoff: Backoff{Attempts: 3}})
+		_, err := r.Publish(t.Context(), []Artifact{
+			{Name: "one", Image: imageOf(t, "amd64", newLayer(t, 1, 1000)), Tags: []name.Tag{reg.tag(t, "one:x")}},
+			{Name: "two", Image: imageOf(t, "amd64", newLayer(t, 2, 1000), newLayer(t, 3, 1000)), Tags: []name.Tag{reg.tag(t, "two:x")}},
+		})
+		var fault *RegistryError
+		if !errors.As(err, &fault) {
+			t.Fatalf("%s: error is %v", broken.path, err)
+		}
+		if want := map[Kind]int{Unavailable: 2, Forbidden: 0}[fault.Kind]; len(waits()) != want {
+			t.Errorf("%v: waited %v, want %d waits", err, waits(), want)
+		}
+		if tags := append(reg.matching("PUT ", "/one/manifests/x"), reg.matching("PUT ", "/two/manifests/x")...); len(tags) != 0 {
+			t.Errorf("a tag moved: %q", tags)
+		}
+	}
+}
+
+func TestPublishOfALayerThatCannotBeRead(t *testing.T) {
+	reg := newRegistry(t)
+	layer := newLayer(t, 1, 1000)
+	gone := errors.New("store path is gone")
+	whole := layer.open
+	layer.open = func() io.Reader { return io.MultiReader(io.LimitReader(whole(), 500), failing{gone}) }
+	r, waits := hasty(RegistryOptions{})
+	_, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", layer), Tags: []name.Tag{reg.tag(t, "a:x")}}})
+	if !errors.Is(err, gone) || errors.As(err, new(*RegistryError)) || len(waits()) != 0 {
+		t.Errorf("error is %v, after waits %v", err, waits())
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func TestPublishCancelledInMidUpload(t *testing.T) {
+	before := runtime.NumGoroutine()
+	stuck := make(chan struct{})
+	reg := newRegistry(t, &fault{method: "PATCH", nth: 1, forever: true, answer: func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.CopyN(io.Discard, r.Body, 1000)
+		<-stuck
+	}})
+	layers := []v1.Layer{newLayer(t, 1, 2_000_000), newLayer(t, 2, 2_000_000)}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	interrupted := errors.New("interrupted")
+	var once atomic.Bool
+	r := NewRegistry(RegistryOptions{Sent: func(int64) {
+		if once.CompareAndSwap(false, true) {
+			cancel(interrupted)
+		}
+	}})
+	_, err := r.Publish(ctx, []Artifact{{Name: "a", Image: imageOf(t, "amd64", layers...), Tags: []name.Tag{reg.tag(t, "a:x")}}})
+	if !errors.Is(err, interrupted) {
+		t.Errorf("error is %v", err)
+	}
+	for _, layer := range layers {
+		if n := layer.(*lazyLayer).live.Load(); n != 0 {
+			t.Errorf("%d streams are still open", n)
+		}
+	}
+	close(stuck)
+	reg.Close()
+	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+func TestPublishCancelledBetweenAttempts(t *testing.T) {
+	reg := newRegistry(t, &fault{method: "PATCH", nth: 1, forever: true, answer: status(500)})
+	ctx, cancel := context.WithCancel(t.Context())
+	r := NewRegistry(RegistryOptions{Backoff: Backoff{First: time.Hour, Longest: time.Hour}})
+	r.sleep = func(ctx context.Context, d time.Duration) error { cancel(); return sleep(ctx, d) }
+	_, err := r.Publish(ctx, []Artifact{{Name: "a", Image: imageOf(t, "amd64", newLayer(t, 1, 100)), Tags: []name.Tag{reg.tag(t, "a:x")}}})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// drain is the least registry that takes blobs, and keeps none of their bytes.
+func drain(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	switch {
+	case r.Method == http.MethodHead:
+		w.WriteHeader(http.StatusNotFound)
+	case r.Method == http.MethodPost, r.Method == http.MethodPatch:
+		w.Header().Set("Location", "/v2/a/blobs/uploads/1")
+		w.WriteHeader(http.StatusAccepted)
+	case r.Method == http.MethodPut:
+		w.WriteHeader(http.StatusCreated)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func TestPublishHoldsNoLayerInMemory(t *testing.T) {
+	const size = 32 << 20
+	reg := newRegistry(t)
+	reg.faults = []*fault{{nth: 1, forever: true, method: "PATCH", answer: drain}, {nth: 1, forever: true, method: "POST", answer: drain},
+		{nth: 1, forever: true, method: "PUT", answer: drain}, {nth: 1, forever: true, method: "HEAD", answer: drain}}
+	layer := &lazyLayer{open: func() io.Reader { return io.LimitReader(zeros{}, size) }}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := NewRegistry(RegistryOptions{}).Publish(t.Context(),
+		[]Artifact{{Name: "a", Image: imageOf(t, "amd64", layer), Tags: []name.Tag{reg.tag(t, "a:x")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if layer.size != size {
+		t.Errorf("%d bytes were read, want %d", layer.size, size)
+	}
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > size/4 {
+		t.Errorf("%d MiB were allocated to send %d MiB", allocated>>20, size>>20)
+	}
+}
