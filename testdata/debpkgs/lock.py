@@ -133,7 +133,7 @@ def download(archive, names, debs):
         path = os.path.join(debs, archive.deb(n))
         if sha256(path) != archive.records[n]["SHA256"]:
             os.remove(path)
-            sys.exit(f"debpkgs: {path} is not what the package list says; removed, run again")
+            sys.exit(f"debpkgs: {path} is not what the package list says: removed")
 
 
 def interpreter(head):
@@ -277,4 +277,7 @@ def main(set_name, debs, path):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except subprocess.CalledProcessError as e:
+        sys.exit(f"debpkgs: {' '.join(e.cmd[:3])} exited with {e.returncode}, see above")
