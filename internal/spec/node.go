@@ -197,17 +197,14 @@ func (d *decoder) number(n *yaml.Node, what string, low, high int) int {
 	return 0
 }
 
-// child is the value of key in the mapping at n, or nil.
+// child is the value of key in the mapping at n, or n itself if there is none.
 func child(n *yaml.Node, key string) *yaml.Node {
-	if n == nil || n.Kind != yaml.MappingNode {
-		return nil
-	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == key {
 			return n.Content[i+1]
 		}
 	}
-	return nil
+	return n
 }
 
 // describe names what stands at n, for the end of an error.

@@ -245,3 +245,22 @@ func TestParseBoundsErrors(t *testing.T) {
 		t.Errorf("%d errors, the last one %v", len(errs), errs[len(errs)-1])
 	}
 }
+
+func TestDefaultChannelBesideConfig(t *testing.T) {
+	s, err := Parse("nixery.yaml", []byte("nixpkgs: {config: {allowUnfree: true}}\npackages: [git]\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Nixpkgs{Channel: "nixos-unstable", Config: map[string]any{"allowUnfree": true}}
+	if diff := cmp.Diff(want, s.Nixpkgs); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestNilEnvironmentHasNoVariables(t *testing.T) {
+	_, err := Parse("nixery.yaml", []byte("packages: [git]\ntags: ['${GITHUB_SHA}']\n"), nil)
+	want := "nixery.yaml:2:8: tags: ${GITHUB_SHA} is not set; GitHub sets it in a workflow, and elsewhere you can: export GITHUB_SHA=…"
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"log"
 	"os"
 	"strings"
 
@@ -22,17 +23,16 @@ const (
 )
 
 func main() {
+	log.SetFlags(0)
 	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: schemagen FILE (in the folder of package spec)")
-		os.Exit(2)
+		log.Fatal("usage: schemagen FILE (in the folder of package spec)")
 	}
 	schema, err := generate()
 	if err == nil {
 		err = os.WriteFile(os.Args[1], schema, 0o644)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "schemagen:", err)
-		os.Exit(1)
+		log.Fatal("schemagen: ", err)
 	}
 }
 
