@@ -89,7 +89,7 @@ func TestLoadWhole(t *testing.T) {
 				Entrypoint:   []string{"/bin/bash", "-c"},
 				Cmd:          []string{"git --version; echo $HOME"},
 				Env:          map[string]string{"GREETING": "${HOME} stays as it is", "EMPTY": ""},
-				WorkingDir:   "/work",
+				WorkingDir:   "/srv",
 				User:         "1000:1000",
 				ExposedPorts: []string{"8080/tcp", "53/udp"},
 				Volumes:      []string{"/data"},
