@@ -50,9 +50,11 @@ func TestArchive(t *testing.T) {
 	if _, err := (Archive{Path: "-", Stdout: &stdout}).Publish(t.Context(), artifacts); err != nil {
 		t.Fatal(err)
 	}
-	if content, err := os.ReadFile(path); err != nil || !bytes.Equal(content, stdout.Bytes()) {
+	content, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(content, stdout.Bytes()) {
 		t.Errorf("file and standard output differ: %v", err)
 	}
+	untar(t, content)
 }
 
 func TestArchiveOfSeveralPlatforms(t *testing.T) {
