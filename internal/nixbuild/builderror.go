@@ -105,7 +105,7 @@ var (
 func buildError(exit *ExitError) error {
 	for i, line := range exit.Stderr {
 		m := blame.FindStringSubmatch(line)
-		if m == nil || !strings.HasSuffix(m[2], ".drv") || also.MatchString(line) {
+		if m == nil || !strings.HasSuffix(m[2], ".drv") {
 			continue
 		}
 		e := &BuildError{Derivation: StorePath(m[2]), cause: exit}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -78,7 +79,18 @@ func gitRepository(t *testing.T) (url, rev string) {
 	run(`cp ` + tiny(t) + `/*.nix .; git add .; git commit -q -m packages; git tag v1`)
 	rev = run(`git rev-parse HEAD`)
 	run(`echo '{ old = true; }' > default.nix; git commit -q -a -m newer; git branch -q newer; git reset -q --hard v1; git checkout -q main`)
-	return "file://" + dir, rev
+	return serveGit(t, dir, run("git --exec-path")) + "/.git", rev
+}
+
+// serveGit serves a repository as a forge does: Nix reads local ones in place.
+func serveGit(t *testing.T, dir, programs string) string {
+	t.Helper()
+	server := httptest.NewServer(&cgi.Handler{
+		Path: filepath.Join(programs, "git-http-backend"),
+		Env:  []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1"},
+	})
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 func TestSources(t *testing.T) {
@@ -98,7 +110,8 @@ func TestSources(t *testing.T) {
 		wants := onSystems(both, "app", "python3Packages.requests", "outputs")
 		want := mustEvaluate(t, nix, Source{Path: tiny(t)}, wants)
 		for name, src := range sources {
-			got, _, err := Evaluate(t.Context(), nix, src, wants)
+			// With a cache of its own each: one must not profit from another's fetch.
+			got, _, err := Evaluate(t.Context(), nixHere(t, foreign), src, wants)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 			} else if !slices.Equal(got, want) {
@@ -118,7 +131,7 @@ func TestSourceFailures(t *testing.T) {
 		}{
 			"no such path":     {Source{Path: "/no/such/path"}, "/no/such/path"},
 			"no such channel":  {Source{Channel: "tiny-channel", ChannelBase: server.URL + "/else"}, "404"},
-			"no such branch":   {Source{Git: &Git{URL: url, Ref: "nothing"}}, "nothing"},
+			"no such branch":   {Source{Git: &Git{URL: url, Ref: "nothing"}}, "fatal: couldn't find remote ref refs/heads/nothing"},
 			"no such flake":    {Source{Flake: "path:/no/such/flake"}, "/no/such/flake"},
 			"syntax":           {Source{Path: expression(t, "{ a = 1")}, "syntax error"},
 			"throws":           {Source{Path: expression(t, `throw "moved to example.org"`)}, "moved to example.org"},

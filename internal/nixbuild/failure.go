@@ -41,7 +41,7 @@ type EvaluationError struct {
 
 func (e *EvaluationError) Error() string {
 	var lines []string
-	for _, f := range joinSystems(e.Failures) {
+	for _, f := range e.Joined() {
 		lines = append(lines, f.String())
 	}
 	if len(lines) == 1 {
@@ -50,10 +50,11 @@ func (e *EvaluationError) Error() string {
 	return fmt.Sprintf("%s: %d packages cannot be had:\n%s", e.Source, len(lines), strings.Join(lines, "\n"))
 }
 
-// joinSystems makes one of the failures that differ in their system only.
-func joinSystems(failures []Failure) []Failure {
+// Joined is Failures with those that differ in their system only made one,
+// whose System lists them.
+func (e *EvaluationError) Joined() []Failure {
 	var joined []Failure
-	for _, f := range failures {
+	for _, f := range e.Failures {
 		same := func(other Failure) bool {
 			return other.Name == f.Name && other.Reason == f.Reason && other.Message == f.Message && slices.Equal(other.Near, f.Near)
 		}

@@ -1,6 +1,9 @@
 package nixbuild
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // Each says what, where, and what to do.
 func TestFailureTexts(t *testing.T) {
@@ -47,6 +50,20 @@ func TestReasonIn(t *testing.T) {
 	} {
 		if got := reasonIn(message); got != want {
 			t.Errorf("%q is %q", message, got)
+		}
+	}
+}
+
+func TestNixMessage(t *testing.T) {
+	for stderr, want := range map[string]string{
+		"":                               "",
+		"no error here\nbut a last line": "no error here\nbut a last line",
+		"fatal: first\nfatal: no such branch\nfatal: give up\nerror: program 'git' failed with exit code 128\n(use '--show-trace' to show detailed location information)":               "program 'git' failed with exit code 128\nfatal: no such branch\nfatal: give up",
+		"error:\n       … while calling\n         at «string»:1:1:\n            1| x\n             | ^\n\n       error: attribute 'x' missing\n       at /a.nix:1:2:\n            1| x": "attribute 'x' missing\nat /a.nix:1:2:",
+		"error: " + strings.Repeat("line\n", 50): strings.TrimSuffix(strings.Repeat("line\n", maxMessage), "\n"),
+	} {
+		if got := nixMessage(strings.Split(stderr, "\n")); got != want {
+			t.Errorf("%q gives %q", stderr, got)
 		}
 	}
 }

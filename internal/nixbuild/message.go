@@ -33,7 +33,19 @@ func nixMessage(stderr []string) string {
 		kept = append(kept, strings.TrimRight(strings.TrimPrefix(line, "       "), " "))
 	}
 	kept[0] = errorLine.ReplaceAllString(kept[0], "")
-	return strings.Join(kept[:min(len(kept), maxMessage)], "\n")
+	kept = append(kept[:min(len(kept), maxMessage)], fatalLines(stderr[:start])...)
+	return strings.Join(kept, "\n")
+}
+
+// fatalLines are what git says before Nix says only that git failed.
+func fatalLines(stderr []string) []string {
+	var fatal []string
+	for _, line := range stderr {
+		if strings.HasPrefix(line, "fatal: ") {
+			fatal = append(fatal, line)
+		}
+	}
+	return fatal[max(0, len(fatal)-2):]
 }
 
 func lastError(lines []string) int {

@@ -110,6 +110,21 @@ func TestBuildErrorOfDaemons(t *testing.T) {
 	}
 }
 
+// With many jobs, what could not be begun may be told of first.
+func TestBuildErrorNamesTheCause(t *testing.T) {
+	fails, needs := string(fakePath("fails.drv")), string(fakePath("needs.drv"))
+	for name, first := range map[string][]string{
+		"before 2.29": {"error: 1 dependencies of derivation '" + needs + "' failed to build"},
+		"from 2.29":   {"error: Cannot build '" + needs + "'.", "       Reason: 1 dependency failed."},
+	} {
+		stderr := append(first, "error: builder for '"+fails+"' failed with exit code 2")
+		var build *BuildError
+		if err := realiseWith(t, &ExitError{Stderr: stderr}); !errors.As(err, &build) || string(build.Derivation) != fails {
+			t.Errorf("%s: error is %v", name, err)
+		}
+	}
+}
+
 func TestBuildErrorWithWrongHash(t *testing.T) {
 	for _, version := range versions {
 		err := realiseWith(t, failing(t, version, "wrong-hash.stderr"))
