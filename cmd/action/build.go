@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/org/nixery-action/internal/image"
+	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/pipeline"
+	"github.com/org/nixery-action/internal/popularity"
+	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/spec"
+)
+
+// buildOptions are what a command line or a workflow's step asks for.
+type buildOptions struct {
+	file         string
+	images       []string
+	tags         []string
+	platforms    []string
+	push         bool
+	outputs      []string
+	labels       []string
+	metadataFile string
+	dryRun       bool
+	insecure     []string
+	githubToken  string
+}
+
+func newBuild(c *console) *cobra.Command {
+	var o buildOptions
+	cmd := &cobra.Command{
+		Use:   "build",
+		Short: "Build the images of a spec and publish them",
+		Long: "build makes the images of a spec: one for each architecture, and an index over\n" +
+			"them. With --push they go to the spec's repositories, with --output to files;\n" +
+			"with neither, only their digests are computed. Tags move last, when everything\n" +
+			"else is there. What was published is printed on standard output.",
+		Example: "  nixery-action build --push\n" +
+			"  nixery-action build --tag ghcr.io/acme/toolbox:v1 --push\n" +
+			"  nixery-action build --platform linux/amd64 --output type=docker,dest=toolbox.tar",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.githubToken = os.Getenv("GITHUB_TOKEN")
+			_, err := build(cmd.Context(), c, o)
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.file, "file", "f", "nixery.yaml", "the spec")
+	f.StringArrayVar(&o.images, "image", nil, "build only this image of the spec (repeatable)")
+	f.StringArrayVar(&o.tags, "tag", nil, "publish under this reference instead of the spec's repository and tags (repeatable)")
+	f.StringSliceVar(&o.platforms, "platform", nil, "build for these platforms instead of the spec's, as linux/amd64,linux/arm64")
+	f.BoolVar(&o.push, "push", false, "push to the registries that the tags name")
+	f.StringArrayVar(&o.outputs, "output", nil, "write to type=oci,dest=PATH, type=docker,dest=PATH or type=registry (repeatable)")
+	f.StringArrayVar(&o.labels, "label", nil, "set a label, KEY=VALUE (repeatable)")
+	f.StringVar(&o.metadataFile, "metadata-file", "", "write digests, tags and layers to this file, as JSON")
+	f.BoolVar(&o.dryRun, "dry-run", false, "check spec, packages and destinations, and build nothing")
+	f.StringArrayVar(&o.insecure, "insecure-registry", nil, "allow plain HTTP and any certificate for this host (repeatable)")
+	return cmd
+}
+
+// build makes and publishes what o asks for, and prints it. In a dry run the
+// report is nil.
+func build(ctx context.Context, c *console, o buildOptions) (*pipeline.Report, error) {
+	report, err := buildAll(ctx, c, o)
+	return report, interrupted(ctx, err)
+}
+
+func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report, error) {
+	if err := c.hide(o.githubToken); err != nil {
+		return nil, err
+	}
+	s, images, err := load(o.file, o.images)
+	if err != nil {
+		return nil, err
+	}
+	request, err := newRequest(o, images)
+	if err != nil {
+		return nil, err
+	}
+	line, err := newLine(c)
+	if err != nil {
+		return nil, err
+	}
+	meter := &pipeline.Meter{}
+	dests := request.destinations(c, o, meter)
+	if o.dryRun {
+		return nil, dryRun(ctx, c, line, s, request, dests)
+	}
+	report, err := line.Run(ctx, s.Nixpkgs, request.orders, dests, meter)
+	if err != nil {
+		return nil, withPlaces(err, s, request.images())
+	}
+	if o.metadataFile != "" {
+		if err := writeJSON(o.metadataFile, report); err != nil {
+			return nil, err
+		}
+	}
+	return report, printReport(request.resultsTo(c), report, len(dests) > 0)
+}
+
+// load reads the spec and chooses images.
+func load(file string, names []string) (*spec.Spec, []spec.Image, error) {
+	s, err := spec.Load(file, os.LookupEnv)
+	if err != nil {
+		return nil, nil, err
+	}
+	images, err := s.Select(names)
+	return s, images, err
+}
+
+// newLine is the pipeline on this machine's Nix and store.
+func newLine(c *console) (*pipeline.Line, error) {
+	created, err := sourceDateEpoch(os.Getenv("SOURCE_DATE_EPOCH"))
+	if err != nil {
+		return nil, err
+	}
+	line := &pipeline.Line{
+		Store:   os.DirFS("/"),
+		Counts:  popularity.Embedded(),
+		Created: created,
+		TempDir: c.env.TempDir,
+		Log:     c.log,
+		Display: c.display,
+	}
+	line.Runner = nixbuild.Exec{Stderr: line.Hear}
+	return line, nil
+}
+
+// sourceDateEpoch reads https://reproducible-builds.org/specs/source-date-epoch/.
+func sourceDateEpoch(value string) (time.Time, error) {
+	if value == "" {
+		return image.Epoch, nil
+	}
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return time.Time{}, usagef("SOURCE_DATE_EPOCH is %q: want seconds since 1970", value)
+	}
+	return time.Unix(seconds, 0).UTC(), nil
+}
+
+// dryRun prints what would be built, and what would have its tags.
+func dryRun(ctx context.Context, c *console, line *pipeline.Line, s *spec.Spec, r *request, dests []publish.Destination) error {
+	wishes, err := line.Rehearse(ctx, s.Nixpkgs, r.orders, dests)
+	if err != nil {
+		return withPlaces(err, s, r.images())
+	}
+	var b strings.Builder
+	for _, w := range wishes {
+		for _, p := range w.Packages {
+			fmt.Fprintf(&b, "%s %s %s %s\n", w.Image, w.Platform, p.Name, p.Out)
+		}
+	}
+	_, err = io.WriteString(r.resultsTo(c), b.String())
+	return err
+}
+
+// writeJSON replaces a file by a value's JSON.
+func writeJSON(file string, value any) error {
+	data, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	return os.WriteFile(file, append(data, '\n'), 0o644)
+}
+
+// printReport prints a line for each reference, or for each image that has none.
+func printReport(w io.Writer, r *pipeline.Report, published bool) error {
+	var b strings.Builder
+	for _, img := range r.Images {
+		if len(img.Tags) == 0 || !published {
+			fmt.Fprintf(&b, "%s %s\n", img.Name, img.Digest)
+			continue
+		}
+		for _, tag := range img.Tags {
+			fmt.Fprintf(&b, "%s@%s\n", tag, img.Digest)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

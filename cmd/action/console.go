@@ -1,0 +1,92 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/org/nixery-action/internal/actions"
+	"github.com/org/nixery-action/internal/logline"
+	"github.com/org/nixery-action/internal/progress"
+	"github.com/org/nixery-action/internal/redact"
+)
+
+// console is where the program speaks: results on stdout; log and progress on
+// stderr, for a terminal, a file or the runner. Secrets that it knows are
+// taken out of all of it.
+type console struct {
+	stdout  io.Writer
+	stderr  *redact.Writer
+	display *progress.Display
+	log     *slog.Logger
+	env     actions.Environment
+}
+
+func newConsole() *console {
+	c := &console{stdout: os.Stdout, stderr: redact.NewWriter(os.Stderr), env: actions.Detect(os.Getenv)}
+	level := slog.LevelInfo
+	if c.env.Debug {
+		level = slog.LevelDebug
+	}
+	if c.env.InActions {
+		c.display = progress.Open(actions.NewPlainWriter(c.stderr), os.Stderr, false)
+		c.log = slog.New(actions.NewHandler(c.stderr, level))
+		return c
+	}
+	live, color := progress.Terminal(os.Stderr, os.Getenv)
+	c.display = progress.Open(c.stderr, os.Stderr, live)
+	c.log = slog.New(logline.NewPlain(c.display.Writer(), level, color))
+	return c
+}
+
+// hide keeps a secret out of the log, and asks the runner to do the same.
+func (c *console) hide(secret string) error {
+	c.stderr.Add(secret)
+	if !c.env.InActions || secret == "" {
+		return nil
+	}
+	return actions.Mask(os.Stderr, secret)
+}
+
+func (c *console) close() {
+	c.display.Close()
+	c.stderr.Flush()
+}
+
+// exit says what went wrong and returns the exit code: 0 all is well, 1 failed,
+// 2 the command line or the spec must be changed.
+func (c *console) exit(err error) int {
+	if err == nil {
+		return 0
+	}
+	for _, fault := range faultsOf(err) {
+		var attrs []any
+		if fault.file != "" {
+			attrs = append(attrs, "file", c.relative(fault.file))
+		}
+		if fault.line > 0 {
+			attrs = append(attrs, "line", fault.line, "col", fault.column)
+		}
+		c.log.Error(fault.message, attrs...)
+	}
+	if isBadInput(err) {
+		return 2
+	}
+	return 1
+}
+
+// relative names a file as annotations want it: from the checkout.
+func (c *console) relative(file string) string {
+	if c.env.Workspace == "" {
+		return file
+	}
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return file
+	}
+	if rel, err := filepath.Rel(c.env.Workspace, abs); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return file
+}

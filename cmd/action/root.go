@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// usageError is a mistake in the command line: exit code 2.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// execute runs the command that args name.
+func execute(ctx context.Context, c *console, args []string) error {
+	root := &cobra.Command{
+		Use:   "nixery-action",
+		Short: "Container images from Nix packages",
+		Long: "nixery-action builds container images from Nix packages: a YAML spec names\n" +
+			"packages and architectures, and an image for each, and an index over them, goes\n" +
+			"to a registry, an OCI layout or a docker archive.",
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
+	root.SetArgs(args)
+	started := false
+	for _, sub := range []*cobra.Command{newBuild(c), newPlan(c), newAction(c)} {
+		sub.Args = cobra.NoArgs
+		work := sub.RunE
+		sub.RunE = func(cmd *cobra.Command, args []string) error {
+			started = true
+			return work(cmd, args)
+		}
+		root.AddCommand(sub)
+	}
+	err := root.ExecuteContext(ctx)
+	if err != nil && !started {
+		return usageError{fmt.Errorf("%w; see nixery-action --help", err)}
+	}
+	return err
+}

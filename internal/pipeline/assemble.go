@@ -1,0 +1,142 @@
+package pipeline
+
+import (
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/image"
+	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/spec"
+)
+
+// built is what was made for one order: an image, or an index over several.
+type built struct {
+	image     v1.Image
+	index     v1.ImageIndex
+	platforms []builtPlatform
+}
+
+type builtPlatform struct {
+	platform v1.Platform
+	image    v1.Image
+	layers   []*layers.Layer
+}
+
+// assemble makes images of closures. Nothing is read yet: layers are lazy.
+func (l *Line) assemble(orders []Order, wishes []Wish) ([]built, error) {
+	packers := newPackers(l)
+	all := make([]built, len(orders))
+	for i, order := range orders {
+		images := map[string]v1.Image{}
+		for _, w := range wishes {
+			if w.Image != order.Name {
+				continue
+			}
+			b, err := l.assemblePlatform(packers, order, w)
+			if err != nil {
+				return nil, fmt.Errorf("image %s for %s: %w", w.Image, w.Platform, err)
+			}
+			images[w.Platform.String()] = b.image
+			all[i].platforms = append(all[i].platforms, b)
+		}
+		if len(images) == 1 {
+			all[i].image = all[i].platforms[0].image
+			continue
+		}
+		index, err := image.Index(images, image.Format(order.Format))
+		if err != nil {
+			return nil, fmt.Errorf("image %s: %w", order.Name, err)
+		}
+		all[i].index = index
+	}
+	return all, nil
+}
+
+func (l *Line) assemblePlatform(packers *packers, order Order, w Wish) (builtPlatform, error) {
+	packer, err := packers.of(order.Image)
+	if err != nil {
+		return builtPlatform{}, err
+	}
+	var all []*layers.Layer
+	for _, group := range layers.Plan(w.Closure, layers.Options{Budget: order.Layers.Budget, Counts: l.Counts}) {
+		all = append(all, packer.layer(group))
+	}
+	all = append(all, packer.root(w))
+	img, err := image.Assemble(all, image.Options{
+		Platform: w.Platform,
+		Config:   configOf(order.Config, w),
+		Created:  l.Created,
+		Format:   image.Format(order.Format),
+	})
+	return builtPlatform{platform: w.Platform, image: img, layers: all}, err
+}
+
+// packers keeps one packer for each way of packing, so that equal layers of
+// several images are one layer, made once.
+type packers struct {
+	line *Line
+	made map[packing]*packer
+}
+
+type packing struct {
+	compression layers.Compression
+	oci         bool
+}
+
+type packer struct {
+	*layers.Packer
+	compression layers.Compression
+	layers      map[layers.Key]*layers.Layer
+}
+
+func newPackers(l *Line) *packers { return &packers{line: l, made: map[packing]*packer{}} }
+
+func (p *packers) of(img spec.Image) (*packer, error) {
+	how := packing{
+		compression: layers.Compression{Algorithm: layers.Algorithm(img.Layers.Compression), Level: img.Layers.Level},
+		oci:         img.Format == spec.OCI,
+	}
+	if made, ok := p.made[how]; ok {
+		return made, nil
+	}
+	made, err := layers.NewPacker(p.line.Store, how.compression, how.oci)
+	if err != nil {
+		return nil, err
+	}
+	p.made[how] = &packer{Packer: made, compression: how.compression, layers: map[layers.Key]*layers.Layer{}}
+	return p.made[how], nil
+}
+
+func (p *packer) layer(g layers.Group) *layers.Layer {
+	key := layers.KeyOf(g, p.compression)
+	if p.layers[key] == nil {
+		p.layers[key] = p.Layer(g, nil)
+	}
+	return p.layers[key]
+}
+
+func (p *packer) root(w Wish) *layers.Layer {
+	made := p.Root(w.Roots(), w.Closure, nil)
+	if same, ok := p.layers[made.Key()]; ok {
+		return same
+	}
+	p.layers[made.Key()] = made
+	return made
+}
+
+func distinctLayers(all []built) []*layers.Layer {
+	seen := map[*layers.Layer]bool{}
+	var distinct []*layers.Layer
+	for _, b := range all {
+		for _, p := range b.platforms {
+			for _, layer := range p.layers {
+				if !seen[layer] {
+					seen[layer] = true
+					distinct = append(distinct, layer)
+				}
+			}
+		}
+	}
+	return distinct
+}
