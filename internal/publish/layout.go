@@ -30,7 +30,8 @@ const (
 // Layout writes an OCI image layout (https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md).
 //
 // Manifests keep their media types and so their digests: they are those that a registry would get. For each tag index.json gets an entry
-// whose ref.name is the tag ("latest"), or the whole reference where two images of one call have the same tag.
+// whose ref.name is the tag ("latest"), or the whole reference where two images of one call have the same tag. skopeo 1.9, of Debian 12,
+// looks a name up among entries of OCI media types only; others it reads if they are the only entry and no name is given.
 type Layout struct {
 	// Path is the folder, or the tar file; "-" is a tar on Stdout. Missing folders are made. A folder that holds
 	// something else is refused; one that is a layout keeps its entries, but for those with a name that is now another's.

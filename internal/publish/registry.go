@@ -162,7 +162,11 @@ func (r *Registry) newPush(artifacts []Artifact) (*push, error) {
 		if _, err := a.manifest(); err != nil {
 			return nil, err
 		}
-		p.targets = append(p.targets, r.repositories(a))
+		repos := r.repositories(a)
+		if len(repos) == 0 {
+			return nil, fmt.Errorf("image %q: there is no tag or repository to push to", a.Name)
+		}
+		p.targets = append(p.targets, repos)
 	}
 	return p, nil
 }

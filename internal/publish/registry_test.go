@@ -166,6 +166,19 @@ func TestPublishByDigestOnly(t *testing.T) {
 	}
 }
 
+func TestPublishToNowhere(t *testing.T) {
+	for says, artifact := range map[string]Artifact{
+		`image "a": there is no tag or repository`:        {Name: "a", Image: imageOf(t, "amd64")},
+		`image "b": neither an index nor an image`:        {Name: "b"},
+		`image "c": both an index and an image are given`: {Name: "c", Image: imageOf(t, "amd64"), Index: indexOf()},
+	} {
+		_, err := NewRegistry(RegistryOptions{}).Publish(t.Context(), []Artifact{artifact})
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("error %v does not say %q", err, says)
+		}
+	}
+}
+
 func TestPublishAgainReadsNothing(t *testing.T) {
 	reg := newRegistry(t)
 	push := func(layer *lazyLayer) []Upload {
