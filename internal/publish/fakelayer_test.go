@@ -112,7 +112,6 @@ func (l *lazyLayer) Compressed() (io.ReadCloser, error) {
 type lazyStream struct {
 	layer  *lazyLayer
 	r      io.Reader
-	sum    []byte
 	n      int64
 	hash   bytesHash
 	ended  bool
