@@ -11,7 +11,6 @@ package image
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -95,28 +94,6 @@ func comment(paths []nixbuild.StorePath) string {
 		lines[i] = string(p)
 	}
 	return strings.Join(lines, "\n")
-}
-
-// Index makes the index over images of several platforms, in order of platform
-// name, whatever the order of images.
-func Index(images map[string]v1.Image, format Format) (v1.ImageIndex, error) {
-	idx := mutate.IndexMediaType(empty.Index, pick(format, types.DockerManifestList, types.OCIImageIndex))
-	names := make([]string, 0, len(images))
-	for name := range images {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		platform, err := ParsePlatform(name)
-		if err != nil {
-			return nil, err
-		}
-		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{
-			Add:        images[name],
-			Descriptor: v1.Descriptor{Platform: &platform},
-		})
-	}
-	return idx, nil
 }
 
 func pick(f Format, docker, oci types.MediaType) types.MediaType {

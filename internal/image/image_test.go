@@ -152,6 +152,9 @@ func TestIndexNamesPlatforms(t *testing.T) {
 	for _, m := range manifest.Manifests {
 		got = append(got, m.Platform.String())
 	}
+	if raw, err := idx.RawManifest(); err != nil || bytes.Contains(raw, []byte("artifactType")) {
+		t.Errorf("%s (%v)", raw, err)
+	}
 	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64/v8"}, got); diff != "" {
 		t.Error(diff)
 	}
