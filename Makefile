@@ -57,11 +57,7 @@ e2e: ## the tests with a real Nix, real registries and real containers
 bench: ## pack the big package set, against one thread of compress/gzip
 	@$(SCRIPTS)/setup
 	$(NIX_ENV)
-	set=$$($(SCRIPTS)/debpkgs bookworm big amd64)
-	rm -rf $(WORK)/big
-	mkdir -p $(WORK)/big
-	nix-build "$$set" -Q --argstr system x86_64-linux --out-link $(WORK)/big/root >/dev/null
-	nix --extra-experimental-features nix-command path-info --json -r $(WORK)/big/root* >$(WORK)/big.json
+	$(SCRIPTS)/closure bookworm big >$(WORK)/big.json
 	go test -run '^$$' -bench . -benchtime 3x ./internal/layers -args -closure=$(WORK)/big.json
 
 .PHONY: lint

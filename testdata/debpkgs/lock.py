@@ -160,17 +160,15 @@ def inspect(path):
     return kept, interpreters - {None}
 
 
-def contract(direct, empty):
-    """The graph without its empty packages; who depends on one depends on what it depends on."""
-    def through(name, seen):
-        result = set()
-        for d in direct[name]:
-            if d not in empty:
-                result.add(d)
-            elif d not in seen:
-                result |= through(d, seen | {d})
-        return result
-    return {n: through(n, frozenset()) - {n} for n in direct if n not in empty}
+def through(direct, empty, name, seen=frozenset()):
+    """What a package depends on, where an empty one stands for what it depends on itself."""
+    result = set()
+    for d in direct[name]:
+        if d not in empty:
+            result.add(d)
+        elif d not in seen:
+            result |= through(direct, empty, d, seen | {d})
+    return result
 
 
 def regroup(graph, group):
@@ -240,9 +238,10 @@ def aliases(wanted, group, packages):
     return names
 
 
-def build_lock(archive, config, direct, debs):
+def build_lock(archive, config, roots, direct, debs):
     looked = {n: inspect(os.path.join(debs, archive.deb(n))) for n in sorted(direct)}
-    graph = contract(direct, {n for n, (kept, _) in looked.items() if not kept})
+    empty = {n for n, (kept, _) in looked.items() if not kept}
+    graph = {n: through(direct, empty, n) - {n} for n in direct if n not in empty}
     group = collapse(archive, graph, merge(archive, graph, config["merge"]))
     members = collections.defaultdict(list)
     for name in sorted(group):
@@ -250,7 +249,12 @@ def build_lock(archive, config, direct, debs):
     joined = regroup(graph, group)
     add_interpreters(joined, members, group, {n: programs for n, (_, programs) in looked.items()})
     packages = {n: entry(archive, n, ms, joined[n]) for n, ms in members.items()}
-    return {"libc": group["libc6"], "aliases": aliases(config["aliases"], group, packages), "packages": packages}
+    return {
+        "roots": sorted({group[d] for r in roots for d in ({r} if r in graph else through(direct, empty, r))}),
+        "libc": group["libc6"],
+        "aliases": aliases(config["aliases"], group, packages),
+        "packages": packages,
+    }
 
 
 def write(path, value):
@@ -271,7 +275,7 @@ def main(set_name, debs, path):
         sys.exit(f"debpkgs: the suite has no {', '.join(missing)}; see sets.json")
     direct = archive.closure(roots)
     download(archive, sorted(direct), debs)
-    lock = build_lock(archive, config, direct, debs)
+    lock = build_lock(archive, config, roots, direct, debs)
     write(path, lock)
     print(f"debpkgs: {path}: {len(lock['packages'])} packages from {len(direct)} .deb files", file=sys.stderr)
 
