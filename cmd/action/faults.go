@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/org/nixery-action/internal/actions"
 	"github.com/org/nixery-action/internal/nixbuild"
@@ -101,11 +102,11 @@ func isBadInput(err error) bool {
 	return ok
 }
 
-// interrupted replaces what a cancelled context made of everything by one
-// sentence.
+// interrupted says first that somebody stopped the program: what else a
+// cancelled context breaks is no news.
 func interrupted(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
-	return errors.New("interrupted: nothing was published, no tag has moved")
+	return fmt.Errorf("interrupted: %w", err)
 }
