@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/org/nixery-action/internal/actions"
 	"github.com/org/nixery-action/internal/nixbuild"
@@ -66,6 +68,9 @@ func (e *unavailable) faults() []fault {
 		}
 		faults = append(faults, f)
 	}
+	slices.SortStableFunc(faults, func(a, b fault) int {
+		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.column, b.column))
+	})
 	return faults
 }
 
