@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"github.com/org/nixery-action/internal/progress"
+)
+
+// show pulls an index, checks every digest in it, prints what it holds, and
+// unpacks one platform's image into a folder.
+func show(w io.Writer, reference, platform, folder string) error {
+	ref, err := name.ParseReference(reference)
+	if err != nil {
+		return err
+	}
+	index, err := remote.Index(ref)
+	if err != nil {
+		return err
+	}
+	if err := validate.Index(index); err != nil {
+		return err
+	}
+	img, err := printIndex(w, index, platform)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "layers of %s, lowest first:\n", platform)
+	if err := printLayers(w, img); err != nil {
+		return err
+	}
+	return unpack(img, folder)
+}
+
+// printIndex prints an index and its images, and returns the one for platform.
+func printIndex(w io.Writer, index v1.ImageIndex, platform string) (v1.Image, error) {
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, err
+	}
+	digest, err := index.Digest()
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(w, "%s %s\n", digest, manifest.MediaType)
+	var chosen v1.Image
+	for _, child := range manifest.Manifests {
+		fmt.Fprintf(w, "  %-14s  %s\n", child.Platform, child.Digest)
+		if strings.HasPrefix(child.Platform.String(), platform) {
+			if chosen, err = index.Image(child.Digest); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if chosen == nil {
+		return nil, fmt.Errorf("%s has no image for %s", digest, platform)
+	}
+	return chosen, nil
+}
+
+// printLayers prints a line a layer; the config's history tells what is in it.
+func printLayers(w io.Writer, img v1.Image) error {
+	manifest, err := img.Manifest()
+	if err != nil {
+		return err
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for i, layer := range manifest.Layers {
+		holds := strings.Fields(config.History[i].Comment)
+		if !strings.HasPrefix(config.History[i].Comment, "/") {
+			holds = []string{config.History[i].Comment}
+		}
+		for j := range holds {
+			holds[j] = path.Base(holds[j])
+		}
+		fmt.Fprintf(table, "%s\t%.19s\t  %s\n", progress.Size(layer.Size), layer.Digest, strings.Join(holds, " "))
+	}
+	return table.Flush()
+}
