@@ -90,6 +90,9 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 	if err != nil {
 		return nil, err
 	}
+	if err := checkMetadataFile(o.metadataFile); err != nil {
+		return nil, err
+	}
 	meter := &pipeline.Meter{}
 	dests := request.destinations(c, o, meter)
 	if o.dryRun {
@@ -141,10 +144,12 @@ func sourceDateEpoch(value string) (time.Time, error) {
 		return image.Epoch, nil
 	}
 	seconds, err := strconv.ParseInt(value, 10, 64)
-	if err != nil {
-		return time.Time{}, usagef("SOURCE_DATE_EPOCH is %q: want seconds since 1970", value)
+	created := time.Unix(seconds, 0).UTC()
+	// A config's JSON has no way to write later years.
+	if err != nil || seconds < 0 || created.Year() > 9999 {
+		return time.Time{}, usagef("SOURCE_DATE_EPOCH is %q: want seconds since 1970, up to the year 9999", value)
 	}
-	return time.Unix(seconds, 0).UTC(), nil
+	return created, nil
 }
 
 // dryRun prints what would be built, and what would have its tags.
@@ -161,6 +166,26 @@ func dryRun(ctx context.Context, c *console, line *pipeline.Line, s *spec.Spec, 
 	}
 	_, err = io.WriteString(r.resultsTo(c), b.String())
 	return err
+}
+
+// checkMetadataFile tells before anything is built whether the file can be
+// written, and leaves it as it is.
+func checkMetadataFile(file string) error {
+	if file == "" {
+		return nil
+	}
+	_, missing := os.Stat(file)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err == nil {
+		err = f.Close()
+	}
+	if err == nil && missing != nil {
+		err = os.Remove(file)
+	}
+	if err != nil {
+		return fmt.Errorf("metadata file %s cannot be written: %w", file, err)
+	}
+	return nil
 }
 
 // writeJSON replaces a file by a value's JSON.

@@ -27,7 +27,7 @@ func newRequest(o buildOptions, images []spec.Image) (*request, error) {
 	var errs []error
 	note := func(err error) {
 		if err != nil {
-			errs = append(errs, err)
+			errs = append(errs, usageError{err})
 		}
 	}
 	names := o.tags
@@ -51,10 +51,7 @@ func newRequest(o buildOptions, images []spec.Image) (*request, error) {
 	}
 	note(r.checkPush())
 	note(r.checkArchives())
-	if len(errs) > 0 {
-		return nil, usageError{errors.Join(errs...)}
-	}
-	return r, nil
+	return r, errors.Join(errs...)
 }
 
 func architecturesOf(platforms []string) ([]string, error) {
@@ -125,7 +122,7 @@ func (r *request) checkPush() error {
 	for i := range r.orders {
 		order := &r.orders[i]
 		if len(order.Tags) == 0 {
-			return usagef("image %s has nowhere to be pushed to: give it a repository in the spec, or --tag", order.Name)
+			return usagef("image %q has nowhere to be pushed to: give it a repository in the spec, or --tag", order.Name)
 		}
 		if byDigest {
 			for _, tag := range order.Tags {

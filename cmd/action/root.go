@@ -10,6 +10,8 @@ import (
 // usageError is a mistake in the command line: exit code 2.
 type usageError struct{ error }
 
+func (e usageError) Unwrap() error { return e.error }
+
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // execute runs the command that args name.
@@ -23,7 +25,6 @@ func execute(ctx context.Context, c *console, args []string) error {
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetOut(c.stdout)
