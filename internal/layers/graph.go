@@ -103,14 +103,14 @@ func (g *graph) findReach() {
 
 // weight is what the planner knows of a group.
 type weight struct {
-	members tier
+	members []int
 	size    int64  // KiB, so that size × risk stays within 64 bits
 	risk    int64  // Σ hazard over all that the members reach
 	hasRoot bool   // some member has no referrer in this closure
 	reach   bitset // of all members; shared, never written to
 }
 
-func (g *graph) weigh(members tier) weight {
+func (g *graph) weigh(members []int) weight {
 	w := g.weighOne(members[0])
 	for _, n := range members[1:] {
 		w = g.join(w, g.weighOne(n))
@@ -120,7 +120,7 @@ func (g *graph) weigh(members tier) weight {
 
 func (g *graph) weighOne(n int) weight {
 	return weight{
-		members: tier{n},
+		members: []int{n},
 		size:    g.nodes[n].info.NarSize/1024 + 1,
 		risk:    g.newRisk(nil, g.reach[n]),
 		hasRoot: g.nodes[n].referrers == 0,

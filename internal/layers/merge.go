@@ -6,22 +6,22 @@ import (
 	"slices"
 )
 
-// mergeLight makes at most slots tiers of the light paths. They start alone, in
+// mergeLight makes at most slots drafts of the light paths. They start alone, in
 // order of risk; while there are too many, the two neighbours whose union costs
 // least more are merged. A union's risk is at least that of its riskier half,
 // so light ones meet neighbours that change together anyway.
-func (g *graph) mergeLight(light tier, slots int) []tier {
+func (g *graph) mergeLight(light []int, slots int) []draft {
 	line := newLine(g, light)
 	for count := len(light); count > slots && count > 1; count-- {
 		line.mergeCheapest()
 	}
-	var tiers []tier
+	var drafts []draft
 	for i := range line.weights {
 		if line.alive(i) {
-			tiers = append(tiers, line.weights[i].members)
+			drafts = append(drafts, draft{Light, line.weights[i].members})
 		}
 	}
-	return tiers
+	return drafts
 }
 
 // line is a row of neighbours, linked in both directions, and a heap of what
@@ -36,7 +36,7 @@ type line struct {
 
 const gone = -2 // marks a place whose members moved to its left neighbour
 
-func newLine(g *graph, light tier) *line {
+func newLine(g *graph, light []int) *line {
 	l := &line{g: g}
 	for _, n := range light {
 		l.weights = append(l.weights, g.weighOne(n))

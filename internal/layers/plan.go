@@ -48,33 +48,33 @@ func (g Group) paths() []nixbuild.StorePath {
 // it changes with every build. The light rest is merged, neighbours in risk
 // first, at the least cost in bytes × risk of a rebuild. See docs/design.md.
 func Plan(closure nixbuild.Closure, opts Options) []Group {
-	g := newGraph(closure, opts.Counts)
-	budget := max(opts.Budget, 1)
-	var tiers []tier
-	if len(g.nodes) <= budget {
-		tiers = singles(g.all())
-	} else {
-		tiers = divide(g, budget)
+	explained := Explain(closure, opts)
+	groups := make([]Group, len(explained))
+	for i, e := range explained {
+		groups[i] = e.Group
 	}
-	return g.order(tiers)
+	return groups
 }
 
-// tier is a group in the making: indices into graph.nodes.
-type tier []int
+// draft is a group in the making: indices into graph.nodes.
+type draft struct {
+	tier    Tier
+	members []int
+}
 
-func singles(nodes []int) []tier {
-	tiers := make([]tier, len(nodes))
+func singles(tier Tier, nodes []int) []draft {
+	drafts := make([]draft, len(nodes))
 	for i, n := range nodes {
-		tiers[i] = tier{n}
+		drafts[i] = draft{tier, []int{n}}
 	}
-	return tiers
+	return drafts
 }
 
 // divide is the plan for a closure that has more paths than the budget.
-func divide(g *graph, budget int) []tier {
+func divide(g *graph, budget int) []draft {
 	heavy, light := g.bySize(max(0, min(3*budget/4, budget-2)))
-	tiers := singles(heavy)
-	var app, rest tier
+	drafts := singles(Heavy, heavy)
+	var app, rest []int
 	for _, n := range light {
 		if budget > 1 && g.nodes[n].referrers == 0 {
 			app = append(app, n)
@@ -83,9 +83,9 @@ func divide(g *graph, budget int) []tier {
 		}
 	}
 	if len(app) > 0 {
-		tiers = append(tiers, app)
+		drafts = append(drafts, draft{Application, app})
 	}
-	return append(tiers, g.mergeLight(rest, budget-len(tiers))...)
+	return append(drafts, g.mergeLight(rest, budget-len(drafts))...)
 }
 
 // bySize parts the nodes into the n heaviest and the others. The only path that
@@ -115,11 +115,13 @@ func (g *graph) bySize(n int) (heavy, light []int) {
 // again, lies lowest: a client pulls every layer above the first that changed
 // (moby/moby#38446). Ascending risk/size is the exchange rule for the expected
 // cost of that chain.
-func (g *graph) order(tiers []tier) []Group {
-	weights := make([]weight, len(tiers))
-	for i, t := range tiers {
-		slices.SortFunc(t, g.byName)
-		weights[i] = g.weigh(t)
+func (g *graph) order(drafts []draft) []Explained {
+	weights := make([]weight, len(drafts))
+	tiers := make(map[int]Tier, len(drafts)) // by first member
+	for i, d := range drafts {
+		slices.SortFunc(d.members, g.byName)
+		weights[i] = g.weigh(d.members)
+		tiers[d.members[0]] = d.tier
 	}
 	slices.SortFunc(weights, func(a, b weight) int {
 		return cmp.Or(
@@ -129,14 +131,14 @@ func (g *graph) order(tiers []tier) []Group {
 			g.byName(a.members[0], b.members[0]),
 		)
 	})
-	groups := make([]Group, len(weights))
+	explained := make([]Explained, len(weights))
 	for i, w := range weights {
-		groups[i] = g.group(w.members)
+		explained[i] = Explained{Group: g.group(w.members), Tier: tiers[w.members[0]], Risk: w.risk}
 	}
-	return groups
+	return explained
 }
 
-func (g *graph) group(members tier) Group {
+func (g *graph) group(members []int) Group {
 	group := make(Group, len(members))
 	for i, n := range members {
 		group[i] = g.nodes[n].info
