@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"errors"
+	"flag"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -18,6 +19,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"nixery-action": main})
 }
 
+var update = flag.Bool("update", false, "write what was printed into the scripts' files that it is compared with")
+
 // commands are what scripts know beside testscript's own.
 var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"exits":      exits,
@@ -32,6 +35,7 @@ func TestScripts(t *testing.T) {
 		Setup:               alone,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		UpdateScripts:       *update,
 	})
 }
 

@@ -177,18 +177,18 @@ func readCounts(where string) (popularity.Counts, error) {
 }
 
 func readClosure(file string) (nixbuild.Closure, error) {
-	in := io.Reader(os.Stdin)
+	in, where := io.Reader(os.Stdin), "standard input"
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
 			return nixbuild.Closure{}, usagef("closure: %w", err)
 		}
 		defer f.Close()
-		in = f
+		in, where = f, file
 	}
 	closure, err := nixbuild.ReadClosure(bufio.NewReader(in))
 	if err != nil {
-		return closure, usagef("%s: %w", file, err)
+		return closure, usagef("%s: %w", where, err)
 	}
 	return closure, nil
 }
