@@ -9,8 +9,7 @@ WORK := $(CURDIR)/.work
 SCRIPTS := testdata/scripts
 NIX_ENV := . $(SCRIPTS)/nix-env.sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.go')
-SHELL_SCRIPTS = .ci/run $(shell grep -rlE '^#!/usr/bin/env bash|^# shellcheck shell' $(SCRIPTS))
+SHELL_SCRIPTS = .ci/run testdata/debpkgs/builder.sh $(shell grep -rlE '^#!/usr/bin/env bash|^# shellcheck shell' $(SCRIPTS))
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 FUZZTIME := 10s
 
@@ -40,7 +39,7 @@ unit: ## the tests that need neither Nix, network nor root
 	go vet ./...
 	go test -race ./...
 	go test ./...
-	cd shim && node --test
+	cd shim && node --test --test-reporter=spec
 
 # The end-to-end tests see both Nixes, and a folder with real packages.
 .PHONY: e2e
@@ -62,7 +61,7 @@ bench: ## pack the big package set, against one thread of compress/gzip
 
 .PHONY: lint
 lint: ## formatting, staticcheck, shellcheck; each rule's reason is in its configuration
-	@unformatted=$$(gofmt -l $(SOURCES)); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l *.go cmd internal); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	go run $(STATICCHECK) -tags e2e ./...
 	shellcheck $(SHELL_SCRIPTS)
 
