@@ -39,6 +39,20 @@ func QueryPaths(ctx context.Context, r Runner, roots []StorePath) ([]PathInfo, e
 	return infos, nil
 }
 
+// QueryStore asks Nix for every path of the store that is valid, in no certain
+// order, each once; derivations and what is garbage by now are among them.
+func QueryStore(ctx context.Context, r Runner) ([]PathInfo, error) {
+	out, err := r.Run(ctx, "nix-store", "--dump-db")
+	if err != nil {
+		return nil, fmt.Errorf("querying the store: %w", err)
+	}
+	infos, err := parseRegistration(out)
+	if err != nil {
+		return nil, fmt.Errorf("reading what nix-store --dump-db printed: %w", err)
+	}
+	return infos, nil
+}
+
 func queryRequisites(ctx context.Context, r Runner, roots []StorePath) ([]StorePath, error) {
 	var paths []StorePath
 	for batch := range slices.Chunk(roots, batchSize) {

@@ -111,6 +111,23 @@ func TestQueryPathsWantsAnAnswerForEach(t *testing.T) {
 	}
 }
 
+func TestQueryStore(t *testing.T) {
+	for _, version := range versions {
+		r := &fakeRunner{answer: func([]string) ([]byte, error) { return []byte(recorded(t, version, "dump-db.txt")), nil }}
+		infos, err := QueryStore(t.Context(), r)
+		if err != nil || len(infos) < 4 {
+			t.Errorf("%s: %d paths, %v", version, len(infos), err)
+		}
+		if got := strings.Join(r.calls[0], " "); got != "nix-store --dump-db" {
+			t.Errorf("Nix was asked for %q", got)
+		}
+		r.answer = func([]string) ([]byte, error) { return []byte("/etc/passwd\n"), nil }
+		if _, err := QueryStore(t.Context(), r); err == nil || !strings.Contains(err.Error(), "nix-store --dump-db printed: line 1") {
+			t.Errorf("error is %v", err)
+		}
+	}
+}
+
 func TestParseRegistrationIsStrict(t *testing.T) {
 	good := string(dump([]PathInfo{info("app", "lib"), info("lib")}))
 	if infos, err := parseRegistration([]byte(good)); err != nil || len(infos) != 2 {

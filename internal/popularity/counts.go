@@ -1,19 +1,21 @@
-// Package popularity says how many packages refer to a package, by name
-// without version.
+// Package popularity turns closures, a store or a binary cache into counts: how
+// many store paths refer to a package, by name without version.
 //
 // The planner reads a count as a hint that a store path stands in other images
 // too. It stands apart from the planner because the numbers are data, with a
 // date and an origin, while the plan is a pure function of them: a table
 // changes a plan, and so a digest, but never whether an image is right.
 //
-// The embedded table was counted over the run-time graph of one NixOS system
-// of 2,617 packages, April 2025, from a published bill of materials.
+// Counts do not depend on the order in which store paths come, nor on whether
+// the counting was interrupted: equal sources give equal bytes.
 package popularity
 
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -44,6 +46,29 @@ func Name(name string) string {
 }
 
 func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+// Write writes the table as [Read] reads it: sorted by name, a line each. Equal
+// counts are equal bytes.
+func (c Counts) Write(w io.Writer) error {
+	if c == nil {
+		c = Counts{}
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(c); err != nil {
+		return fmt.Errorf("writing popularity table: %w", err)
+	}
+	return nil
+}
+
+// SHA256 is the digest of what Write writes, in hex. Tables that are written
+// otherwise but count the same have the same one.
+func (c Counts) SHA256() string {
+	sum := sha256.New()
+	_ = c.Write(sum) // a hash takes every write
+	return hex.EncodeToString(sum.Sum(nil))
+}
 
 // Read reads a table: one JSON object, name ▶ count. Names may carry versions,
 // as in Nixery's tables; they are dropped, and the largest count stays.

@@ -1,0 +1,96 @@
+package popularity
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/ulikunitz/xz"
+
+	"github.com/org/nixery-action/internal/nixbuild"
+)
+
+// maxStorePaths bounds a list of store paths, in bytes before and after
+// decompression. All of nixpkgs is about ten million.
+const maxStorePaths = 256 << 20
+
+// StorePaths reads the list of store paths at where, a file or an http or https
+// URL, as channels publish it under the name store-paths.xz: a path a line, as it
+// is or compressed with xz. They come back sorted, each once. from is where they
+// came from in the end: a channel's URL redirects to that of a release.
+func (c *Cache) StorePaths(ctx context.Context, where string) (paths []nixbuild.StorePath, from string, err error) {
+	data, from, err := c.list(ctx, where)
+	if err == nil {
+		paths, err = parseStorePaths(data)
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("reading store paths from %s: %w", from, err)
+	}
+	return paths, from, nil
+}
+
+func (c *Cache) list(ctx context.Context, where string) (data []byte, from string, err error) {
+	if !strings.Contains(where, "://") {
+		data, err = readFile(where)
+		return data, where, err
+	}
+	u, err := parseURL(where)
+	if err != nil {
+		return nil, "a URL", err
+	}
+	data, end, err := c.web().fetch(ctx, u, maxStorePaths, whole)
+	if err != nil {
+		return nil, bare(u), err
+	}
+	return data, bare(end), nil
+}
+
+func readFile(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxStorePaths+1))
+}
+
+// xzMagic begins each xz file: the .xz file format, §2.1.1.1.
+var xzMagic = []byte("\xfd7zXZ\x00")
+
+func parseStorePaths(data []byte) ([]nixbuild.StorePath, error) {
+	if bytes.HasPrefix(data, xzMagic) {
+		r, err := xz.NewReader(bytes.NewReader(data))
+		if err != nil {
+			return nil, err
+		}
+		if data, err = io.ReadAll(io.LimitReader(r, maxStorePaths+1)); err != nil {
+			return nil, err
+		}
+	}
+	if len(data) > maxStorePaths {
+		return nil, fmt.Errorf("they are more than %d MiB", maxStorePaths>>20)
+	}
+	var paths []nixbuild.StorePath
+	number := 0
+	for line := range strings.Lines(string(data)) {
+		number++
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		path, err := nixbuild.ParseStorePath(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", number, err)
+		}
+		paths = append(paths, path)
+	}
+	if len(paths) == 0 {
+		return nil, errors.New("there are none in it")
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths), nil
+}

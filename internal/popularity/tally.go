@@ -1,0 +1,56 @@
+package popularity
+
+import (
+	"maps"
+	"strings"
+
+	"github.com/org/nixery-action/internal/nixbuild"
+)
+
+// Tally counts who refers to what. A referrer is a store path, and counts once
+// for a name, however many store paths of that name it refers to; what a store
+// path refers to in itself does not count. Derivations are no referrers, since
+// they say what a build needs. The zero value is empty. It is not for concurrent use.
+type Tally struct {
+	counts Counts
+	seen   map[nixbuild.StorePath]bool
+}
+
+// Add counts what a store path refers to, unless that path was added before.
+func (t *Tally) Add(path nixbuild.StorePath, references []nixbuild.StorePath) {
+	t.add(path, namesOf(path, references))
+}
+
+func (t *Tally) add(path nixbuild.StorePath, names map[string]bool) {
+	if t.seen == nil {
+		t.counts, t.seen = Counts{}, map[nixbuild.StorePath]bool{}
+	}
+	if t.seen[path] || strings.HasSuffix(string(path), ".drv") {
+		return
+	}
+	t.seen[path] = true
+	for name := range names {
+		t.counts[name]++
+	}
+}
+
+// Referrers is how many store paths were counted, those that refer to nothing too.
+func (t *Tally) Referrers() int { return len(t.seen) }
+
+// Counts are the names with at least least referrers.
+func (t *Tally) Counts(least int64) Counts {
+	counts := maps.Clone(t.counts)
+	maps.DeleteFunc(counts, func(_ string, n int64) bool { return n < least })
+	return counts
+}
+
+// namesOf are the names without version that path refers to.
+func namesOf(path nixbuild.StorePath, references []nixbuild.StorePath) map[string]bool {
+	names := map[string]bool{}
+	for _, ref := range references {
+		if ref != path {
+			names[Name(ref.Name())] = true
+		}
+	}
+	return names
+}
