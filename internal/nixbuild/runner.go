@@ -20,6 +20,8 @@ type Runner interface {
 }
 
 // ErrNoNix says that Nix is not installed, and how to get it.
+//
+//lint:ignore ST1005 Nix is a name, and the last line ends what is quoted
 var ErrNoNix = errors.New(`Nix is not on this machine; in a workflow, add these two lines before this step:
       - name: Install Nix
         uses: cachix/install-nix-action@v31
