@@ -39,11 +39,16 @@ type RegistryError struct {
 	Kind       Kind
 	Status     int  // HTTP status, or 0
 	Anonymous  bool // no credentials were found; set for Unauthorized and Forbidden
+	Reading    bool // something was to be read, not pushed
 	Err        error
 }
 
 func (e *RegistryError) Error() string {
-	message := fmt.Sprintf("%s to %s: %s", e.Op, e.Repository, e.problem())
+	direction := "to"
+	if e.Reading {
+		direction = "from"
+	}
+	message := fmt.Sprintf("%s %s %s: %s", e.Op, direction, e.Repository, e.problem())
 	if hint := e.hint(); hint != "" {
 		message += "; " + hint
 	}

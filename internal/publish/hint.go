@@ -51,6 +51,9 @@ func (e *RegistryError) hint() string {
 	case Unauthorized, Forbidden:
 		return e.permissionHint()
 	case NotFound:
+		if e.Reading {
+			return "check the repository's name, and the tag"
+		}
 		return "check the repository's name; some registries want it created before the first push"
 	case Throttled:
 		return "log in, or wait for the quota"
@@ -62,16 +65,20 @@ func (e *RegistryError) hint() string {
 
 func (e *RegistryError) permissionHint() string {
 	looked := "credentials were looked for in docker's config and its credential helpers"
+	right, verb := "write", "push"
+	if e.Reading {
+		right, verb = "read", "read"
+	}
 	if e.Registry == githubRegistry {
-		return looked + ", then in the input github-token; the job needs `permissions: packages: write`, " +
-			"and the package must give this repository write access"
+		return looked + ", then in the input github-token; the job needs `permissions: packages: " + right + "`, " +
+			"and the package must give this repository " + right + " access"
 	}
 	login := "log in with docker/login-action or `docker login " + e.Registry + "`"
 	if cloud := cloudOf(e.Registry); cloud != "" {
 		return looked + ", then in " + cloud + "'s environment; " + login
 	}
 	if e.Kind == Forbidden && !e.Anonymous {
-		return "the account that is logged in may not push there; " + looked
+		return "the account that is logged in may not " + verb + " there; " + looked
 	}
 	return looked + "; " + login
 }
