@@ -15,7 +15,6 @@ import (
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/pipeline"
-	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -128,7 +127,6 @@ func newLine(c *console) (*pipeline.Line, error) {
 	}
 	line := &pipeline.Line{
 		Store:   os.DirFS("/"),
-		Counts:  popularity.Embedded(),
 		Created: created,
 		TempDir: c.env.TempDir,
 		Log:     c.log,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/org/nixery-action/internal/actions"
 	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -102,6 +103,9 @@ func isBadInput(err error) bool {
 	}
 	if _, ok := errors.AsType[*nixbuild.EvaluationError](err); ok {
 		return true
+	}
+	if table, ok := errors.AsType[*popularity.TableError](err); ok {
+		return !table.Remote
 	}
 	_, ok := errors.AsType[*publish.PlatformsError](err)
 	return ok

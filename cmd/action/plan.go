@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
+	"github.com/org/nixery-action/internal/spec"
 )
 
 type planOptions struct {
@@ -46,7 +48,7 @@ func newPlan(c *console) *cobra.Command {
 	f.StringSliceVar(&o.platforms, "platform", nil, "plan for these platforms instead of the spec's")
 	f.StringVar(&o.closure, "closure", "", "plan this closure instead of a spec: what nix path-info --json -r prints; - is standard input")
 	f.IntVar(&o.budget, "budget", 0, fmt.Sprintf("the most layers, instead of the spec's or %d", layers.DefaultBudget))
-	f.StringVar(&o.popularity, "popularity", "embedded", "a table, name to count as JSON: a file, embedded or none")
+	f.StringVar(&o.popularity, "popularity", "", "the popularity table, instead of the spec's: embedded, none, a file or an https URL")
 	f.StringVar(&o.format, "format", "table", "table, json, dot for Graphviz, or html, a page that needs nothing else")
 	cmd.MarkFlagsMutuallyExclusive("file", "closure")
 	cmd.MarkFlagsMutuallyExclusive("image", "closure")
@@ -70,20 +72,20 @@ func plan(ctx context.Context, c *console, o planOptions) error {
 	if o.budget < 0 {
 		return usagef("budget %d: want at least 1", o.budget)
 	}
-	counts, err := readCounts(o.popularity)
-	if err != nil {
-		return err
-	}
-	plans, err := planAll(ctx, c, o, counts)
+	plans, err := planAll(ctx, c, o)
 	if err != nil {
 		return err
 	}
 	return write(c.stdout, plans)
 }
 
-func planAll(ctx context.Context, c *console, o planOptions, counts popularity.Counts) ([]explain.Explanation, error) {
+func planAll(ctx context.Context, c *console, o planOptions) ([]explain.Explanation, error) {
 	if o.closure == "" {
-		return planSpec(ctx, c, o, counts)
+		return planSpec(ctx, c, o)
+	}
+	table, err := popularity.Load(ctx, cmp.Or(o.popularity, "embedded"), "")
+	if err != nil {
+		return nil, err
 	}
 	closure, err := readClosure(o.closure)
 	if err != nil {
@@ -92,12 +94,12 @@ func planAll(ctx context.Context, c *console, o planOptions, counts popularity.C
 	if o.budget == 0 {
 		o.budget = layers.DefaultBudget
 	}
-	e := explain.Explain(closure, layers.Options{Budget: o.budget, Counts: counts}, layers.DefaultCompression)
+	e := explain.Explain(closure, layers.Options{Budget: o.budget, Counts: table.Counts}, layers.DefaultCompression)
 	e.Title = o.closure
 	return []explain.Explanation{e}, nil
 }
 
-func planSpec(ctx context.Context, c *console, o planOptions, counts popularity.Counts) ([]explain.Explanation, error) {
+func planSpec(ctx context.Context, c *console, o planOptions) ([]explain.Explanation, error) {
 	s, images, err := load(o.file, o.images)
 	if err != nil {
 		return nil, err
@@ -110,20 +112,24 @@ func planSpec(ctx context.Context, c *console, o planOptions, counts popularity.
 	if err != nil {
 		return nil, err
 	}
+	for i := range request.orders {
+		o.replace(&request.orders[i].Layers)
+	}
+	tables, err := line.Tables(ctx, request.orders)
+	if err != nil {
+		return nil, err
+	}
 	wishes, err := line.Closures(ctx, s.Nixpkgs, request.orders)
 	if err != nil {
 		return nil, withPlaces(err, s, request.images())
 	}
 	var plans []explain.Explanation
 	for _, w := range wishes {
-		for _, order := range request.orders {
+		for i, order := range request.orders {
 			if order.Name != w.Image {
 				continue
 			}
-			opts := layers.Options{Budget: order.Layers.Budget, Counts: counts}
-			if o.budget > 0 {
-				opts.Budget = o.budget
-			}
+			opts := layers.Options{Budget: order.Layers.Budget, Counts: tables[i].Counts}
 			compression := layers.Compression{Algorithm: layers.Algorithm(order.Layers.Compression), Level: order.Layers.Level}
 			p := explain.Explain(w.Closure, opts, compression)
 			p.Image, p.Platform = w.Image, w.Platform.String()
@@ -133,23 +139,14 @@ func planSpec(ctx context.Context, c *console, o planOptions, counts popularity.
 	return plans, nil
 }
 
-func readCounts(where string) (popularity.Counts, error) {
-	switch where {
-	case "embedded":
-		return popularity.Embedded(), nil
-	case "none":
-		return nil, nil
+// replace puts what the options say over what the spec says.
+func (o planOptions) replace(l *spec.Layers) {
+	if o.budget > 0 {
+		l.Budget = o.budget
 	}
-	f, err := os.Open(where)
-	if err != nil {
-		return nil, usagef("popularity: %w; want a file, embedded or none", err)
+	if o.popularity != "" {
+		l.Popularity, l.PopularitySHA256 = o.popularity, ""
 	}
-	defer f.Close()
-	counts, err := popularity.Read(f)
-	if err != nil {
-		return nil, usagef("%s: %w", where, err)
-	}
-	return counts, nil
 }
 
 func readClosure(file string) (nixbuild.Closure, error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -15,6 +16,7 @@ type built struct {
 	image     v1.Image
 	index     v1.ImageIndex
 	platforms []builtPlatform
+	table     popularity.Table // that the layers were planned with
 }
 
 type builtPlatform struct {
@@ -24,16 +26,17 @@ type builtPlatform struct {
 }
 
 // assemble makes images of closures. Nothing is read yet: layers are lazy.
-func (l *Line) assemble(orders []Order, wishes []Wish) ([]built, error) {
+func (l *Line) assemble(orders []Order, wishes []Wish, tables []popularity.Table) ([]built, error) {
 	packers := newPackers(l)
 	all := make([]built, len(orders))
 	for i, order := range orders {
+		all[i].table = tables[i]
 		images := map[string]v1.Image{}
 		for _, w := range wishes {
 			if w.Image != order.Name {
 				continue
 			}
-			b, err := l.assemblePlatform(packers, order, w)
+			b, err := l.assemblePlatform(packers, order, w, tables[i].Counts)
 			if err != nil {
 				return nil, fmt.Errorf("image %s for %s: %w", w.Image, w.Platform, err)
 			}
@@ -53,13 +56,13 @@ func (l *Line) assemble(orders []Order, wishes []Wish) ([]built, error) {
 	return all, nil
 }
 
-func (l *Line) assemblePlatform(packers *packers, order Order, w Wish) (builtPlatform, error) {
+func (l *Line) assemblePlatform(packers *packers, order Order, w Wish, counts popularity.Counts) (builtPlatform, error) {
 	packer, err := packers.of(order.Image)
 	if err != nil {
 		return builtPlatform{}, err
 	}
 	var all []*layers.Layer
-	for _, group := range layers.Plan(w.Closure, layers.Options{Budget: order.Layers.Budget, Counts: l.Counts}) {
+	for _, group := range layers.Plan(w.Closure, layers.Options{Budget: order.Layers.Budget, Counts: counts}) {
 		all = append(all, packer.layer(group))
 	}
 	all = append(all, packer.root(w))

@@ -24,7 +24,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/org/nixery-action/internal/nixbuild"
-	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/progress"
 	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/spec"
@@ -42,7 +41,6 @@ type Order struct {
 type Line struct {
 	Runner  nixbuild.Runner
 	Store   fs.FS // its root is the one that nix/store lies in
-	Counts  popularity.Counts
 	Created time.Time
 	TempDir string // for links that keep packages from the garbage collector
 	Log     *slog.Logger
@@ -72,6 +70,10 @@ func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, des
 	if err := checkAll(ctx, dests, artifactsOf(orders, nil)); err != nil {
 		return nil, err
 	}
+	tables, err := l.Tables(ctx, orders)
+	if err != nil {
+		return nil, err
+	}
 	wishes, err := l.evaluate(ctx, source, orders)
 	if err != nil {
 		return nil, err
@@ -84,7 +86,7 @@ func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, des
 	if err := l.queryClosures(ctx, wishes, roots); err != nil {
 		return nil, err
 	}
-	built, err := l.assemble(orders, wishes)
+	built, err := l.assemble(orders, wishes, tables)
 	if err != nil {
 		return nil, err
 	}
@@ -94,9 +96,12 @@ func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, des
 	return report(orders, built)
 }
 
-// Rehearse checks destinations and resolves packages, and stops there.
+// Rehearse checks destinations and tables, resolves packages, and stops there.
 func (l *Line) Rehearse(ctx context.Context, source spec.Nixpkgs, orders []Order, dests []publish.Destination) ([]Wish, error) {
 	if err := checkAll(ctx, dests, artifactsOf(orders, nil)); err != nil {
+		return nil, err
+	}
+	if _, err := l.Tables(ctx, orders); err != nil {
 		return nil, err
 	}
 	return l.evaluate(ctx, source, orders)

@@ -19,11 +19,19 @@ type Report struct {
 // ImageReport is one image of the spec: an index, or an image if there is one
 // platform only.
 type ImageReport struct {
-	Name      string           `json:"name"`
-	MediaType types.MediaType  `json:"mediaType"`
-	Digest    v1.Hash          `json:"digest"`
-	Tags      []string         `json:"tags"`
-	Platforms []PlatformReport `json:"platforms"` // in the order of the spec
+	Name       string           `json:"name"`
+	MediaType  types.MediaType  `json:"mediaType"`
+	Digest     v1.Hash          `json:"digest"`
+	Tags       []string         `json:"tags"`
+	Platforms  []PlatformReport `json:"platforms"` // in the order of the spec
+	Popularity TableReport      `json:"popularity"`
+}
+
+// TableReport is the popularity table that the layers were planned with: with
+// another one, the digest may be another too.
+type TableReport struct {
+	Source string `json:"source"`           // "embedded", "none", a file, or a URL without its query
+	SHA256 string `json:"sha256,omitempty"` // of the counts, as nixery-action writes them; absent for none
 }
 
 // PlatformReport is one platform's image.
@@ -58,7 +66,7 @@ func report(orders []Order, all []built) (*Report, error) {
 }
 
 func reportImage(order Order, b built) (ImageReport, error) {
-	r := ImageReport{Name: order.Name, Tags: []string{}}
+	r := ImageReport{Name: order.Name, Tags: []string{}, Popularity: TableReport{b.table.Source, b.table.SHA256}}
 	for _, tag := range order.Tags {
 		r.Tags = append(r.Tags, tag.Name())
 	}

@@ -75,19 +75,19 @@ func (c Counts) SHA256() string {
 func Read(r io.Reader) (Counts, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxTable+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading popularity table: %w", err)
+		return nil, fmt.Errorf("reading it: %w", err)
 	}
 	if len(data) > maxTable {
-		return nil, fmt.Errorf("reading popularity table: it is larger than %d MiB", maxTable>>20)
+		return nil, fmt.Errorf("it is larger than %d MiB", maxTable>>20)
 	}
 	var raw map[string]int64
 	if err := json.Unmarshal(data, &raw); err != nil {
-		return nil, fmt.Errorf("reading popularity table: want one JSON object, name to count: %w", err)
+		return nil, fmt.Errorf("want one JSON object, name to count: %w", err)
 	}
 	counts := make(Counts, len(raw))
 	for name, n := range raw {
 		if n < 0 {
-			return nil, fmt.Errorf("reading popularity table: the count of %q is negative", name)
+			return nil, fmt.Errorf("the count of %q is negative", name)
 		}
 		short := Name(strings.TrimSpace(name))
 		counts[short] = max(counts[short], n)

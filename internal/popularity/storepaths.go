@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -36,7 +35,7 @@ func (c *Cache) StorePaths(ctx context.Context, where string) (paths []nixbuild.
 
 func (c *Cache) list(ctx context.Context, where string) (data []byte, from string, err error) {
 	if !strings.Contains(where, "://") {
-		data, err = readFile(where)
+		data, err = readFile(where, maxStorePaths)
 		return data, where, err
 	}
 	u, err := parseURL(where)
@@ -48,15 +47,6 @@ func (c *Cache) list(ctx context.Context, where string) (data []byte, from strin
 		return nil, bare(u), err
 	}
 	return data, bare(end), nil
-}
-
-func readFile(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxStorePaths+1))
 }
 
 // xzMagic begins each xz file: the .xz file format, §2.1.1.1.

@@ -21,13 +21,25 @@ type Table struct {
 	Counts Counts
 }
 
+// TableError says why the table that was asked for cannot be had. No other one
+// stands in for it: that would be another plan, and other digests.
+type TableError struct {
+	Source string // as in [Table]; empty for what is neither file nor URL
+	Remote bool   // it was to be fetched, so another try may help
+	Err    error
+}
+
+func (e *TableError) Error() string {
+	return fmt.Sprintf("popularity table %s: %v", e.Source, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *TableError) Unwrap() error { return e.Err }
+
 // Load gets the table that where names: "none", "embedded", an https URL, an
 // http URL on this machine, or a file. Files and URLs hold JSON as [Read] reads
 // it, as it is or gzipped. If sum is not empty, it must be the SHA-256 of the
-// file, in hex.
-//
-// What cannot be had is an error, never another table: that would be another
-// plan, and other digests.
+// file, in hex. Errors are of the type [*TableError].
 func Load(ctx context.Context, where, sum string) (Table, error) {
 	switch where {
 	case "none":
@@ -46,47 +58,62 @@ func newTable(source string, counts Counts) Table {
 }
 
 func loadFile(file, sum string) (Table, error) {
-	f, err := os.Open(file)
+	data, err := readFile(file, maxTable)
 	if err != nil {
-		return Table{}, fmt.Errorf("reading popularity table: %w", err)
+		return Table{}, &TableError{Source: file, Err: err}
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxTable+1))
+	counts, err := decode(data, sum)
 	if err != nil {
-		return Table{}, fmt.Errorf("reading popularity table: %w", err)
+		return Table{}, &TableError{Source: file, Err: err}
 	}
-	return decode(file, data, sum)
+	return newTable(file, counts), nil
 }
 
 func loadURL(ctx context.Context, w *web, where, sum string) (Table, error) {
 	u, err := parseURL(where)
-	if err == nil && !isSafe(u) {
-		err = errors.New("want https: over plain http anyone on the way could change the table")
-	}
 	if err != nil {
-		return Table{}, fmt.Errorf("fetching popularity table: %w", err)
+		return Table{}, &TableError{Source: "at a URL", Err: err}
 	}
+	fail := &TableError{Source: bare(u)}
+	if !isSafe(u) {
+		fail.Err = errors.New("want https: over plain http anyone on the way could change it")
+		return Table{}, fail
+	}
+	fail.Remote = true
 	data, _, err := w.fetch(ctx, u, maxTable, whole)
 	if err != nil {
-		return Table{}, fmt.Errorf("fetching popularity table from %s: %w; to build without it, write popularity: embedded, or none", bare(u), err)
+		fail.Err = fmt.Errorf("fetching it: %w; to build without it, say embedded or none instead", err)
+		return Table{}, fail
 	}
-	return decode(bare(u), data, sum)
+	counts, err := decode(data, sum)
+	if err != nil {
+		fail.Err = err
+		return Table{}, fail
+	}
+	return newTable(bare(u), counts), nil
 }
 
-func decode(source string, data []byte, sum string) (Table, error) {
+func decode(data []byte, sum string) (Counts, error) {
 	got := sha256.Sum256(data)
 	if sum != "" && !strings.EqualFold(sum, hex.EncodeToString(got[:])) {
-		return Table{}, fmt.Errorf("the popularity table %s has the SHA-256 %x, not %s: it is not the one that was pinned", source, got, sum)
+		return nil, fmt.Errorf("its SHA-256 is %x, not %s: it is not the table that was pinned", got, sum)
 	}
 	r, err := unzipped(data)
 	if err != nil {
-		return Table{}, fmt.Errorf("%s: reading popularity table: %w", source, err)
+		return nil, err
 	}
-	counts, err := Read(r)
+	return Read(r)
+}
+
+// readFile reads a byte more than limit at most, so that what follows can tell
+// what is too large.
+func readFile(file string, limit int64) ([]byte, error) {
+	f, err := os.Open(file)
 	if err != nil {
-		return Table{}, fmt.Errorf("%s: %w", source, err)
+		return nil, err
 	}
-	return newTable(source, counts), nil
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit+1))
 }
 
 // unzipped knows gzip by its first bytes (RFC 1952 §2.3.1): neither a file's

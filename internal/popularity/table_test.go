@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -51,7 +52,7 @@ func TestLoad(t *testing.T) {
 					t.Errorf("-want +got:\n%s", diff)
 				}
 			}
-			if _, err := Load(t.Context(), where, sumOf(nil)); err == nil || !strings.Contains(err.Error(), "has the SHA-256 "+sumOf(data)) {
+			if _, err := Load(t.Context(), where, sumOf(nil)); err == nil || !strings.Contains(err.Error(), "its SHA-256 is "+sumOf(data)) {
 				t.Errorf("got %v", err)
 			}
 		}
@@ -73,18 +74,21 @@ func TestLoadRefuses(t *testing.T) {
 	s := serve(t, []byte("<html>"))
 	for where, want := range map[string]string{
 		t.TempDir() + "/not-there":         "no such file",
-		s.URL + "/x?token=hunter2":         s.URL + "/x: reading popularity table: want one JSON object",
+		s.URL + "/x?token=hunter2":         "popularity table " + s.URL + "/x: want one JSON object",
 		"http://example.org/x?hunter2":     "want https",
 		"ftp://example.org/hunter2":        "want an http or https URL",
-		newFakeCache(t).URL + "/t?hunter2": "/t: the server answered 404 Not Found; to build without it",
+		newFakeCache(t).URL + "/t?hunter2": "/t: fetching it: the server answered 404 Not Found; to build without it",
 	} {
 		_, err := Load(t.Context(), where, "")
+		if _, ok := errors.AsType[*TableError](err); !ok {
+			t.Errorf("%T", err)
+		}
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
 	half := zipped(t, `{"glibc": 7}`)[:20]
-	if _, err := decode("x", half, ""); err == nil {
+	if _, err := decode(half, ""); err == nil {
 		t.Error("half a file was read")
 	}
 }

@@ -98,6 +98,18 @@ var grammars = []struct {
 		beyond: "level: 10\nlevel: 10, compression: gzip\ncompression: zstd\nbudget: 0x10",
 	},
 	{
+		in: "packages: [git]\nlayers: {popularity: %s}",
+		good: "embedded\nnone\ntable.json\n../a/table.json.gz\n/a/b\n'https://example.org/table.json?a=b'\nhttp://127.0.0.1:8080/t\nhttp://localhost/t\n'http://[::1]:1/t'\n./embeded\n" +
+			"t.json, sha256: " + strings.Repeat("0a", 32),
+		bad:    "''\n1\nnull\n[a]\n{}\nt.json, sha256: ''\nt.json, sha256: " + strings.Repeat("A", 64) + "\nt.json, sha256: " + strings.Repeat("a", 63),
+		beyond: "embeded\nNone\nhttp://example.org/t\nhttp://127.0.0.1.example.org/t\nftp://example.org/t\nfile:///t\nhttps:///t\n'https://a b/t'\n'https://a:b@c/d'\n'https://a@c/d'\nembedded, sha256: " + strings.Repeat("a", 64) + "\nnone, sha256: " + strings.Repeat("a", 64),
+	},
+	{
+		in:     "packages: [git]\nlayers: {%s}",
+		good:   "popularity: none, budget: 3",
+		beyond: "sha256: " + strings.Repeat("a", 64),
+	},
+	{
 		in:     "packages: [git]\nformat: oci\nlayers: {%s}",
 		good:   "compression: zstd\ncompression: zstd, level: 19\nlevel: 19, compression: zstd",
 		bad:    "compression: zstd, level: 20\ncompression: lz4",

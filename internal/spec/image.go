@@ -22,6 +22,8 @@ const (
 	maxZstdLevel     = 19
 )
 
+var defaultLayers = Layers{Budget: defaultBudget, Compression: "gzip", Level: defaultGzipLevel, Popularity: "embedded"}
+
 func (d *decoder) imageFields(img *Image) fields {
 	return fields{
 		"repository":    func(n *yaml.Node) { img.Repository, _ = d.word(n, "repository", repository) },
@@ -50,7 +52,7 @@ func (d *decoder) complete(at *yaml.Node, what string, img *Image, given map[str
 		img.Format = Docker
 	}
 	if _, ok := given["layers"]; !ok {
-		img.Layers = Layers{Budget: defaultBudget, Compression: "gzip", Level: defaultGzipLevel}
+		img.Layers = defaultLayers
 	}
 	if img.Layers.Compression == "zstd" && img.Format == Docker {
 		at := child(given["layers"].value, "compression")
@@ -85,15 +87,17 @@ func (d *decoder) format(n *yaml.Node) Format {
 }
 
 func (d *decoder) layers(n *yaml.Node) Layers {
-	l := Layers{Budget: defaultBudget, Compression: "gzip"}
+	l := defaultLayers
 	given := d.mapping(n, "layers", d.layersFields(&l))
 	highest := maxGzipLevel
-	l.Level = defaultGzipLevel
 	if l.Compression == "zstd" {
 		highest, l.Level = maxZstdLevel, defaultZstdLevel
 	}
 	if e, ok := given["level"]; ok && e.key.Value == "level" && l.Compression != "" {
 		l.Level = d.number(e.value, l.Compression+"'s level", 1, highest)
+	}
+	if e, ok := given["sha256"]; ok && slices.Contains(tables, l.Popularity) {
+		d.errorf(e.key, "sha256: it is that of a popularity table, and there is none to fetch; give popularity a file or a URL")
 	}
 	return l
 }
@@ -103,6 +107,8 @@ func (d *decoder) layersFields(l *Layers) fields {
 		"budget":      func(n *yaml.Node) { l.Budget = d.number(n, "budget", 1, maxBudget) },
 		"compression": func(n *yaml.Node) { l.Compression, _ = d.word(n, "compression", oneOf("gzip", "zstd")) },
 		"level":       func(*yaml.Node) {}, // its range is the compression's, which may come later
+		"popularity":  func(n *yaml.Node) { l.Popularity = d.popularity(n) },
+		"sha256":      func(n *yaml.Node) { l.PopularitySHA256, _ = d.word(n, "sha256", sha256Hex) },
 	}
 }
 

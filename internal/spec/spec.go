@@ -111,6 +111,10 @@ type Layers struct {
 	Compression string `yaml:"compression" jsonschema:"enum=gzip,enum=zstd,default=gzip"`
 	// The compression's level: 1 to 9 for gzip, where 6 is the default; 1 to 19 for zstd, where 3 is.
 	Level int `yaml:"level" jsonschema:"minimum=1,maximum=19"`
+	// How many packages refer to each name, which tells what other images may share: embedded in the program, none, a file relative to the spec, or an https URL. Another table is another plan, and other digests.
+	Popularity string `yaml:"popularity" jsonschema:"minLength=1,default=embedded"`
+	// The SHA-256 of the popularity table's file, in 64 hexadecimal digits. Only with it does a URL give the same plan tomorrow.
+	PopularitySHA256 string `yaml:"sha256" jsonschema:"pattern=^[0-9a-f]{64}$"`
 }
 
 // Format is the format of an image's manifests.

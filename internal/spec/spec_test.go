@@ -31,7 +31,7 @@ func TestLoadShortest(t *testing.T) {
 			Packages:      []string{"git", "curl"},
 			PackagePos:    []Position{{1, 12}, {1, 17}},
 			Architectures: []string{"amd64", "arm64"},
-			Layers:        Layers{Budget: 94, Compression: "gzip", Level: 6},
+			Layers:        Layers{Budget: 94, Compression: "gzip", Level: 6, Popularity: "embedded"},
 			Format:        Docker,
 		}},
 	}
@@ -99,16 +99,19 @@ func TestLoadWhole(t *testing.T) {
 				},
 				StopSignal: "SIGTERM",
 			},
-			Layers: Layers{Budget: 40, Compression: "gzip", Level: 9},
+			Layers: Layers{
+				Budget: 40, Compression: "gzip", Level: 9,
+				Popularity: filepath.Join(filepath.Dir(folder), "table.json"), PopularitySHA256: strings.Repeat("0a", 32),
+			},
 			Format: Docker,
 		}, {
 			Name:          "small.image_2",
-			Pos:           Position{30, 3},
+			Pos:           Position{34, 3},
 			Tags:          []string{"latest"},
 			Packages:      []string{"7zz", "builder"},
-			PackagePos:    []Position{{31, 16}, {31, 23}},
+			PackagePos:    []Position{{35, 16}, {35, 23}},
 			Architectures: []string{"amd64"},
-			Layers:        Layers{Budget: 94, Compression: "zstd", Level: 3},
+			Layers:        Layers{Budget: 94, Compression: "zstd", Level: 3, Popularity: "none"},
 			Format:        OCI,
 		}},
 	}
