@@ -1,0 +1,284 @@
+//go:build e2e
+
+package nixeryaction_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+)
+
+// acted is what a run of act left behind. Its fields are those of act --json.
+type acted struct {
+	failed bool
+	lines  []actLine
+	text   string
+}
+
+type actLine struct {
+	Command string            // of the runner: set-output, error, …
+	Name    string            // set-output
+	Arg     string            // its value, or the annotation's text
+	KvPairs map[string]string // of an annotation
+}
+
+// checkout makes a git repository with a workflow and other files.
+func checkout(t *testing.T, workflow string, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	files[".github/workflows/image.yml"] = workflow
+	for name, text := range files {
+		file := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	git(t, dir, "init", "-q", "-b", "main")
+	git(t, dir, "add", ".")
+	git(t, dir, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "a spec and a workflow")
+	return dir
+}
+
+func git(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %q: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// actionFolder is what a user's runner gets of the project. The binary is not in it: it is built once, as NIXERY_ACTION_BINARY,
+// since the shim would build it without cgo, and all that it imports a second time.
+func actionFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	definition, err := os.ReadFile("action.yml")
+	if err := errors.Join(err, os.WriteFile(filepath.Join(dir, "action.yml"), definition, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(dir, "shim"), os.DirFS("shim")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+var binary = sync.OnceValues(func() (string, error) {
+	file, err := filepath.Abs(".work/act/nixery-action")
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.Command("go", "build", "-o", file, "./cmd/action").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("building the action: %w\n%s", err, out)
+	}
+	return file, nil
+})
+
+// stub is an action that takes any input and does nothing, in the place of one that needs the network.
+func stub(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	const text = "name: stub\nruns: {using: composite, steps: [{run: 'true', shell: bash}]}\n"
+	if err := os.WriteFile(filepath.Join(dir, "action.yml"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// act plays a workflow as GitHub's runner would, on this machine. Other actions than ours are stubs; checkout is act's own.
+func act(t *testing.T, w workflow, dir string) acted {
+	t.Helper()
+	program, err := exec.Command("testdata/scripts/act").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := "push"
+	if strings.Contains(w.text, "on: pull_request") {
+		event = "pull_request"
+	}
+	args := []string{event, "-P", "ubuntu-latest=-self-hosted", "--no-cache-server", "--json", "-W", ".github/workflows/image.yml",
+		"--local-repository", ourAction + "=" + actionFolder(t)}
+	for _, job := range w.Jobs {
+		for _, s := range job.Steps {
+			if s.Uses != "" && s.Uses != ourAction && !strings.HasPrefix(s.Uses, "actions/checkout@") {
+				args = append(args, "--local-repository", s.Uses+"="+stub(t))
+			}
+		}
+	}
+	home := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(home, "act"), 0o755), os.WriteFile(filepath.Join(home, "act/actrc"), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(strings.TrimSpace(string(program)), args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home, "NIXERY_ACTION_BINARY="+built)
+	return runAct(t, cmd)
+}
+
+func runAct(t *testing.T, cmd *exec.Cmd) acted {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	run := acted{failed: err != nil, text: string(out) + stderr.String()}
+	for _, text := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		var line actLine
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			t.Fatalf("act printed %q: %v", text, err)
+		}
+		run.lines = append(run.lines, line)
+	}
+	return run
+}
+
+func (a acted) output(name string) string {
+	i := slices.IndexFunc(a.lines, func(l actLine) bool { return l.Command == "set-output" && l.Name == name })
+	if i < 0 {
+		return ""
+	}
+	return a.lines[i].Arg
+}
+
+func startRegistry(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+func tinySet(t *testing.T) string {
+	t.Helper()
+	set, err := filepath.Abs("testdata/tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// Every workflow in the pages and examples runs, on a spec of the tiny package set and a registry on loopback.
+func TestDocumentedWorkflowsRun(t *testing.T) {
+	for _, w := range workflows(t) {
+		t.Run(w.where, func(t *testing.T) {
+			repository := startRegistry(t) + "/acme/toolbox"
+			spec := fmt.Sprintf("nixpkgs: {path: %s}\nrepository: %s\npackages: [hello, app]\narchitectures: [amd64, arm64]\n", tinySet(t), repository)
+			run := act(t, w, checkout(t, w.text, map[string]string{"nixery.yaml": spec, "toolbox.yaml": spec}))
+			if run.failed {
+				t.Fatal(run.text)
+			}
+			checkOutputs(t, run, repository)
+			if strings.Contains(w.text, "push: true") {
+				checkPublished(t, run, repository+":latest")
+			}
+		})
+	}
+}
+
+func checkOutputs(t *testing.T, run acted, repository string) {
+	t.Helper()
+	var metadata struct {
+		Images []struct {
+			Digest    string
+			Platforms []struct{ Platform, Digest string }
+		}
+	}
+	var digests map[string]string
+	err := errors.Join(json.Unmarshal([]byte(run.output("metadata")), &metadata), json.Unmarshal([]byte(run.output("digests")), &digests))
+	if err != nil || len(metadata.Images) != 1 {
+		t.Fatalf("%v\n%s", err, run.text)
+	}
+	image := metadata.Images[0]
+	if got := run.output("digest"); got != image.Digest || run.output("imageid") != got {
+		t.Errorf("digest is %q, imageid %q, in the metadata %q", got, run.output("imageid"), image.Digest)
+	}
+	if got, want := run.output("tags"), repository+":latest"; got != want {
+		t.Errorf("tags are %q, want %q", got, want)
+	}
+	want := map[string]string{}
+	for _, p := range image.Platforms {
+		want[p.Platform] = p.Digest
+	}
+	if diff := cmp.Diff(want, digests); diff != "" || digests["linux/amd64"] == "" || digests["linux/arm64/v8"] == "" {
+		t.Errorf("digests are %v; -metadata +digests:\n%s", digests, diff)
+	}
+}
+
+// checkPublished pulls everything under a reference.
+func checkPublished(t *testing.T, run acted, reference string) {
+	t.Helper()
+	ref, err := name.ParseReference(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := remote.Index(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := index.Digest()
+	if err != nil || digest.String() != run.output("digest") {
+		t.Errorf("%s is %s, the step's output %s: %v", reference, digest, run.output("digest"), err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil || len(manifest.Manifests) != 2 {
+		t.Errorf("%d platforms were published: %v", len(manifest.Manifests), err)
+	}
+	if err := validate.Index(index); err != nil {
+		t.Error(err)
+	}
+}
+
+// What is wrong with a spec is told at its place in the checkout, and nothing is published.
+func TestFailingWorkflowAnnotates(t *testing.T) {
+	address := startRegistry(t)
+	w := workflows(t)[0]
+	spec := fmt.Sprintf("nixpkgs: {path: %s}\nrepository: %s/acme/toolbox\npackages:\n  - hello\n  - ap\n", tinySet(t), address)
+	run := act(t, w, checkout(t, w.text, map[string]string{"nixery.yaml": spec, "toolbox.yaml": spec}))
+	if !run.failed || run.output("digest") != "" {
+		t.Errorf("the run did not fail:\n%s", run.text)
+	}
+	i := slices.IndexFunc(run.lines, func(l actLine) bool { return l.Command == "error" })
+	if i < 0 {
+		t.Fatalf("there is no annotation:\n%s", run.text)
+	}
+	annotation := run.lines[i]
+	if diff := cmp.Diff(map[string]string{"file": "nixery.yaml", "line": "5", "col": "5"}, annotation.KvPairs); diff != "" {
+		t.Errorf("the annotation's place, -want +got:\n%s", diff)
+	}
+	if want := `package "ap" (x86_64-linux) does not exist; did you mean app?`; annotation.Arg != want {
+		t.Errorf("the annotation is %q, want %q", annotation.Arg, want)
+	}
+	ref, err := name.NewRepository(address + "/acme/toolbox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tags, err := remote.List(ref); err == nil {
+		t.Errorf("tags were published: %q", tags)
+	}
+}

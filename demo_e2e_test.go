@@ -1,0 +1,33 @@
+//go:build e2e
+
+package nixeryaction_test
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var loopback = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+
+// make demo works, and ends as the README says, digests and all.
+func TestDemo(t *testing.T) {
+	cmd := exec.Command("make", "demo")
+	cmd.Env = append(os.Environ(), "MAKEFLAGS=")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	root, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.ReplaceAll(loopback.ReplaceAllString(string(out), "127.0.0.1:5000"), root+"/", "")
+	_, rest, _ := strings.Cut(read(t, "README.md"), "```console\n")
+	want, _, _ := strings.Cut(rest, "```")
+	if want == "" || !strings.HasSuffix(got, want) {
+		t.Errorf("the README shows\n%s\nand make demo printed\n%s", want, got)
+	}
+}

@@ -1,0 +1,250 @@
+package nixeryaction_test
+
+import (
+	"fmt"
+	"go/ast"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"gopkg.in/yaml.v3"
+)
+
+const ourAction = "org/nixery-action@v1"
+
+// workflow is what the tests read of one; the runner reads more.
+type workflow struct {
+	where string
+	text  string
+	Jobs  map[string]struct{ Steps []step }
+}
+
+type step struct {
+	ID   string
+	Uses string
+	With map[string]string
+}
+
+// pages are the project's texts for people.
+func pages(t *testing.T) []string {
+	t.Helper()
+	docs, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(docs, "README.md", "CONTRIBUTING.md")
+}
+
+var yamlBlock = regexp.MustCompile("(?ms)^```yaml\\n(.*?)^```")
+
+// workflows are those in the pages and in examples/.
+func workflows(t *testing.T) (all []workflow) {
+	t.Helper()
+	add := func(where, text string) {
+		w := workflow{where: where, text: text}
+		if err := yaml.Unmarshal([]byte(text), &w); err != nil {
+			t.Errorf("%s: %v", where, err)
+		}
+		if w.Jobs != nil {
+			all = append(all, w)
+		}
+	}
+	for _, page := range pages(t) {
+		for _, block := range yamlBlock.FindAllStringSubmatch(read(t, page), -1) {
+			add(page, block[1])
+		}
+	}
+	examples, err := filepath.Glob("examples/*.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, example := range examples {
+		add(example, read(t, example))
+	}
+	if len(all) < 3 {
+		t.Fatalf("only %d workflows found", len(all))
+	}
+	return all
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// action is what action.yml offers.
+type action struct {
+	Inputs, Outputs map[string]yaml.Node
+}
+
+func readAction(t *testing.T) (a action) {
+	t.Helper()
+	if err := yaml.Unmarshal([]byte(read(t, "action.yml")), &a); err != nil {
+		t.Fatal(err)
+	}
+	if len(a.Inputs) == 0 || len(a.Outputs) == 0 {
+		t.Fatal("action.yml has no inputs or no outputs")
+	}
+	return a
+}
+
+// Workflows in the pages and examples use inputs and outputs that there are.
+func TestWorkflows(t *testing.T) {
+	a := readAction(t)
+	for _, w := range workflows(t) {
+		problems := a.check(w)
+		for _, problem := range problems {
+			t.Errorf("%s: %s", w.where, problem)
+		}
+	}
+}
+
+func TestWorkflowsAreChecked(t *testing.T) {
+	w := workflow{text: "${{ steps.a.outputs.digset }} ${{ steps.b.outputs.any }} ${{ fromJSON(steps.a.outputs.digests).x }}"}
+	if err := yaml.Unmarshal([]byte("jobs: {j: {steps: [{id: a, uses: "+ourAction+", with: {pusch: true, push: true}}, {id: b, uses: other@v1, with: {x: y}}]}}"), &w); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{`there is no input "pusch"`, `there is no output "digset"`}
+	if diff := cmp.Diff(want, readAction(t).check(w)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if problems := readAction(t).check(workflow{}); len(problems) != 1 {
+		t.Errorf("a workflow without our action: %q", problems)
+	}
+}
+
+var stepOutput = regexp.MustCompile(`steps\.([\w-]+)\.outputs\.([\w-]+)`)
+
+func (a action) check(w workflow) (problems []string) {
+	ours := map[string]bool{}
+	for _, job := range w.Jobs {
+		for _, s := range job.Steps {
+			if s.Uses != ourAction {
+				continue
+			}
+			ours[s.ID] = true
+			for _, input := range slices.Sorted(maps.Keys(s.With)) {
+				if _, known := a.Inputs[input]; !known {
+					problems = append(problems, fmt.Sprintf("there is no input %q", input))
+				}
+			}
+		}
+	}
+	if len(ours) == 0 {
+		problems = append(problems, "no step uses "+ourAction)
+	}
+	for _, match := range stepOutput.FindAllStringSubmatch(w.text, -1) {
+		if _, known := a.Outputs[match[2]]; ours[match[1]] && !known {
+			problems = append(problems, fmt.Sprintf("there is no output %q", match[2]))
+		}
+	}
+	return problems
+}
+
+// The README has a row for each input and output, and for nothing else.
+func TestReadmeListsInputsAndOutputs(t *testing.T) {
+	a := readAction(t)
+	for heading, known := range map[string]map[string]yaml.Node{"input": a.Inputs, "output": a.Outputs} {
+		_, rest, _ := strings.Cut(read(t, "README.md"), "\n| "+heading+" | meaning |\n|---|---|\n")
+		table, _, _ := strings.Cut(rest, "\n\n")
+		var listed []string
+		for _, row := range strings.Split(table, "\n") {
+			name, _, _ := strings.Cut(strings.TrimPrefix(row, "| `"), "`")
+			listed = append(listed, name)
+		}
+		slices.Sort(listed)
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(known)), listed); diff != "" {
+			t.Errorf("%ss, -action.yml +README.md:\n%s", heading, diff)
+		}
+	}
+}
+
+var (
+	command = regexp.MustCompile(`nixery-action (build|plan)\b[^\n|` + "`" + `]*`)
+	flag    = regexp.MustCompile(`--([a-z][a-z-]*)`)
+)
+
+// Command lines in the pages have flags that the command defines, by its source.
+func TestFlagsInPages(t *testing.T) {
+	count := 0
+	for _, page := range pages(t) {
+		for _, line := range command.FindAllStringSubmatch(read(t, page), -1) {
+			source := read(t, filepath.Join("cmd/action", line[1]+".go"))
+			for _, name := range flag.FindAllStringSubmatch(line[0], -1) {
+				count++
+				if !strings.Contains(source, `, "`+name[1]+`", `) {
+					t.Errorf("%s: nixery-action %s has no flag --%s", page, line[1], name[1])
+				}
+			}
+		}
+	}
+	if count < 5 {
+		t.Errorf("only %d flags found", count)
+	}
+}
+
+var link = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+
+// Links from page to page lead somewhere.
+func TestLinks(t *testing.T) {
+	for _, page := range pages(t) {
+		for _, match := range link.FindAllStringSubmatch(read(t, page), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), match[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+}
+
+var pathInPage = regexp.MustCompile("`((?:cmd|docs|examples|internal|schema|shim|testdata)/[^`*…<]*)`")
+
+// Files and folders that pages name are there.
+func TestPathsInPages(t *testing.T) {
+	count := 0
+	for _, page := range pages(t) {
+		for _, match := range pathInPage.FindAllStringSubmatch(read(t, page), -1) {
+			count++
+			if _, err := os.Stat(match[1]); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+	if count < 10 {
+		t.Errorf("only %d paths found", count)
+	}
+}
+
+var testName = regexp.MustCompile("`((?:Test|Fuzz|Example|Benchmark)[A-Z][A-Za-z0-9]*)[/`]")
+
+// Tests that pages name are there.
+func TestTestsInPages(t *testing.T) {
+	defined := map[string]bool{}
+	for _, s := range readSources(t) {
+		for _, decl := range s.file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && s.test() {
+				defined[f.Name.Name] = true
+			}
+		}
+	}
+	count := 0
+	for _, page := range pages(t) {
+		for _, match := range testName.FindAllStringSubmatch(read(t, page), -1) {
+			count++
+			if !defined[match[1]] {
+				t.Errorf("%s: there is no %s", page, match[1])
+			}
+		}
+	}
+	if count < 10 {
+		t.Errorf("only %d tests found", count)
+	}
+}
