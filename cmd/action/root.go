@@ -32,7 +32,9 @@ func execute(ctx context.Context, c *console, args []string) error {
 	root.SetArgs(args)
 	started := false
 	for _, sub := range []*cobra.Command{newBuild(c), newPlan(c), newAction(c)} {
-		sub.Args = cobra.NoArgs
+		if sub.Args == nil {
+			sub.Args = cobra.NoArgs
+		}
 		work := sub.RunE
 		sub.RunE = func(cmd *cobra.Command, args []string) error {
 			started = true

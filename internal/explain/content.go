@@ -1,0 +1,102 @@
+package explain
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/nixbuild"
+)
+
+// Contents are the layers of one image, or of the plan of one, as far as they
+// are known without their bytes.
+type Contents struct {
+	Platform   string // empty for a closure
+	Compressed bool   // sizes are those of blobs, not of NARs
+	Layers     []Content
+}
+
+// Content is one layer. Equal IDs within one kind of contents are equal bytes.
+type Content struct {
+	ID    string
+	Size  int64 // bytes
+	Paths []nixbuild.StorePath
+}
+
+// Contents are the layers that the plan would give. A layer is known by its key,
+// or by its paths if the closure has no NAR hashes.
+func (e Explanation) Contents() Contents {
+	c := Contents{Platform: e.Platform}
+	for _, layer := range e.Layers {
+		id := string(layer.Key)
+		if id == "" {
+			id = fmt.Sprint(layer.Paths)
+		}
+		c.Layers = append(c.Layers, Content{ID: id, Size: layer.Size, Paths: layer.Paths})
+	}
+	return c
+}
+
+// ImageContents are the layers of a published image, from its manifest and
+// configuration. What a layer holds is in the comment of its history entry, a
+// store path a line; nixpkgs' dockerTools write theirs as a list, which is read
+// too. Of other images only the layers are known.
+func ImageContents(manifest *v1.Manifest, config *v1.ConfigFile) (Contents, error) {
+	c := Contents{Platform: platformOf(config), Compressed: true}
+	for _, layer := range manifest.Layers {
+		c.Layers = append(c.Layers, Content{ID: layer.Digest.String(), Size: layer.Size})
+	}
+	var history []v1.History
+	for _, h := range config.History {
+		if !h.EmptyLayer {
+			history = append(history, h)
+		}
+	}
+	if len(history) == 0 {
+		return c, nil
+	}
+	if len(history) != len(c.Layers) {
+		return Contents{}, fmt.Errorf("the image has %d layers, but its history tells of %d", len(c.Layers), len(history))
+	}
+	for i, h := range history {
+		c.Layers[i].Paths = storePathsIn(h.Comment)
+	}
+	return c, nil
+}
+
+func platformOf(config *v1.ConfigFile) string {
+	p := v1.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}
+	return p.String()
+}
+
+var storePaths = regexp.MustCompile(regexp.QuoteMeta(nixbuild.StoreDir) + `/[^\s'",\]]+`)
+
+// storePathsIn finds the store paths in a text; what only looks like one is left out.
+func storePathsIn(text string) []nixbuild.StorePath {
+	var paths []nixbuild.StorePath
+	for _, word := range storePaths.FindAllString(text, -1) {
+		if path, err := nixbuild.ParseStorePath(word); err == nil {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// paths are the store paths of all layers, sorted, each once.
+func (c Contents) paths() []nixbuild.StorePath {
+	var all []nixbuild.StorePath
+	for _, layer := range c.Layers {
+		all = append(all, layer.Paths...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// versionOf parts a store path's name into name and version, after
+// [popularity.Name].
+func versionOf(path nixbuild.StorePath, name string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(path.Name(), name), "-")
+}
