@@ -31,7 +31,8 @@ func execute(ctx context.Context, c *console, args []string) error {
 	root.SetErr(c.stderr)
 	root.SetArgs(args)
 	started := false
-	for _, sub := range []*cobra.Command{newBuild(c), newPlan(c), newAction(c)} {
+	root.AddCommand(newBuild(c), newPlan(c), newPopularity(c), newAction(c))
+	eachBelow(root, func(sub *cobra.Command) {
 		if sub.Args == nil {
 			sub.Args = cobra.NoArgs
 		}
@@ -40,11 +41,18 @@ func execute(ctx context.Context, c *console, args []string) error {
 			started = true
 			return work(cmd, args)
 		}
-		root.AddCommand(sub)
-	}
+	})
 	err := root.ExecuteContext(ctx)
 	if err != nil && !started {
 		return usageError{fmt.Errorf("%w; see nixery-action --help", err)}
 	}
 	return err
+}
+
+// eachBelow visits the commands below cmd.
+func eachBelow(cmd *cobra.Command, visit func(*cobra.Command)) {
+	for _, sub := range cmd.Commands() {
+		visit(sub)
+		eachBelow(sub, visit)
+	}
 }

@@ -1,7 +1,9 @@
 package nixbuild
 
 import (
+	"bufio"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,12 +18,16 @@ const maxClosureJSON = 1 << 30
 
 // ReadClosure reads what "nix path-info --json --recursive" prints: the array of
 // Nix up to 2.18, the object of newer ones, and their format 2. Its roots are the
-// paths that nothing else refers to.
+// paths that nothing else refers to. What is gzipped is unzipped first.
 //
 // Lists without NAR hashes are read too: NarHash is then the zero value, and
 // such a closure can be planned but not packed.
 func ReadClosure(r io.Reader) (Closure, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxClosureJSON+1))
+	plain, err := unzipped(r)
+	if err != nil {
+		return Closure{}, fmt.Errorf("reading a closure: %w", err)
+	}
+	text, err := io.ReadAll(io.LimitReader(plain, maxClosureJSON+1))
 	if err != nil {
 		return Closure{}, fmt.Errorf("reading a closure: %w", err)
 	}
@@ -40,6 +46,15 @@ func ReadClosure(r io.Reader) (Closure, error) {
 		return Closure{}, fmt.Errorf("reading a closure: %w", err)
 	}
 	return closure, nil
+}
+
+// unzipped knows gzip by its first bytes (RFC 1952 §2.3.1).
+func unzipped(r io.Reader) (io.Reader, error) {
+	br := bufio.NewReader(r)
+	if magic, _ := br.Peek(2); string(magic) == "\x1f\x8b" {
+		return gzip.NewReader(br)
+	}
+	return br, nil
 }
 
 // pathInfoJSON is what the formats have in common for one path.

@@ -1,6 +1,8 @@
 package nixbuild
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"strings"
 	"testing"
@@ -27,6 +29,27 @@ func TestParseNarHash(t *testing.T) {
 	} {
 		if h, err := ParseNarHash(bad); err == nil {
 			t.Errorf("ParseNarHash(%q) = %v", bad, h)
+		}
+	}
+}
+
+func TestReadClosureUnzips(t *testing.T) {
+	const text = `[{"path":"/nix/store/0k83lbh115xljk3m05mn548pyjjgavdd-app","narSize":7,"references":[]}]`
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	zipped := b.Bytes()
+	if c, err := ReadClosure(bytes.NewReader(zipped)); err != nil || len(c.Paths) != 1 {
+		t.Errorf("%v, %v", c, err)
+	}
+	for _, cut := range []int{5, len(zipped) - 3} {
+		if c, err := ReadClosure(bytes.NewReader(zipped[:cut])); err == nil {
+			t.Errorf("cut at %d: read as %v", cut, c)
 		}
 	}
 }
