@@ -111,8 +111,8 @@ func oneAtATime(report func(Upload)) func(Upload) {
 	}
 }
 
-// Publish uploads all layers of all artifacts, then configs and manifests by digest with indexes after what they refer to,
-// and then sets the tags: a failure before that moves no tag. An unread layer is read once per registry; the
+// Publish asks for the images whose digests are known, uploads all layers of the others, then configs and manifests by
+// digest with indexes after what they refer to, and then sets the tags: a failure before that moves no tag. An unread layer is read once per registry; the
 // other repositories of a registry mount it. Failures of a registry are *RegistryError.
 func (r *Registry) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash, error) {
 	defer r.wire.closeIdle()
@@ -120,7 +120,7 @@ func (r *Registry) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context) error{p.layers, p.manifests, p.tags} {
+	for _, step := range []func(context.Context) error{p.ask, p.layers, p.manifests, p.tags} {
 		if err := step(ctx); err != nil {
 			return nil, explain(ctx, err)
 		}
@@ -142,18 +142,11 @@ type push struct {
 	pusher    *remote.Pusher
 	artifacts []Artifact
 	targets   [][]name.Repository // per artifact, each repository once
+	held      held
 }
 
 func (r *Registry) newPush(artifacts []Artifact) (*push, error) {
-	pusher, err := remote.NewPusher(
-		remote.WithTransport(r.wire),
-		remote.WithAuthFromKeychain(r.keychain),
-		remote.WithJobs(r.jobs),
-		remote.WithUserAgent(r.agent),
-		// Retries are ours: these would sleep through a cancelled context, and know nothing of Retry-After.
-		remote.WithRetryPredicate(func(error) bool { return false }),
-		remote.WithRetryStatusCodes(),
-	)
+	pusher, err := remote.NewPusher(r.options()...)
 	if err != nil {
 		return nil, fmt.Errorf("preparing push: %w", err)
 	}
@@ -169,6 +162,18 @@ func (r *Registry) newPush(artifacts []Artifact) (*push, error) {
 		p.targets = append(p.targets, repos)
 	}
 	return p, nil
+}
+
+func (r *Registry) options() []remote.Option {
+	return []remote.Option{
+		remote.WithTransport(r.wire),
+		remote.WithAuthFromKeychain(r.keychain),
+		remote.WithJobs(r.jobs),
+		remote.WithUserAgent(r.agent),
+		// Retries are ours: these would sleep through a cancelled context, and know nothing of Retry-After.
+		remote.WithRetryPredicate(func(error) bool { return false }),
+		remote.WithRetryStatusCodes(),
+	}
 }
 
 // repositories returns each repository that the artifact goes to once, in order of appearance.
@@ -218,6 +223,9 @@ func (p *push) pushByDigest(ctx context.Context, a Artifact, repo name.Repositor
 	}
 	for _, m := range manifests {
 		if image, ok := m.(v1.Image); ok {
+			if p.held.has(repo, image) {
+				continue
+			}
 			if err := p.pushConfig(ctx, image, repo); err != nil {
 				return err
 			}

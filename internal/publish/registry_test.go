@@ -204,6 +204,43 @@ func TestPublishAgainReadsNothing(t *testing.T) {
 	}
 }
 
+// A registry that has an image has its layers: nobody asks for them one by one.
+func TestPublishAsksForKnownImagesOnly(t *testing.T) {
+	reg := newRegistry(t)
+	one, two, three := newLayer(t, 1, 5_000), newLayer(t, 2, 5_000), newLayer(t, 3, 5_000)
+	tags := []name.Tag{reg.tag(t, "acme/box:latest")}
+	first := Artifact{Name: "box", Index: indexOf(imageOf(t, "amd64", one, two), imageOf(t, "arm64", one, three)), Tags: tags}
+	if _, err := NewRegistry(RegistryOptions{}).Publish(t.Context(), []Artifact{first}); err != nil {
+		t.Fatal(err)
+	}
+	before := len(reg.matching())
+	known := []*lazyLayer{newLayer(t, 1, 5_000).known(t), newLayer(t, 2, 5_000).known(t), newLayer(t, 3, 5_000).known(t), newLayer(t, 4, 5_000).known(t)}
+	same := Artifact{Name: "box", Index: indexOf(imageOf(t, "amd64", known[0], known[1]), imageOf(t, "arm64", known[0], known[2])), Tags: tags}
+	var how []How
+	registry := NewRegistry(RegistryOptions{Report: func(u Upload) { how = append(how, u.How) }})
+	if _, err := registry.Publish(t.Context(), []Artifact{same}); err != nil {
+		t.Fatal(err)
+	}
+	if again := reg.matching()[before:]; slices.ContainsFunc(again, func(r string) bool { return strings.Contains(r, "/blobs/") }) || len(again) > 6 {
+		t.Errorf("an unchanged index costs %q", again)
+	}
+	if !slices.Equal(how, []How{Existing, Existing, Existing}) {
+		t.Errorf("reported %v", how)
+	}
+	// One platform is new: the other's layers are not asked for, what is new is sent.
+	changed := Artifact{Name: "box", Index: indexOf(imageOf(t, "amd64", known[0], known[1]), imageOf(t, "arm64", known[0], known[3])), Tags: tags}
+	digests, err := NewRegistry(RegistryOptions{}).Publish(t.Context(), []Artifact{changed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkPulled(t, tags[0], digests[0])
+	for i, want := range []int{0, 0, 0, 1} {
+		if got := int(known[i].opens.Load()); got != want {
+			t.Errorf("layer %d was read %d times, want %d", i+1, got, want)
+		}
+	}
+}
+
 func TestPublishTriesAgain(t *testing.T) {
 	for _, test := range []struct {
 		name  string

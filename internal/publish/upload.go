@@ -4,15 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// delivery is a layer and the repositories that want it.
+// delivery is a layer and the repositories that need it: those that have no image with it are asked for the layer, or sent it.
 type delivery struct {
 	layer v1.Layer
-	repos []name.Repository
+	repos []*recipient
+}
+
+type recipient struct {
+	name.Repository
+	held bool // by way of an image
 }
 
 // layers brings every layer to every repository that needs it.
@@ -33,49 +39,50 @@ func (p *push) deliveries() ([]*delivery, error) {
 	var all []*delivery
 	byLayer := map[any]*delivery{}
 	for i, a := range p.artifacts {
-		layers, err := a.layers()
+		images, err := a.images()
 		if err != nil {
 			return nil, err
 		}
-		for _, layer := range layers {
-			key := layerKey(layer)
-			d, ok := byLayer[key]
-			if !ok {
-				d = &delivery{layer: layer}
-				byLayer[key] = d
-				all = append(all, d)
+		for _, image := range images {
+			layers, err := image.Layers()
+			if err != nil {
+				return nil, fmt.Errorf("image %q: reading layers: %w", a.Name, err)
 			}
-			d.add(p.targets[i])
+			for _, layer := range layers {
+				key := layerKey(layer)
+				if byLayer[key] == nil {
+					byLayer[key] = &delivery{layer: layer}
+					all = append(all, byLayer[key])
+				}
+				byLayer[key].add(p.targets[i], func(repo name.Repository) bool { return p.held.has(repo, image) })
+			}
 		}
 	}
 	return all, nil
 }
 
-func (d *delivery) add(repos []name.Repository) {
+func (d *delivery) add(repos []name.Repository, has func(name.Repository) bool) {
 	for _, repo := range repos {
-		if !d.wantedBy(repo) {
-			d.repos = append(d.repos, repo)
+		at := slices.IndexFunc(d.repos, func(r *recipient) bool { return r.Repository == repo })
+		if at < 0 {
+			at = len(d.repos)
+			d.repos = append(d.repos, &recipient{Repository: repo})
 		}
+		d.repos[at].held = d.repos[at].held || has(repo)
 	}
-}
-
-func (d *delivery) wantedBy(repo name.Repository) bool {
-	for _, r := range d.repos {
-		if r == repo {
-			return true
-		}
-	}
-	return false
 }
 
 // deliver brings one layer to its repositories, one after the other: after the first, the digest is known, and other
 // repositories of that registry mount the blob.
 func (p *push) deliver(ctx context.Context, d *delivery) error {
 	sources := map[string]*name.Repository{}
-	for _, repo := range d.repos {
-		how, err := p.upload(ctx, "uploading a layer", d.layer, repo, sources[repo.RegistryStr()])
-		if err != nil {
-			return err
+	for _, to := range d.repos {
+		how, repo := Existing, to.Repository
+		if !to.held {
+			var err error
+			if how, err = p.upload(ctx, "uploading a layer", d.layer, repo, sources[repo.RegistryStr()]); err != nil {
+				return err
+			}
 		}
 		if err := p.tell(d.layer, repo, how); err != nil {
 			return err
