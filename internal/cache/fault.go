@@ -1,0 +1,119 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Kind says what is wrong with a store.
+type Kind int
+
+// The kinds of StoreError.
+const (
+	Other        Kind = iota
+	Absent            // there is no such store here
+	Unreachable       // nobody answers, or only with errors, after all retries
+	Throttled         // too many requests: 429, or resource_exhausted
+	Unauthorized      // 401: no credentials, or wrong ones
+	Denied            // the store does not allow it, most often because the token may only read
+	Damaged           // what came back is not what was saved
+)
+
+func (k Kind) String() string {
+	return [...]string{"other", "absent", "unreachable", "throttled", "unauthorized", "denied", "damaged"}[k]
+}
+
+// StoreError is a store that did not do as it was asked. Neither it nor what it wraps holds a token or a signed URL.
+type StoreError struct {
+	Store   string // the store's String
+	Op      string // a gerund: "saving an entry"
+	Kind    Kind
+	Status  int    // HTTP status, or 0
+	Message string // the store's own words, or ""
+	Err     error  // or nil
+
+	again bool          // another attempt may do better
+	after time.Duration // what the store asked to wait
+}
+
+func (e *StoreError) Error() string {
+	text := fmt.Sprintf("%s: %s", e.Store, e.Op)
+	if e.Status != 0 {
+		text += fmt.Sprintf(": HTTP %d", e.Status)
+	}
+	if e.Message != "" {
+		text += ": " + e.Message
+	}
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause, which may be nil.
+func (e *StoreError) Unwrap() error { return e.Err }
+
+// statusKind maps an HTTP status that is no success.
+func statusKind(status int) Kind {
+	switch {
+	case status == http.StatusUnauthorized:
+		return Unauthorized
+	case status == http.StatusForbidden:
+		return Denied
+	case status == http.StatusTooManyRequests:
+		return Throttled
+	case status == http.StatusRequestTimeout || status >= 500:
+		return Unreachable
+	}
+	return Other
+}
+
+// failed makes a StoreError of an error without an answer, unless the context ended or it is one already.
+func failed(ctx context.Context, store, op string, kind Kind, err error) error {
+	var known *StoreError
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.As(err, &known) && known.Store == store, errors.Is(err, ErrNotFound), errors.Is(err, ErrExists):
+		return err
+	}
+	return &StoreError{Store: store, Op: op, Kind: kind, Err: withoutURL(err)}
+}
+
+// withoutURL drops the URLs that net/http puts into its errors: some are credentials.
+func withoutURL(err error) error {
+	var u *url.Error
+	for errors.As(err, &u) {
+		err = u.Err
+	}
+	return err
+}
+
+const longestMessage = 300
+
+var query = regexp.MustCompile(`\?\S*`)
+
+// ownWords makes a service's message fit for a log: one short line, without what may be secret.
+func ownWords(text, token string) string {
+	if token != "" {
+		text = strings.ReplaceAll(text, token, "***")
+	}
+	text = query.ReplaceAllString(text, "?***")
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+	if runes := []rune(text); len(runes) > longestMessage {
+		text = string(runes[:longestMessage]) + "…"
+	}
+	return strings.TrimSpace(text)
+}

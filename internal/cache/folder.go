@@ -1,0 +1,143 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Folder is a [Store] with a file for each entry. Several processes may use one folder at once. It goes by names and not by the
+// files' times: the clocks of the machines that share it need not agree. Nothing is ever removed.
+type Folder struct{ dir string }
+
+// NewFolder returns a store in dir, which is made when something is saved.
+func NewFolder(dir string) *Folder { return &Folder{dir} }
+
+func (f *Folder) String() string { return "folder " + f.dir }
+
+// Newest implements [Store].
+func (f *Folder) Newest(ctx context.Context, lane Lane) (Entry, error) {
+	if err := ctx.Err(); err != nil {
+		return Entry{}, err
+	}
+	files, err := os.ReadDir(f.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Entry{}, ErrNotFound
+	}
+	if err != nil {
+		return Entry{}, failed(ctx, f.String(), findingEntry, fileKind(err), err)
+	}
+	for i := len(files) - 1; i >= 0; i-- { // ReadDir sorts
+		name, err := lane.parse(files[i].Name())
+		if err != nil || !files[i].Type().IsRegular() || name.String() != files[i].Name() {
+			continue
+		}
+		return f.entry(name, files[i]), nil
+	}
+	return Entry{}, ErrNotFound
+}
+
+func (f *Folder) entry(name Name, file fs.DirEntry) Entry {
+	e := Entry{Name: name, Size: -1}
+	if stat, err := file.Info(); err == nil {
+		e.Size = stat.Size()
+	}
+	e.Open = func(ctx context.Context) (io.ReadCloser, error) {
+		file, err := os.Open(f.path(name))
+		if err != nil {
+			return nil, failed(ctx, f.String(), readingEntry, fileKind(err), err)
+		}
+		return file, nil
+	}
+	return e
+}
+
+// Save implements [Store].
+func (f *Folder) Save(ctx context.Context, name Name, size int64, open func() (io.ReadCloser, error)) error {
+	if err := name.check(); err != nil {
+		return failed(ctx, f.String(), savingEntry, Other, err)
+	}
+	if _, err := os.Lstat(f.path(name)); err == nil {
+		return ErrExists
+	}
+	err := f.save(ctx, name, size, open)
+	if err == nil || errors.Is(err, ErrExists) {
+		return err
+	}
+	return failed(ctx, f.String(), savingEntry, fileKind(err), err)
+}
+
+// tempPrefix cannot begin a lane.
+const tempPrefix = ".saving-"
+
+func (f *Folder) save(ctx context.Context, name Name, size int64, open func() (io.ReadCloser, error)) (err error) {
+	if err := os.MkdirAll(f.dir, 0o777); err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(f.dir, tempPrefix+"*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, removeIfThere(temp.Name())) }()
+	err = copyAll(ctx, temp, size, open)
+	if err == nil {
+		// Content first, name second: a machine that loses power must not leave a name without content.
+		err = temp.Sync()
+	}
+	if err := errors.Join(err, temp.Close()); err != nil {
+		return err
+	}
+	if err := os.Chmod(temp.Name(), 0o644); err != nil {
+		return err
+	}
+	return f.publish(temp.Name(), f.path(name))
+}
+
+// publish gives a finished file its name, unless the name is taken. A link is refused then, which a rename is not; but not
+// every file system has links.
+func (f *Folder) publish(temp, path string) error {
+	err := os.Link(temp, path)
+	if errors.Is(err, fs.ErrExist) {
+		return ErrExists
+	}
+	if err != nil {
+		if err := os.Rename(temp, path); err != nil {
+			return err
+		}
+	}
+	return syncFolder(f.dir)
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrInvalid) {
+		err = nil
+	}
+	return errors.Join(err, d.Close())
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing temporary file: %w", err)
+	}
+	return nil
+}
+
+func (f *Folder) path(name Name) string {
+	return filepath.Join(f.dir, name.String())
+}
+
+func fileKind(err error) Kind {
+	if errors.Is(err, fs.ErrPermission) {
+		return Denied
+	}
+	return Other
+}

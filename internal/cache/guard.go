@@ -1,0 +1,74 @@
+package cache
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// guard is the transport to registries. It keeps plain HTTP, and certificates that nobody checks, to the hosts where they are
+// allowed: go-containerregistry tries plain HTTP in all private networks.
+type guard struct {
+	strict, lax *http.Transport
+	insecure    []string
+}
+
+func newGuard(base *http.Transport, insecure []string) *guard {
+	if base == nil {
+		base, _ = remote.DefaultTransport.(*http.Transport)
+	}
+	if base == nil {
+		base = &http.Transport{Proxy: http.ProxyFromEnvironment}
+	}
+	g := &guard{base.Clone(), base.Clone(), insecure}
+	for _, transport := range []*http.Transport{g.strict, g.lax} {
+		if transport.ResponseHeaderTimeout == 0 {
+			transport.ResponseHeaderTimeout = time.Minute // a registry that is silent for longer is worth less than a layer made anew
+		}
+	}
+	if g.lax.TLSClientConfig == nil {
+		g.lax.TLSClientConfig = &tls.Config{}
+	}
+	g.lax.TLSClientConfig.InsecureSkipVerify = true
+	return g
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme != "https" && !g.allowsPlain(req.URL.Host) {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, fmt.Errorf("plain HTTP to %s is not allowed", req.URL.Host)
+	}
+	if g.isInsecure(req.URL.Host) {
+		return g.lax.RoundTrip(req)
+	}
+	return g.strict.RoundTrip(req)
+}
+
+func (g *guard) allowsPlain(host string) bool {
+	ip := net.ParseIP(hostname(host))
+	return strings.EqualFold(hostname(host), "localhost") || ip != nil && ip.IsLoopback() || g.isInsecure(host)
+}
+
+func (g *guard) isInsecure(host string) bool {
+	for _, listed := range g.insecure {
+		if strings.EqualFold(listed, host) || strings.EqualFold(listed, hostname(host)) {
+			return true
+		}
+	}
+	return false
+}
+
+func hostname(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		return h
+	}
+	return strings.Trim(host, "[]")
+}

@@ -1,0 +1,259 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// Registry is a [Store] that keeps entries as OCI artifacts in a repository. A lane is a tag, and its newest entry is what the tag
+// points to; older ones are left to the registry's own clean-up.
+//
+// No registry can move a tag only if nobody else has. Two jobs that save to one lane within the same second may therefore
+// lose what one of them learnt; a job that sees its tag moved says [ErrExists].
+type Registry struct {
+	tag     name.Tag
+	begin   string // of all tags: the user's tag and a hyphen, or ""
+	options []remote.Option
+
+	mu   sync.Mutex
+	open *session
+}
+
+// session holds what was agreed on with a registry: scheme and tokens.
+type session struct {
+	puller *remote.Puller
+	pusher *remote.Pusher
+}
+
+// RegistryOptions say how to reach a registry.
+type RegistryOptions struct {
+	Keychain  authn.Keychain  // nil means anonymous
+	Transport *http.Transport // is cloned; nil means go-containerregistry's
+	UserAgent string
+	// Insecure lists hosts, with or without a port, that may speak plain HTTP, or TLS with any certificate. Loopback may always
+	// speak plain HTTP.
+	Insecure []string
+}
+
+// longestTag keeps the tags of all lanes within the 128 characters that a tag may have.
+const longestTag = 128 - 1 - len(lanePrefix) - len("blob-") - 64
+
+// NewRegistry returns a store in the repository of ref. A tag in ref begins the tags of all entries.
+func NewRegistry(ref string, o RegistryOptions) (*Registry, error) {
+	tag, err := parseRef(ref)
+	if err != nil {
+		return nil, err
+	}
+	guard := newGuard(o.Transport, o.Insecure)
+	r := &Registry{tag: tag, options: registryOptions(guard, o)}
+	if tag.TagStr() != "" {
+		r.begin = tag.TagStr() + "-"
+	}
+	if guard.allowsPlain(tag.RegistryStr()) {
+		plain, err := name.NewRegistry(tag.RegistryStr(), name.Insecure)
+		if err != nil {
+			return nil, fmt.Errorf("cache %q: %w", ref, err)
+		}
+		r.tag.Registry = plain
+	}
+	return r, nil
+}
+
+func parseRef(ref string) (name.Tag, error) {
+	tag, err := name.NewTag(ref, name.WithDefaultTag(""))
+	if err != nil {
+		return name.Tag{}, fmt.Errorf("%q is not a repository, nor one with a tag: %w", ref, err)
+	}
+	if len(tag.TagStr()) > longestTag {
+		return name.Tag{}, fmt.Errorf("the tag of %q is longer than %d characters", ref, longestTag)
+	}
+	return tag, nil
+}
+
+func registryOptions(guard *guard, o RegistryOptions) []remote.Option {
+	keychain := o.Keychain
+	if keychain == nil {
+		keychain = authn.NewMultiKeychain()
+	}
+	return []remote.Option{
+		remote.WithTransport(guard), remote.WithAuthFromKeychain(keychain), remote.WithUserAgent(o.UserAgent),
+		// Retries are ours: these would sleep through a cancelled context, and know nothing of the others' rules.
+		remote.WithRetryPredicate(func(error) bool { return false }), remote.WithRetryStatusCodes(),
+	}
+}
+
+func (r *Registry) String() string { return "registry " + strings.TrimSuffix(r.tag.Name(), ":") }
+
+func (r *Registry) laneTag(lane Lane) name.Tag { return r.tag.Context().Tag(r.begin + string(lane)) }
+
+// Newest implements [Store].
+func (r *Registry) Newest(ctx context.Context, lane Lane) (Entry, error) {
+	var manifest []byte
+	err := r.do(ctx, findingEntry, func(s *session) error {
+		descriptor, err := s.puller.Get(ctx, r.laneTag(lane))
+		if err == nil {
+			manifest = descriptor.Manifest
+		}
+		return err
+	})
+	if err != nil {
+		return Entry{}, err
+	}
+	entry, content, err := parseArtifact(lane, manifest)
+	if err != nil {
+		return Entry{}, failed(ctx, r.String(), findingEntry, Damaged, err)
+	}
+	entry.Open = func(ctx context.Context) (io.ReadCloser, error) { return r.read(ctx, content) }
+	return entry, nil
+}
+
+func (r *Registry) read(ctx context.Context, digest v1.Hash) (content io.ReadCloser, err error) {
+	err = r.do(ctx, readingEntry, func(s *session) error {
+		layer, err := s.puller.Layer(ctx, r.tag.Context().Digest(digest.String()))
+		if err != nil {
+			return err
+		}
+		content, err = layer.Compressed() // which verifies digests itself
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &faultyBody{content, func(err error) error { return failed(ctx, r.String(), readingEntry, Damaged, err) }}, nil
+}
+
+// faultyBody makes errors of reading the store's.
+type faultyBody struct {
+	io.ReadCloser
+	fault func(error) error
+}
+
+func (b *faultyBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = b.fault(err)
+	}
+	return n, err
+}
+
+// Save implements [Store]. It reads the content twice: first for its digest.
+func (r *Registry) Save(ctx context.Context, entry Name, size int64, open func() (io.ReadCloser, error)) error {
+	if err := entry.check(); err != nil {
+		return failed(ctx, r.String(), savingEntry, Other, err)
+	}
+	newest, err := r.Newest(ctx, entry.Lane)
+	if err == nil && newest.Name.Serial >= entry.Serial {
+		return ErrExists
+	}
+	var damaged *StoreError
+	if err != nil && !errors.Is(err, ErrNotFound) && !(errors.As(err, &damaged) && damaged.Kind == Damaged) {
+		return err
+	}
+	digest, err := digestContent(ctx, size, open)
+	if err != nil {
+		return failed(ctx, r.String(), savingEntry, Other, err)
+	}
+	a, err := newArtifact(entry, artifactLayer{digest, size, open})
+	if err != nil {
+		return failed(ctx, r.String(), savingEntry, Other, err)
+	}
+	return r.push(ctx, r.laneTag(entry.Lane), a)
+}
+
+// push sends what the manifest names, then moves the tag, and looks if it stayed there.
+func (r *Registry) push(ctx context.Context, tag name.Tag, a artifact) error {
+	err := r.do(ctx, savingEntry, func(s *session) error {
+		for _, layer := range []v1.Layer{a.content, a.config} {
+			if err := s.pusher.Upload(ctx, tag.Context(), layer); err != nil {
+				return err
+			}
+		}
+		return s.pusher.Put(ctx, tag, a)
+	})
+	if err != nil {
+		return err
+	}
+	return r.do(ctx, savingEntry, func(s *session) error {
+		now, err := s.puller.Head(ctx, tag)
+		if err == nil && now.Digest != digestOf(a.manifest) {
+			return ErrExists
+		}
+		return err
+	})
+}
+
+// do runs an exchange with the registry, again if that may help. Failed handshakes are remembered by a session, so each attempt
+// after a failure has a new one.
+func (r *Registry) do(ctx context.Context, op string, exchange func(*session) error) error {
+	_, err := retry(ctx, func() (struct{}, error) {
+		s, err := r.session()
+		if err == nil {
+			err = exchange(s)
+		}
+		if err != nil {
+			r.forget(s)
+		}
+		return struct{}{}, r.fault(ctx, op, err)
+	})
+	return err
+}
+
+func (r *Registry) session() (*session, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.open == nil {
+		puller, err := remote.NewPuller(r.options...)
+		if err != nil {
+			return nil, err
+		}
+		pusher, err := remote.NewPusher(r.options...)
+		if err != nil {
+			return nil, err
+		}
+		r.open = &session{puller, pusher}
+	}
+	return r.open, nil
+}
+
+func (r *Registry) forget(s *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.open == s {
+		r.open = nil
+	}
+}
+
+// fault reads an error of go-containerregistry's. Its text may hold a query, so only the registry's own words are kept.
+func (r *Registry) fault(ctx context.Context, op string, err error) error {
+	var answer *transport.Error
+	switch {
+	case err == nil, errors.Is(err, ErrExists):
+		return err
+	case !errors.As(err, &answer) || ctx.Err() != nil:
+		err = failed(ctx, r.String(), op, Unreachable, err)
+		var fault *StoreError
+		if errors.As(err, &fault) {
+			fault.again = true
+		}
+		return err
+	case answer.StatusCode == http.StatusNotFound && op != savingEntry:
+		return ErrNotFound
+	}
+	fault := &StoreError{Store: r.String(), Op: op, Kind: statusKind(answer.StatusCode), Status: answer.StatusCode}
+	fault.again = fault.Kind == Unreachable && answer.StatusCode != http.StatusBadGateway
+	for _, diagnostic := range answer.Errors {
+		fault.Message = ownWords(diagnostic.Message, "")
+	}
+	return fault
+}
