@@ -1,0 +1,80 @@
+package layers
+
+import (
+	"math/big"
+	"slices"
+	"testing"
+
+	"github.com/org/nixery-action/internal/nixbuild"
+)
+
+// planContest is the popularity contest of nixpkgs' dockerTools, which
+// nix2container has too: a path counts once, and once more for each way on which
+// something reaches it. The most popular get a layer each.
+func planContest(c nixbuild.Closure, o Options) []Group {
+	g := newGraph(c, nil)
+	popularity := g.contest()
+	nodes := g.all()
+	slices.SortFunc(nodes, func(a, b int) int {
+		if by := popularity[b].Cmp(popularity[a]); by != 0 {
+			return by
+		}
+		return g.byName(a, b)
+	})
+	return g.firstAlone(nodes, o.Budget)
+}
+
+// contest is 1 + the sum over all referrers. It grows with the number of ways,
+// which no machine word holds.
+func (g *graph) contest() []*big.Int {
+	popularity := make([]*big.Int, len(g.nodes))
+	for i := range popularity {
+		popularity[i] = big.NewInt(1)
+	}
+	for _, n := range referrersFirst(g.references(), g.all()) {
+		for _, ref := range g.nodes[n].refs {
+			popularity[ref].Add(popularity[ref], popularity[n])
+		}
+	}
+	return popularity
+}
+
+func (g *graph) references() [][]int {
+	edges := make([][]int, len(g.nodes))
+	for i, n := range g.nodes {
+		edges[i] = n.refs
+	}
+	return edges
+}
+
+// referrersFirst lists all that starts reach, each node after all that refer to it.
+func referrersFirst(edges [][]int, starts []int) []int {
+	var order []int
+	seen := make([]bool, len(edges))
+	var visit func(n int)
+	visit = func(n int) {
+		if seen[n] {
+			return
+		}
+		seen[n] = true
+		for _, ref := range edges[n] {
+			visit(ref)
+		}
+		order = append(order, n)
+	}
+	for _, n := range starts {
+		visit(n)
+	}
+	slices.Reverse(order)
+	return order
+}
+
+func TestContestCountsEveryWay(t *testing.T) {
+	g := newGraph(sketch(t, "a 1 > b c", "b 1 > d", "c 1 > d", "d 1 > e", "e 1"), nil)
+	want := map[string]int64{"a": 1, "b": 2, "c": 2, "d": 5, "e": 6}
+	for i, got := range g.contest() {
+		if name := g.nodes[i].info.Path.Name(); got.Int64() != want[name] {
+			t.Errorf("%s: got %v, want %d", name, got, want[name])
+		}
+	}
+}
