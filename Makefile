@@ -62,6 +62,13 @@ bench: ## pack the big package set, against one thread of compress/gzip
 	$(SCRIPTS)/closure bookworm big >$(WORK)/big.json
 	go test -run '^$$' -bench . -benchtime 3x ./internal/layers -args -closure=$(WORK)/big.json
 
+.PHONY: bench-plan
+bench-plan: ## what plans cost, beside those of other tools: of testdata's closures, and of CLOSURES="a.json b.json.gz"
+	@mkdir -p $(WORK)
+	go test -run '^$$' -bench '^BenchmarkPlanCosts$$' -benchtime 1x ./internal/layers \
+	    -args -costs=$(WORK)/plan-costs.md -closures="$(abspath $(CLOSURES))" >&2
+	cat $(WORK)/plan-costs.md
+
 .PHONY: lint
 lint: ## formatting, staticcheck, shellcheck; each rule's reason is in its configuration
 	@unformatted=$$(gofmt -l *.go cmd internal); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
