@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -116,19 +115,42 @@ func podman(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 {
 		ts.Fatalf("usage: podman COMMAND [ARG…]")
 	}
-	work := ts.Getenv("WORK")
-	all := []string{
-		"--root=" + work + "/.podman", "--runroot=" + work + "/.podman-run", "--tmpdir=" + work + "/.podman-tmp",
-		"--storage-driver=vfs", "--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=none", args[0],
+	if ts.Getenv("PODMAN") == "" {
+		ts.Check(preparePodman(ts))
 	}
+	all := append(podmanFlags(ts), args[0])
 	if args[0] == "run" {
 		all = append(all, "--rm", "--network=host", "--ulimit=nofile=1024:2048", "--ulimit=nproc=1024:2048")
 	}
 	succeeds(ts, neg, ts.Exec("podman", append(all, args[1:]...)...))
 }
 
-// chroot runs a program of another architecture in an unpacked image. QEMU
-// comes along, as the kernel of a container host would find it by itself:
+func podmanFlags(ts *testscript.TestScript) []string {
+	dir, driver := ts.Getenv("PODMAN"), ts.Getenv("PODMAN_DRIVER")
+	return []string{
+		"--root=" + dir + "/" + driver, "--runroot=" + dir + "/run-" + driver, "--tmpdir=" + dir + "/tmp",
+		"--storage-driver=" + driver, "--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=none",
+	}
+}
+
+// preparePodman makes a folder outside of the script's own, as podman wants a
+// name of 50 characters at most, and finds out whether it can lay layers over
+// each other there. Where it cannot, as in a container, it copies them.
+func preparePodman(ts *testscript.TestScript) error {
+	dir, err := os.MkdirTemp("", "podman")
+	if err != nil {
+		return err
+	}
+	ts.Defer(func() { _ = os.RemoveAll(dir) })
+	ts.Setenv("PODMAN", dir)
+	ts.Setenv("PODMAN_DRIVER", "overlay")
+	if ts.Exec("podman", append(podmanFlags(ts), "info")...) != nil {
+		ts.Setenv("PODMAN_DRIVER", "vfs")
+	}
+	return nil
+}
+
+// chroot runs a program of another architecture in an unpacked image:
 //
 //	chroot DIR QEMU PROGRAM [ARG…]
 func chroot(ts *testscript.TestScript, neg bool, args []string) {
@@ -136,16 +158,26 @@ func chroot(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: chroot DIR QEMU PROGRAM [ARG…]")
 	}
 	dir := ts.MkAbs(args[0])
-	emulator := filepath.Join(dir, "qemu")
-	if _, err := os.Stat(emulator); err != nil {
-		ts.Check(ts.Exec("/bin/sh", "-c", `cp "$(command -v "$0")" "$1"`, args[1], emulator))
-	}
-	run := []string{"-c", `exec "$@"`, "sh", "chroot"}
-	if syscall.Geteuid() != 0 {
-		run = []string{"-c", `exec "$@"`, "sh", "unshare", "--map-root-user", "chroot"}
+	ts.Check(addRuntime(ts, dir, args[1]))
+	run := []string{"chroot"}
+	if os.Geteuid() != 0 {
+		run = []string{"unshare", "--map-root-user", "chroot"}
 	}
 	run = append(run, dir, "/qemu")
+	run = append([]string{"-c", `PATH=$PATH:/usr/sbin:/sbin; exec "$0" "$@"`}, run...)
 	succeeds(ts, neg, ts.Exec("/bin/sh", append(run, args[2:]...)...))
+}
+
+// addRuntime puts into an image what a container's host would bring along: the
+// emulator, and a device that git wants.
+func addRuntime(ts *testscript.TestScript, dir, emulator string) error {
+	if err := os.MkdirAll(filepath.Join(dir, "dev"), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "dev/null"), nil, 0o666); err != nil {
+		return err
+	}
+	return ts.Exec("/bin/sh", "-c", `test -e "$1" || cp "$(command -v "$0")" "$1"`, emulator, filepath.Join(dir, "qemu"))
 }
 
 func succeeds(ts *testscript.TestScript, neg bool, err error) {
