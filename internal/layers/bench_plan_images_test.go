@@ -85,7 +85,7 @@ func (s *imageSet) image(t testing.TB, name string, roots []nixbuild.StorePath) 
 	return &subject{name, closure, newGraph(closure, nil)}
 }
 
-// merged is one image of all packages of the images whose place from lets through.
+// merged is one image of all packages of the images for whose places has is true.
 func (s *imageSet) merged(t testing.TB, name string, has func(i int) bool) *subject {
 	t.Helper()
 	var roots []nixbuild.StorePath
