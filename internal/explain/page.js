@@ -41,8 +41,10 @@ for (const map of document.querySelectorAll(".map")) {
     event.preventDefault();
     lit[Math.min(Math.max(to, 0), lit.length - 1)].focus();
   });
-  map.addEventListener("focusin", (event) => {
+  // On the frame: an SVG element that hears of focus becomes a stop itself in Chromium.
+  map.parentElement.addEventListener("focusin", (event) => {
     const link = event.target.closest("a");
+    if (!link) return;
     stop(link);
     hover.textContent = link.getAttribute("aria-label");
   });
