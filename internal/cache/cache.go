@@ -205,12 +205,12 @@ func takenName(err error, store Store) error {
 // next is what to build upon when a name is taken, and the serial to try. If the entry that took it is not to be seen, the look-up
 // is late, or the entry was never finished: after some patience, names further on are tried.
 func (p *place) next(ctx context.Context, lane Lane, base *Ledger, serial uint32, try int) (*Ledger, uint32, error) {
-	const patience = 3
+	const mostWaits = 3
 	for wait := 1; ; wait++ {
 		if seen := p.look(ctx, lane); seen.serial >= serial {
 			return join(seen.ledger, base), seen.serial + 1, nil
 		}
-		if wait == patience || try > 1 {
+		if wait == mostWaits || try > 1 {
 			return base, serial + 1<<min(3*(try-1), 24), ctx.Err()
 		}
 		if err := sleep(ctx, backoff(wait)); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -404,13 +405,13 @@ func checkBlob(t *testing.T, c *testCache, content string) {
 
 // TestLargeEntries saves and reads more than a store may hold in memory.
 func TestLargeEntries(t *testing.T) {
-	const size = 5*blockSize + 12345
+	const size = 3*blockSize + 12345
 	for _, store := range []string{"folder", "v2", "v1"} {
 		t.Run(store, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, name := sites[store](t), Name{lane("a"), 1}
 				before := allocated()
-				err := s.open().Save(t.Context(), name, size, func() (io.ReadCloser, error) { return io.NopCloser(io.LimitReader(pattern{}, size)), nil })
+				err := s.open().Save(t.Context(), name, size, func() (io.ReadCloser, error) { return io.NopCloser(io.LimitReader(&pattern{}, size)), nil })
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -425,7 +426,7 @@ func TestLargeEntries(t *testing.T) {
 				defer r.Close()
 				got, want := sha256.New(), sha256.New()
 				n, err := io.Copy(got, r)
-				_, _ = io.Copy(want, io.LimitReader(pattern{}, size))
+				_, _ = io.Copy(want, io.LimitReader(&pattern{}, size))
 				if err != nil || n != size || !bytes.Equal(got.Sum(nil), want.Sum(nil)) {
 					t.Errorf("%d bytes came back: %v", n, err)
 				}
@@ -437,14 +438,17 @@ func TestLargeEntries(t *testing.T) {
 	}
 }
 
-// pattern is an endless stream of bytes.
-type pattern struct{}
+// pattern is an endless stream of bytes, in which no two blocks are equal.
+type pattern struct {
+	at   uint64
+	line [1024]byte
+}
 
-func (pattern) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = byte(i * 7)
-	}
-	return len(p), nil
+func (p *pattern) Read(b []byte) (int, error) {
+	binary.BigEndian.PutUint64(p.line[:], p.at/1024)
+	n := copy(b, p.line[p.at%1024:])
+	p.at += uint64(n)
+	return n, nil
 }
 
 func allocated() uint64 {

@@ -23,8 +23,9 @@ const (
 // fakeActions behaves as the cache service does: it matches by the prefix of a key, newest first; a name is reserved once for
 // ever; what is not finalized is not found. v1 lower-cases keys, as act does.
 type fakeActions struct {
-	t   *testing.T
-	dir string // content is in files, so that it does not count as memory
+	t       *testing.T
+	dir     string // content is in files, so that it does not count as memory
+	handler http.Handler
 
 	mu      sync.Mutex
 	entries []*fakeEntry // oldest first
@@ -53,6 +54,7 @@ func newFake(t *testing.T) (*fakeActions, *front) {
 	mux.HandleFunc("POST /x/_apis/artifactcache/caches/{id}", f.commitV1)
 	mux.HandleFunc("PUT /blob/{id}", f.put)
 	mux.HandleFunc("GET /blob/{id}", f.get)
+	f.handler = mux
 	return f, &front{inner: mux}
 }
 
@@ -260,7 +262,7 @@ func (f *fakeActions) commitV1(w http.ResponseWriter, r *http.Request) {
 	e := f.entries[id-1]
 	if e.finalized {
 		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprintf(w, `{"error":"cache %d %q: already complete"}`, id, e.key)
+		fmt.Fprintf(w, `{"error":"cache %d %s: already complete"}`, id, e.key)
 		return
 	}
 	if size := f.length(id); request.Size != size || e.size != size {

@@ -14,15 +14,20 @@ const (
 	attempts    = 4
 	firstWait   = 500 * time.Millisecond
 	longestWait = 30 * time.Second // what a store may ask for: making a layer takes less
+	patience    = 20 * time.Second // after which there is no other attempt
 )
 
 // retry runs op until it succeeds or another attempt is of no use. A store that asks for a longer wait than is bearable has
 // failed.
 func retry[T any](ctx context.Context, op func() (T, error)) (T, error) {
+	begin := time.Now()
 	for attempt := 1; ; attempt++ {
 		result, err := op()
 		var fault *StoreError
-		if err == nil || ctx.Err() != nil || attempt == attempts || !errors.As(err, &fault) || !fault.again || fault.after > longestWait {
+		if err == nil || ctx.Err() != nil || !errors.As(err, &fault) || !fault.again {
+			return result, err
+		}
+		if attempt == attempts || time.Since(begin) > patience || fault.after > longestWait {
 			return result, err
 		}
 		if err := sleep(ctx, max(backoff(attempt), fault.after)); err != nil {

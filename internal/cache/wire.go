@@ -14,7 +14,7 @@ import (
 
 const (
 	largestAnswer = 64 << 10 // bytes of JSON
-	shortTimeout  = 30 * time.Second
+	shortTimeout  = 15 * time.Second
 	blockTimeout  = 2 * time.Minute // for a block to be sent, and for a download to go on
 )
 
