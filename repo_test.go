@@ -150,7 +150,7 @@ type wall struct {
 
 var walls = []wall{
 	{path: "os/exec", in: everywhere, may: []string{"internal/nixbuild/runner.go"}},
-	{path: "net/http", in: oneOf("layers", "image", "spec", "popularity"), may: []string{"internal/popularity/binarycache.go"}},
+	{path: "net/http", in: oneOf("layers", "image", "spec", "popularity", "explain"), may: []string{"internal/popularity/binarycache.go"}},
 	{path: module + "internal/pipeline", in: otherThan("cmd/action", "internal/serve")},
 	{path: module, in: oneOf("publish")},
 }
