@@ -25,7 +25,8 @@ func newAction(c *console) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := clearEnvironment(); err != nil {
+			service, err := takeEnvironment()
+			if err != nil {
 				return err
 			}
 			report, err := build(cmd.Context(), c, buildOptions{
@@ -35,7 +36,11 @@ func newAction(c *console) *cobra.Command {
 				push:        inputs.Push,
 				outputs:     inputs.Outputs,
 				labels:      inputs.Labels,
+				cacheFrom:   inputs.CacheFrom,
+				cacheTo:     inputs.CacheTo,
+				noCache:     inputs.NoCache,
 				githubToken: inputs.GitHubToken,
+				service:     service,
 			})
 			if err != nil {
 				return err
@@ -45,18 +50,21 @@ func newAction(c *console) *cobra.Command {
 	}
 }
 
-// clearEnvironment takes the step's tokens away from what Nix runs: builders
-// see the environment where there is no sandbox.
-func clearEnvironment() error {
+// takeEnvironment takes the step's inputs and tokens away from what Nix runs:
+// builders see the environment where there is no sandbox. What it took can
+// still be looked up.
+func takeEnvironment() (func(string) string, error) {
+	taken := map[string]string{}
 	for _, pair := range os.Environ() {
-		name, _, _ := strings.Cut(pair, "=")
+		name, value, _ := strings.Cut(pair, "=")
 		if strings.HasPrefix(name, "INPUT_") || strings.HasPrefix(name, "ACTIONS_") {
+			taken[name] = value
 			if err := os.Unsetenv(name); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return func(name string) string { return taken[name] }, nil
 }
 
 // setOutputs tells the workflow what was made. With several images there is no

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/pipeline"
@@ -31,7 +33,11 @@ type buildOptions struct {
 	metadataFile string
 	dryRun       bool
 	insecure     []string
+	cacheFrom    []string
+	cacheTo      []string
+	noCache      bool
 	githubToken  string
+	service      func(string) string // the environment that tells where the Actions cache is
 }
 
 func newBuild(c *console) *cobra.Command {
@@ -48,6 +54,7 @@ func newBuild(c *console) *cobra.Command {
 			"  nixery-action build --platform linux/amd64 --output type=docker,dest=toolbox.tar",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.githubToken = os.Getenv("GITHUB_TOKEN")
+			o.service = os.Getenv
 			_, err := build(cmd.Context(), c, o)
 			return err
 		},
@@ -63,6 +70,9 @@ func newBuild(c *console) *cobra.Command {
 	f.StringVar(&o.metadataFile, "metadata-file", "", "write digests, tags and layers to this file, as JSON")
 	f.BoolVar(&o.dryRun, "dry-run", false, "check spec, packages and destinations, and build nothing")
 	f.StringArrayVar(&o.insecure, "insecure-registry", nil, "allow plain HTTP and any certificate for this host (repeatable)")
+	f.StringArrayVar(&o.cacheFrom, "cache-from", nil, "learn from earlier runs: type=gha, type=local,src=PATH or type=registry,ref=REF (repeatable)")
+	f.StringArrayVar(&o.cacheTo, "cache-to", nil, "tell later runs: type=gha, type=local,dest=PATH or type=registry,ref=REF, with mode=max the layers too (repeatable)")
+	f.BoolVar(&o.noCache, "no-cache", false, "neither learn nor tell")
 	return cmd
 }
 
@@ -87,6 +97,10 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 	}
 	line, err := newLine(c)
 	if err != nil {
+		return nil, err
+	}
+	line.Spec = filepath.ToSlash(c.relative(o.file))
+	if line.Cache, err = newCache(c, o); err != nil {
 		return nil, err
 	}
 	if err := checkMetadataFile(o.metadataFile); err != nil {
@@ -131,6 +145,7 @@ func newLine(c *console) (*pipeline.Line, error) {
 		TempDir: c.env.TempDir,
 		Log:     c.log,
 		Display: c.display,
+		Cache:   cache.New(nil, nil, c.log),
 	}
 	line.Runner = nixbuild.Exec{Stderr: line.Hear}
 	return line, nil

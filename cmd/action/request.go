@@ -177,7 +177,7 @@ func (r *request) destinations(c *console, o buildOptions, meter *pipeline.Meter
 	return append(dests, publish.NewRegistry(publish.RegistryOptions{
 		Keychain:  publish.Keychain(o.githubToken),
 		Insecure:  insecure,
-		UserAgent: "nixery-action/" + version,
+		UserAgent: userAgent(),
 		Logger:    c.log,
 		Report:    meter.Report,
 		Sent:      meter.Sent,

@@ -21,7 +21,10 @@ type Inputs struct {
 	Push        bool
 	Outputs     []string // a line each: type=…,dest=…
 	Labels      []string // a line each: key=value
-	GitHubToken string   // secret
+	CacheFrom   []string // a line each: type=…
+	CacheTo     []string // a line each: type=…
+	NoCache     bool
+	GitHubToken string // secret
 }
 
 // InputError is what is wrong with one input.
@@ -43,6 +46,9 @@ func ReadInputs(getenv func(string) string) (Inputs, error) {
 		Push:        r.boolean("push"),
 		Outputs:     r.list("outputs", rawLines),
 		Labels:      r.list("labels", lineList),
+		CacheFrom:   r.list("cache-from", rawLines),
+		CacheTo:     r.list("cache-to", rawLines),
+		NoCache:     r.boolean("no-cache"),
 		GitHubToken: r.step.GetInput("github-token"),
 	}
 	return inputs, errors.Join(r.errs...)

@@ -17,6 +17,15 @@ type Key string
 // KeyOf is the key of a group's layer.
 func KeyOf(g Group, c Compression) Key { return c.key("store", g) }
 
+// RootKeyOf is the key of the root layer of packages, whose order does not matter.
+func RootKeyOf(packages []nixbuild.StorePath, closure nixbuild.Closure, c Compression) Key {
+	var names []string
+	for _, p := range sortedByName(packages) {
+		names = append(names, string(p))
+	}
+	return c.key("root", closure.Paths, names...)
+}
+
 // key is the SHA-256 over format version, kind of layer, compressor and level,
 // the sorted store paths with their NAR hashes, and whatever else fixes bytes;
 // each field length-prefixed.

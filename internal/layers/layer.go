@@ -47,6 +47,8 @@ type Layer struct {
 	paths  []nixbuild.StorePath
 	parts  func() ([]part, error)
 
+	recalled bool // the record came from an earlier run
+
 	mu     sync.Mutex
 	record *Record
 }
@@ -94,6 +96,11 @@ func (l *Layer) MediaType() (types.MediaType, error) { return l.packer.mediaType
 // caller closes it. At the end the layer is measured; if that is not what was
 // known before, the last Read returns a [*MismatchError] in place of io.EOF.
 func (l *Layer) Compressed() (io.ReadCloser, error) {
+	if l.recalled && l.packer.Blobs != nil {
+		if blob, err := l.packer.Blobs(*l.record); err == nil {
+			return blob, nil
+		}
+	}
 	parts, err := l.parts()
 	if err != nil {
 		return nil, err

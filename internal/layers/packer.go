@@ -2,6 +2,7 @@ package layers
 
 import (
 	"bytes"
+	"io"
 	"io/fs"
 	"runtime"
 	"sync"
@@ -19,6 +20,11 @@ const MemberSize = 1 << 20
 // a core, so that any number of layers in flight use all cores and no more
 // memory. It is safe for concurrent use.
 type Packer struct {
+	// Blobs, if set before the first layer is made, is asked for the bytes of a
+	// layer that came with a record, before the store is read for them. It must
+	// verify what it returns; any error means that it has none.
+	Blobs func(Record) (io.ReadCloser, error)
+
 	store       fs.FS
 	compression Compression
 	mediaType   types.MediaType
@@ -50,7 +56,7 @@ func NewPacker(store fs.FS, c Compression, oci bool) (*Packer, error) {
 // Layer is the layer of a group. With a record the layer is known from the
 // start, without it unread; see [Layer].
 func (p *Packer) Layer(g Group, record *Record) *Layer {
-	return &Layer{packer: p, key: KeyOf(g, p.compression), paths: g.paths(), record: record, parts: p.storeParts(g)}
+	return &Layer{packer: p, key: KeyOf(g, p.compression), paths: g.paths(), record: record, recalled: record != nil, parts: p.storeParts(g)}
 }
 
 // storeParts is the content of a store layer: the folders above, then the paths.

@@ -29,14 +29,11 @@ const (
 // refers to.
 func (p *Packer) Root(packages []nixbuild.StorePath, closure nixbuild.Closure, record *Record) *Layer {
 	packages = sortedByName(packages)
-	names := make([]string, len(packages))
-	for i, pkg := range packages {
-		names[i] = string(pkg)
-	}
 	return &Layer{
-		packer: p,
-		key:    p.compression.key("root", closure.Paths, names...),
-		record: record,
+		packer:   p,
+		key:      RootKeyOf(packages, closure, p.compression),
+		record:   record,
+		recalled: record != nil,
 		parts: func() ([]part, error) {
 			tree, err := newForest(p.store, packages)
 			if err != nil {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"io/fs"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -20,14 +21,13 @@ type built struct {
 }
 
 type builtPlatform struct {
-	platform v1.Platform
-	image    v1.Image
-	layers   []*layers.Layer
+	wish   Wish
+	image  v1.Image
+	layers []*layers.Layer
 }
 
 // assemble makes images of closures. Nothing is read yet: layers are lazy.
-func (l *Line) assemble(orders []Order, wishes []Wish, tables []popularity.Table) ([]built, error) {
-	packers := newPackers(l)
+func (l *Line) assemble(packers *packers, orders []Order, wishes []Wish, tables []popularity.Table) ([]built, error) {
 	all := make([]built, len(orders))
 	for i, order := range orders {
 		all[i].table = tables[i]
@@ -72,14 +72,25 @@ func (l *Line) assemblePlatform(packers *packers, order Order, w Wish, counts po
 		Created:  l.Created,
 		Format:   image.Format(order.Format),
 	})
-	return builtPlatform{platform: w.Platform, image: img, layers: all}, err
+	return builtPlatform{wish: w, image: img, layers: all}, err
+}
+
+// unread tells whether some layer's bytes are still to be made.
+func unread(all []built) bool {
+	for _, layer := range distinctLayers(all) {
+		if _, err := layer.Record(); err != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // packers keeps one packer for each way of packing, so that equal layers of
 // several images are one layer, made once.
 type packers struct {
-	line *Line
-	made map[packing]*packer
+	store fs.FS
+	known recalled
+	made  map[packing]*packer
 }
 
 type packing struct {
@@ -90,10 +101,13 @@ type packing struct {
 type packer struct {
 	*layers.Packer
 	compression layers.Compression
+	known       recalled
 	layers      map[layers.Key]*layers.Layer
 }
 
-func newPackers(l *Line) *packers { return &packers{line: l, made: map[packing]*packer{}} }
+func newPackers(store fs.FS, known recalled) *packers {
+	return &packers{store: store, known: known, made: map[packing]*packer{}}
+}
 
 func (p *packers) of(img spec.Image) (*packer, error) {
 	how := packing{
@@ -103,29 +117,30 @@ func (p *packers) of(img spec.Image) (*packer, error) {
 	if made, ok := p.made[how]; ok {
 		return made, nil
 	}
-	made, err := layers.NewPacker(p.line.Store, how.compression, how.oci)
+	made, err := layers.NewPacker(p.store, how.compression, how.oci)
 	if err != nil {
 		return nil, err
 	}
-	p.made[how] = &packer{Packer: made, compression: how.compression, layers: map[layers.Key]*layers.Layer{}}
+	made.Blobs = p.known.blobs()
+	p.made[how] = &packer{Packer: made, compression: how.compression, known: p.known, layers: map[layers.Key]*layers.Layer{}}
 	return p.made[how], nil
 }
 
 func (p *packer) layer(g layers.Group) *layers.Layer {
-	key := layers.KeyOf(g, p.compression)
-	if p.layers[key] == nil {
-		p.layers[key] = p.Layer(g, nil)
-	}
-	return p.layers[key]
+	return p.once(layers.KeyOf(g, p.compression), func(r *layers.Record) *layers.Layer { return p.Layer(g, r) })
 }
 
 func (p *packer) root(w Wish) *layers.Layer {
-	made := p.Root(w.Roots(), w.Closure, nil)
-	if same, ok := p.layers[made.Key()]; ok {
-		return same
+	key := layers.RootKeyOf(w.Roots(), w.Closure, p.compression)
+	return p.once(key, func(r *layers.Record) *layers.Layer { return p.Root(w.Roots(), w.Closure, r) })
+}
+
+// once makes the layer of a key, with its record if that is known.
+func (p *packer) once(key layers.Key, make func(*layers.Record) *layers.Layer) *layers.Layer {
+	if p.layers[key] == nil {
+		p.layers[key] = make(p.known.record(key))
 	}
-	p.layers[made.Key()] = made
-	return made
+	return p.layers[key]
 }
 
 func distinctLayers(all []built) []*layers.Layer {

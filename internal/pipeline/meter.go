@@ -27,7 +27,7 @@ type Meter struct {
 func (m *Meter) start(stage *progress.Stage) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.stage = stage
+	m.stage, m.how, m.bytes, m.sent = stage, nil, nil, 0
 }
 
 // Sent takes bytes on their way, or back if they were in vain.
@@ -84,6 +84,9 @@ func measure(ctx context.Context, all []*layers.Layer, meter *Meter) error {
 func measureOne(ctx context.Context, layer *layers.Layer, meter *Meter) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
+	}
+	if _, err := layer.Record(); err == nil {
+		return nil
 	}
 	blob, err := layer.Compressed()
 	if err != nil {

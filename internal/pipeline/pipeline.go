@@ -15,15 +15,16 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/progress"
 	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/spec"
@@ -42,7 +43,9 @@ type Line struct {
 	Runner  nixbuild.Runner
 	Store   fs.FS // its root is the one that nix/store lies in
 	Created time.Time
-	TempDir string // for links that keep packages from the garbage collector
+	TempDir string       // for links that keep packages from the garbage collector
+	Cache   *cache.Cache // what earlier runs learnt; never nil
+	Spec    string       // which spec of its repository this is, for the cache
 	Log     *slog.Logger
 	Display *progress.Display
 
@@ -78,22 +81,55 @@ func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, des
 	if err != nil {
 		return nil, err
 	}
-	roots, release, err := l.realise(ctx, wishes)
+	j := &job{Line: l, orders: orders, wishes: wishes, tables: tables, dests: dests, meter: meter, hold: l.newHold(wishes)}
+	defer j.hold.release()
+	built, err := j.make(ctx, l.recall(ctx, wishes))
+	if disproved(err) {
+		l.Log.Warn("the cache is wrong, so everything is made anew", "cause", err)
+		built, err = j.make(ctx, nil)
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer release()
-	if err := l.queryClosures(ctx, wishes, roots); err != nil {
-		return nil, err
-	}
-	built, err := l.assemble(orders, wishes, tables)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.publish(ctx, dests, artifactsOf(orders, built), built, meter); err != nil {
-		return nil, err
-	}
+	l.learn(ctx, built)
 	return report(orders, built)
+}
+
+// job is one call of Run.
+type job struct {
+	*Line
+	orders []Order
+	wishes []Wish
+	tables []popularity.Table
+	dests  []publish.Destination
+	meter  *Meter
+	hold   *hold
+}
+
+// make realises, plans, packs and publishes: as little of it as what is
+// recalled from earlier runs allows.
+func (j *job) make(ctx context.Context, known recalled) ([]built, error) {
+	ready := func() error { return nil }
+	if known.closures(j.wishes) {
+		ready = sync.OnceValue(func() error { return j.confirm(ctx) })
+	} else {
+		if err := j.hold.realise(ctx); err != nil {
+			return nil, err
+		}
+		if err := j.queryClosures(ctx, j.wishes, j.hold.roots()); err != nil {
+			return nil, err
+		}
+	}
+	built, err := j.assemble(newPackers(lazyStore{j.Store, ready}, known), j.orders, j.wishes, j.tables)
+	if err != nil {
+		return nil, err
+	}
+	if unread(built) { // then not in the middle of an upload: Nix may take its time
+		if err := ready(); err != nil {
+			return nil, err
+		}
+	}
+	return built, j.publish(ctx, j.dests, artifactsOf(j.orders, built), built, j.meter)
 }
 
 // Rehearse checks destinations and tables, resolves packages, and stops there.
@@ -115,34 +151,12 @@ func (l *Line) Closures(ctx context.Context, source spec.Nixpkgs, orders []Order
 	if err != nil {
 		return nil, err
 	}
-	roots, release, err := l.realise(ctx, wishes)
-	if err != nil {
+	hold := l.newHold(wishes)
+	defer hold.release()
+	if err := hold.realise(ctx); err != nil {
 		return nil, err
 	}
-	defer release()
-	return wishes, l.queryClosures(ctx, wishes, roots)
-}
-
-// realise builds or fetches the packages of all wishes in one run of Nix, and
-// holds them until release is called.
-func (l *Line) realise(ctx context.Context, wishes []Wish) (roots []nixbuild.StorePath, release func(), err error) {
-	packages := distinctPackages(wishes)
-	stage := l.begin("realising")
-	stage.Total(len(packages), 0)
-	temp, err := os.MkdirTemp(l.TempDir, "nixery-action-")
-	if err != nil {
-		return nil, nil, fmt.Errorf("making a folder for garbage collector roots: %w", err)
-	}
-	release = func() { os.RemoveAll(temp) }
-	if err := nixbuild.Realise(ctx, l.Runner, packages, filepath.Join(temp, "roots")); err != nil {
-		release()
-		return nil, nil, err
-	}
-	for _, p := range packages {
-		roots = append(roots, p.Out)
-	}
-	stage.Done(fmt.Sprintf("%d packages", len(packages)))
-	return roots, release, nil
+	return wishes, l.queryClosures(ctx, wishes, hold.roots())
 }
 
 // queryClosures gives each wish its closure; one query serves all.
@@ -197,6 +211,9 @@ func (l *Line) publish(ctx context.Context, dests []publish.Destination, artifac
 	}
 	for _, d := range dests {
 		digests, err := d.Publish(ctx, artifacts)
+		if disproved(err) {
+			stage.Done("begins again")
+		}
 		if err != nil {
 			return err
 		}

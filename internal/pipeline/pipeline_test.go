@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/progress"
@@ -174,6 +175,7 @@ func newLine(t *testing.T, nix *fakeNix) *Line {
 	return &Line{
 		Runner: nix, Store: store(), Created: image.Epoch, TempDir: t.TempDir(),
 		Log:     slog.New(slog.DiscardHandler),
+		Cache:   cache.New(nil, nil, slog.New(slog.DiscardHandler)),
 		Display: progress.New(io.Discard, false, nil, time.Now),
 	}
 }

@@ -95,7 +95,7 @@ func reportImage(order Order, b built) (ImageReport, error) {
 }
 
 func reportPlatform(p builtPlatform) (PlatformReport, error) {
-	r := PlatformReport{Platform: p.platform.String()}
+	r := PlatformReport{Platform: p.wish.Platform.String()}
 	var err error
 	if r.Digest, err = p.image.Digest(); err != nil {
 		return r, err

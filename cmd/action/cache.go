@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/publish"
+)
+
+// newCache is where a build learns from earlier runs and tells later ones.
+func newCache(c *console, o buildOptions) (*cache.Cache, error) {
+	if o.noCache {
+		return cache.New(nil, nil, c.log), nil
+	}
+	from, errFrom := locations(o.cacheFrom, cache.ParseFrom)
+	to, errTo := locations(o.cacheTo, cache.ParseTo)
+	if err := errors.Join(errFrom, errTo); err != nil {
+		return nil, usageError{err}
+	}
+	read, write, err := cache.Places(from, to, cache.Options{
+		Getenv:  o.service,
+		Actions: cache.ActionsOptions{UserAgent: userAgent()},
+		Registry: cache.RegistryOptions{
+			Keychain:  publish.Keychain(o.githubToken),
+			UserAgent: userAgent(),
+			Insecure:  o.insecure,
+		},
+	})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return cache.New(read, write, c.log), nil
+}
+
+func locations(texts []string, parse func(string) (cache.Location, error)) ([]cache.Location, error) {
+	var all []cache.Location
+	var errs []error
+	for _, text := range texts {
+		location, err := parse(text)
+		errs = append(errs, err)
+		all = append(all, location)
+	}
+	return all, errors.Join(errs...)
+}
+
+func userAgent() string { return "nixery-action/" + version }

@@ -1,0 +1,127 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/nixbuild"
+)
+
+// recalled is what earlier runs learnt of each wish, in the order of wishes.
+// Nil is nothing.
+type recalled []memory
+
+type memory struct {
+	*cache.Ledger
+	blobs func(layers.Record) (io.ReadCloser, error)
+}
+
+// recall asks the cache about all wishes at once.
+func (l *Line) recall(ctx context.Context, wishes []Wish) recalled {
+	known := make(recalled, len(wishes))
+	var tasks sync.WaitGroup
+	for i, w := range wishes {
+		tasks.Go(func() {
+			known[i] = memory{l.Cache.Open(ctx, l.identity(w)), func(r layers.Record) (io.ReadCloser, error) {
+				return l.Cache.Blob(ctx, r.Digest, r.Size)
+			}}
+		})
+	}
+	tasks.Wait()
+	return known
+}
+
+func (l *Line) identity(w Wish) cache.Identity {
+	return cache.Identity{Spec: l.Spec, Image: w.Image, Platform: w.Platform.String()}
+}
+
+// closures gives all wishes the closures they had, or none of them: one that
+// is not known takes a run of Nix, which tells of all.
+func (k recalled) closures(wishes []Wish) bool {
+	if k == nil {
+		return false
+	}
+	for i := range wishes {
+		closure, ok := k[i].Closure(wishes[i].Roots())
+		if !ok {
+			return false
+		}
+		wishes[i].Closure = closure
+	}
+	return true
+}
+
+// record is what any of the ledgers says of a key.
+func (k recalled) record(key layers.Key) *layers.Record {
+	for _, m := range k {
+		if record, ok := m.Layer(key); ok {
+			return &record
+		}
+	}
+	return nil
+}
+
+// blobs is where bytes of known layers may be had, or nil.
+func (k recalled) blobs() func(layers.Record) (io.ReadCloser, error) {
+	if len(k) == 0 {
+		return nil
+	}
+	return k[0].blobs
+}
+
+// errStale says that a recalled closure is not the one that is in the store.
+var errStale = errors.New("a closure in the cache is not what Nix says it is")
+
+// confirm realises after all, and compares what was recalled with what is there.
+func (j *job) confirm(ctx context.Context) error {
+	if err := j.hold.realise(ctx); err != nil {
+		return err
+	}
+	now := slices.Clone(j.wishes)
+	if err := j.queryClosures(ctx, now, j.hold.roots()); err != nil {
+		return err
+	}
+	for i := range now {
+		if !slices.EqualFunc(now[i].Closure.Paths, j.wishes[i].Closure.Paths, samePath) {
+			return errStale
+		}
+	}
+	return nil
+}
+
+func samePath(a, b nixbuild.PathInfo) bool {
+	return a.Path == b.Path && a.NarHash == b.NarHash && a.NarSize == b.NarSize && slices.Equal(a.References, b.References)
+}
+
+// disproved tells errors that come of believing the cache from all others.
+func disproved(err error) bool {
+	return errors.Is(err, errStale) || errors.As(err, new(*layers.MismatchError)) || errors.As(err, new(*cache.StoreError))
+}
+
+// learn keeps what a run that published everything knows in the end.
+func (l *Line) learn(ctx context.Context, made []built) {
+	for _, b := range made {
+		for _, p := range b.platforms {
+			l.Cache.Save(ctx, l.identity(p.wish), l.page(ctx, p))
+		}
+	}
+}
+
+func (l *Line) page(ctx context.Context, p builtPlatform) cache.Page {
+	page := cache.NewPage()
+	page.AddClosure(p.wish.Closure)
+	for _, layer := range p.layers {
+		record, err := layer.Record()
+		if err != nil {
+			continue // no destination wanted it
+		}
+		l.Cache.SaveBlob(ctx, record.Digest, record.Size, layer.Compressed)
+		page.Layers[layer.Key()] = record
+	}
+	return page
+}

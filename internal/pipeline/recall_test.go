@@ -1,0 +1,236 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/spec"
+)
+
+// workshop is a registry and a cache that outlive runs, as a runner does not.
+type workshop struct {
+	t        *testing.T
+	host     string
+	requests []string
+	store    cache.Store
+	mode     cache.Mode
+	refuse   func(*http.Request) bool // requests to answer with 404
+}
+
+func newWorkshop(t *testing.T) *workshop {
+	w := &workshop{t: t, store: cache.NewMemory(), mode: cache.Min, refuse: func(*http.Request) bool { return false }}
+	w.open()
+	return w
+}
+
+// open starts a new, empty registry.
+func (w *workshop) open() {
+	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.requests = append(w.requests, r.Method+" "+r.URL.Path)
+		if w.refuse(r) {
+			http.NotFound(rw, r)
+			return
+		}
+		inner.ServeHTTP(rw, r)
+	}))
+	w.t.Cleanup(server.Close)
+	w.host = strings.TrimPrefix(server.URL, "http://")
+}
+
+// run is one run on a fresh machine.
+func (w *workshop) run(nix *fakeNix, orders ...Order) *Report {
+	w.t.Helper()
+	w.requests = nil
+	place := []cache.Place{{Store: w.store, Mode: w.mode}}
+	line := newLine(w.t, nix)
+	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
+	for i := range orders {
+		tag, err := name.NewTag(w.host + "/" + orders[i].Name + ":latest")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		orders[i].Tags = []name.Tag{tag}
+	}
+	dests := []publish.Destination{publish.NewRegistry(publish.RegistryOptions{Jobs: 1})}
+	report, err := line.Run(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, orders, dests, &Meter{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for i := range report.Images {
+		report.Images[i].Tags = nil // ports differ
+	}
+	return report
+}
+
+// sent counts the blobs that were uploaded.
+func (w *workshop) sent() int {
+	n := 0
+	for _, r := range w.requests {
+		if strings.HasPrefix(r, "PATCH ") {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *workshop) same(when string, first, second *Report) {
+	w.t.Helper()
+	if diff := cmp.Diff(first, second); diff != "" {
+		w.t.Errorf("%s, the result is another (-first +second):\n%s", when, diff)
+	}
+}
+
+func TestUnchangedRunBuildsAndSendsNothing(t *testing.T) {
+	w := newWorkshop(t)
+	first := w.run(&fakeNix{}, order("box", both, "app"))
+	nix := &fakeNix{}
+	second := w.run(nix, order("box", both, "app"))
+	w.same("unchanged", first, second)
+	if diff := cmp.Diff([]string{"nix-instantiate"}, nix.calls); diff != "" {
+		t.Errorf("processes (-want +got):\n%s", diff)
+	}
+	if slices.ContainsFunc(w.requests, func(r string) bool { return strings.Contains(r, "/blobs/sha256") }) || w.sent() != 0 {
+		t.Errorf("it asked or sent too much: %q", w.requests)
+	}
+}
+
+func TestAddedPackageSendsWhatIsNew(t *testing.T) {
+	w := newWorkshop(t)
+	w.run(&fakeNix{}, order("box", both[:1], "lib"))
+	w.run(&fakeNix{}, order("box", both[:1], "app"))
+	if w.sent() != 3 { // app, the root layer, the config
+		t.Errorf("%d blobs were sent: %q", w.sent(), w.requests)
+	}
+}
+
+func TestLostBlobIsMadeAgain(t *testing.T) {
+	w := newWorkshop(t)
+	first := w.run(&fakeNix{}, order("box", both[:1], "app"))
+	w.open() // nothing is there any more
+	nix := &fakeNix{}
+	second := w.run(nix, order("box", both[:1], "app"))
+	w.same("after the registry was lost", first, second)
+	if !slices.Contains(nix.calls, "nix-build") || w.sent() != 5 {
+		t.Errorf("calls %v, %d blobs", nix.calls, w.sent())
+	}
+}
+
+func TestBlobsComeFromTheCache(t *testing.T) {
+	w := newWorkshop(t)
+	w.mode = cache.Max
+	first := w.run(&fakeNix{}, order("box", both[:1], "app"))
+	w.open()
+	nix := &fakeNix{}
+	second := w.run(nix, order("box", both[:1], "app"))
+	w.same("with blobs from the cache", first, second)
+	if slices.Contains(nix.calls, "nix-build") || w.sent() != 5 {
+		t.Errorf("calls %v, %d blobs", nix.calls, w.sent())
+	}
+}
+
+// poison replaces what the cache knows of an image's first platform.
+func (w *workshop) poison(o Order, lie func(*cache.Page)) {
+	w.t.Helper()
+	line := newLine(w.t, &fakeNix{})
+	wishes, err := line.Closures(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Order{o})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	place := []cache.Place{{Store: w.store}}
+	c := cache.New(place, place, slog.New(slog.DiscardHandler))
+	page := cache.NewPage()
+	page.AddClosure(wishes[0].Closure)
+	ledger := c.Open(w.t.Context(), line.identity(wishes[0]))
+	for _, group := range layers.Plan(wishes[0].Closure, layers.Options{Budget: 94}) {
+		key := layers.KeyOf(group, layers.DefaultCompression)
+		if record, ok := ledger.Layer(key); ok {
+			page.Layers[key] = record
+		}
+	}
+	lie(&page)
+	c.Save(w.t.Context(), line.identity(wishes[0]), page)
+}
+
+func TestRecordThatLiesIsNotBelieved(t *testing.T) {
+	w := newWorkshop(t)
+	box := func() Order { return order("box", both[:1], "app") }
+	first := w.run(&fakeNix{}, box())
+	w.poison(box(), func(p *cache.Page) {
+		for key, record := range p.Layers {
+			record.Digest.Hex = strings.Repeat("0", 64)
+			p.Layers[key] = record
+		}
+	})
+	second := w.run(&fakeNix{}, box())
+	w.same("with lying records", first, second)
+	third := w.run(&fakeNix{}, box())
+	w.same("after the lie was found out", first, third)
+	if w.sent() != 0 {
+		t.Errorf("the truth was not kept: %q", w.requests)
+	}
+}
+
+func TestClosureThatLiesIsNotBelieved(t *testing.T) {
+	w := newWorkshop(t)
+	box := func() Order { return order("box", both[:1], "app") }
+	first := w.run(&fakeNix{}, box())
+	w.poison(box(), func(p *cache.Page) {
+		info := p.Paths[path("lib")]
+		info.NarHash.Hex = strings.Repeat("f", 64)
+		p.Paths[path("lib")] = info
+	})
+	w.same("with a lying closure", first, w.run(&fakeNix{}, box()))
+}
+
+// deaf is a store that fails.
+type deaf struct{ cache.Store }
+
+func (deaf) Newest(context.Context, cache.Lane) (cache.Entry, error) {
+	return cache.Entry{}, &cache.StoreError{Store: "deaf", Op: "reading", Kind: cache.Unreachable, Err: errors.New("silence")}
+}
+
+func (deaf) String() string { return "deaf" }
+
+func TestBrokenCacheChangesNothing(t *testing.T) {
+	w := newWorkshop(t)
+	first := w.run(&fakeNix{}, order("box", both, "app"))
+	w.store = deaf{cache.NewMemory()}
+	w.same("with a cache that fails", first, w.run(&fakeNix{}, order("box", both, "app")))
+}
+
+func TestFailedRunTeachesNothing(t *testing.T) {
+	store := cache.NewMemory()
+	place := []cache.Place{{Store: store}}
+	line := newLine(t, &fakeNix{})
+	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
+	dest := newDestination(t)
+	dest.refuse = nil
+	dest.Layout.Path = "/dev/null/no"
+	o := order("box", both[:1], "app")
+	if _, err := run(t, line, dest, o); err == nil {
+		t.Fatal("no error")
+	}
+	wishes, err := line.Closures(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Order{o})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !line.Cache.Open(t.Context(), line.identity(wishes[0])).Empty() {
+		t.Error("a run that published nothing was remembered")
+	}
+}
