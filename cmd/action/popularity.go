@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,7 @@ func newPopularity(c *console) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCount(c))
+	cmd.AddCommand(newCount(c), newPublish(c))
 	return cmd
 }
 
@@ -40,6 +41,7 @@ type countOptions struct {
 	jobs       int
 	least      int64
 	output     string
+	metadata   string
 }
 
 const (
@@ -81,6 +83,7 @@ func newCount(c *console) *cobra.Command {
 	f.IntVar(&o.jobs, "jobs", 32, "requests to the binary cache at once")
 	f.Int64Var(&o.least, "min-count", 1, "leave out names that fewer store paths refer to")
 	f.StringVar(&o.output, "output", "", "write the table to this file, gzipped if its name ends in .gz, instead of to standard output")
+	f.StringVar(&o.metadata, "metadata-file", "", "write what was counted, and what was lost, to this file, as JSON")
 	for _, remote := range []string{"binary-cache", "store-paths", "channel", "state", "trusted-public-key"} {
 		cmd.MarkFlagsMutuallyExclusive("closure", remote)
 	}
@@ -121,10 +124,10 @@ func count(ctx context.Context, c *console, o countOptions) error {
 	if err := o.complete(); err != nil {
 		return err
 	}
-	if err := checkOutput(o.output); err != nil {
+	if err := errors.Join(checkOutput(o.output), checkOutput(o.metadata)); err != nil {
 		return err
 	}
-	census, err := o.census(ctx, c)
+	census, source, err := o.census(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -132,26 +135,42 @@ func count(ctx context.Context, c *console, o countOptions) error {
 	if err := writeTable(o.output, c.stdout, counts); err != nil {
 		return err
 	}
-	c.log.Info("popularity table", "names", len(counts), "referrers", census.Tally.Referrers(), "sha256", counts.SHA256())
+	made := origin{
+		Source: source, Referrers: census.Tally.Referrers(), Names: len(counts), SHA256: counts.SHA256(),
+		Lost: append([]popularity.Loss{}, census.Lost...),
+	}
+	c.log.Info("popularity table", "names", made.Names, "referrers", made.Referrers, "sha256", made.SHA256)
+	if o.metadata != "" {
+		if err := writeJSON(o.metadata, made); err != nil {
+			return err
+		}
+	}
 	if o.state != "" && census.Complete() {
 		return os.Remove(o.state)
 	}
 	return nil
 }
 
+// origin is what the metadata file says of a table.
+type origin struct {
+	Source    string            `json:"source"`    // "the store", the closures' files, or where the list of store paths was found
+	Referrers int               `json:"referrers"` // store paths that were counted
+	Names     int               `json:"names"`     // in the table
+	SHA256    string            `json:"sha256"`    // as a build reports it
+	Lost      []popularity.Loss `json:"lost"`      // store paths that were not counted
+}
+
 // census counts the one source that the options name.
-func (o countOptions) census(ctx context.Context, c *console) (*popularity.Census, error) {
+func (o countOptions) census(ctx context.Context, c *console) (census *popularity.Census, source string, err error) {
 	switch {
 	case o.cache != "":
 		return o.countCache(ctx, c)
 	case len(o.closures) > 0:
-		return countClosures(o.closures)
+		census, err = countClosures(o.closures)
+		return census, strings.Join(o.closures, ", "), err
 	}
 	infos, err := nixbuild.QueryStore(ctx, nixbuild.Exec{Stderr: func(line string) { c.log.Debug(line) }})
-	if err != nil {
-		return nil, err
-	}
-	return tallied(infos), nil
+	return tallied(infos), "the store", err
 }
 
 func countClosures(files []string) (*popularity.Census, error) {
@@ -174,10 +193,10 @@ func tallied(infos []nixbuild.PathInfo) *popularity.Census {
 	return &popularity.Census{Tally: tally}
 }
 
-func (o countOptions) countCache(ctx context.Context, c *console) (*popularity.Census, error) {
+func (o countOptions) countCache(ctx context.Context, c *console) (census *popularity.Census, from string, err error) {
 	keys, err := popularity.ParseKeys(o.keys)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, "", usageError{err}
 	}
 	cache := &popularity.Cache{
 		URL: o.cache, Keys: keys, Jobs: o.jobs, State: o.state, Agent: "nixery-action/" + version, Log: c.log,
@@ -185,9 +204,14 @@ func (o countOptions) countCache(ctx context.Context, c *console) (*popularity.C
 	list := cmp.Or(o.storePaths, o.channels+"/"+o.channel+"/store-paths.xz")
 	paths, from, err := cache.StorePaths(ctx, list)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	c.log.Info("store paths", "from", from, "count", len(paths))
+	census, err = countWithProgress(ctx, c, cache, paths)
+	return census, from, err
+}
+
+func countWithProgress(ctx context.Context, c *console, cache *popularity.Cache, paths []nixbuild.StorePath) (*popularity.Census, error) {
 	stage := c.display.Stage("counting")
 	stage.Total(len(paths), 0)
 	pace := newPace(len(paths))

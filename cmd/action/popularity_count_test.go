@@ -69,9 +69,22 @@ func countArgs(s *httptest.Server, more ...string) []string {
 
 func TestCountChannel(t *testing.T) {
 	missing := map[int]http.HandlerFunc{3: http.NotFound, 5: func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>\n") }}
-	stdout, stderr, err := executed(t.Context(), countArgs(channelServer(t, 10, missing))...)
+	metadata := filepath.Join(t.TempDir(), "metadata.json")
+	s := channelServer(t, 10, missing)
+	stdout, stderr, err := executed(t.Context(), countArgs(s, "--metadata-file", metadata)...)
 	if err != nil {
 		t.Fatal(err)
+	}
+	text, err := os.ReadFile(metadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"source": "` + s.URL + `/channels/nixos-25.11/store-paths.xz",`, `"referrers": 8,`, `"names": 1,`, `"sha256": "`, `p3-1",` + "\n" + `      "why": "absent"`,
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%q is not in:\n%s", want, text)
+		}
 	}
 	if want := "{\n  \"p0\": 7\n}\n"; stdout != want {
 		t.Errorf("got %q, want %q", stdout, want)

@@ -54,9 +54,9 @@ const (
 
 // Loss is a store path whose references are not in the counts.
 type Loss struct {
-	Path   nixbuild.StorePath
-	Why    Why
-	Detail string // what was wrong with the narinfo
+	Path   nixbuild.StorePath `json:"path"`
+	Why    Why                `json:"why"`
+	Detail string             `json:"detail,omitempty"` // what was wrong with the answer
 }
 
 // Census is what came of counting a cache.
