@@ -2,8 +2,11 @@ package cache
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -86,4 +89,114 @@ func checkKnows(t *testing.T, l *Ledger, names ...string) {
 			t.Errorf("closure of page %s is %v, %v", name, closure, ok)
 		}
 	}
+}
+
+// A run without a cache goes through the same steps.
+func TestNoPlaces(t *testing.T) {
+	c := newTestCache()
+	use(t, c, "old", "new")
+	c.checkLog(t)
+}
+
+// TestSeveralPlaces reads from all, and a fault of one is not another's.
+func TestSeveralPlaces(t *testing.T) {
+	one, two := NewMemory(), NewMemory()
+	newTestCache(one).Save(t.Context(), testIdentity, page("a"))
+	newTestCache(two).Save(t.Context(), testIdentity, page("b"))
+	newTestCache(two).SaveBlob(t.Context(), hashOf("blob"), 4, opener("blob"))
+	c := newTestCache(absent{"it is Sunday"}, one, two)
+	checkKnows(t, c.Open(t.Context(), testIdentity), "a", "b")
+	checkBlob(t, c, "blob")
+	c.Save(t.Context(), testIdentity, page("c"))
+	for _, s := range []Store{one, two} {
+		checkKnows(t, newTestCache(s).Open(t.Context(), testIdentity), "c")
+	}
+	c.checkLog(t, "it is Sunday")
+}
+
+// A blob is saved in places with mode max only, and once.
+func TestBlobModes(t *testing.T) {
+	minimal, full := NewMemory(), NewMemory()
+	c := New(nil, []Place{{Store: minimal, Mode: Min}, {Store: full, Mode: Max}}, slog.New(slog.DiscardHandler))
+	for range 3 {
+		c.SaveBlob(t.Context(), hashOf("blob"), 4, opener("blob"))
+	}
+	if len(minimal.entries) != 0 || len(full.entries) != 1 {
+		t.Errorf("mode min keeps %d blobs, mode max %d", len(minimal.entries), len(full.entries))
+	}
+}
+
+// What is not the blob is never saved as one.
+func TestBlobSourceLies(t *testing.T) {
+	m := NewMemory()
+	c := newTestCache(m)
+	c.SaveBlob(t.Context(), hashOf("blob"), 4, opener("blub"))
+	c.SaveBlob(t.Context(), hashOf("blob"), 3, opener("blo"))
+	c.checkLog(t, "its digest is")
+	if len(m.entries) != 0 {
+		t.Errorf("%d entries", len(m.entries))
+	}
+}
+
+// Scopes and identities have ledgers of their own, and share blobs.
+func TestScopes(t *testing.T) {
+	m := NewMemory()
+	scoped := func(scope string) *Cache {
+		places := []Place{{Store: m, Scope: scope, Mode: Max}}
+		return New(places, places, slog.New(slog.DiscardHandler))
+	}
+	scoped("a").Save(t.Context(), testIdentity, page("a"))
+	scoped("a").SaveBlob(t.Context(), hashOf("blob"), 4, opener("blob"))
+	other := testIdentity
+	other.Image = "tool"
+	if !scoped("b").Open(t.Context(), testIdentity).Empty() || !scoped("a").Open(t.Context(), other).Empty() {
+		t.Error("a ledger is seen from another lane")
+	}
+	checkBlob(t, &testCache{Cache: scoped("b")}, "blob")
+}
+
+// A page that says nothing new is not saved.
+func TestNothingLearnt(t *testing.T) {
+	m := NewMemory()
+	for range 3 {
+		c := newTestCache(m)
+		c.Open(t.Context(), testIdentity)
+		c.Save(t.Context(), testIdentity, page("a"))
+	}
+	if len(m.entries) != 1 {
+		t.Errorf("%d entries", len(m.entries))
+	}
+}
+
+// TestManyJobs saves one lane from many jobs that began with the same ledger.
+func TestManyJobs(t *testing.T) {
+	m := NewMemory()
+	var wait sync.WaitGroup
+	caches := make([]*testCache, 8)
+	for i := range caches {
+		caches[i] = newTestCache(m)
+		caches[i].Open(t.Context(), testIdentity)
+	}
+	for i, c := range caches {
+		wait.Go(func() { c.Save(t.Context(), testIdentity, page(fmt.Sprint(i))) })
+	}
+	wait.Wait()
+	known := newTestCache(m).Open(t.Context(), testIdentity)
+	for i, c := range caches {
+		c.checkLog(t)
+		checkKnows(t, known, fmt.Sprint(i))
+	}
+}
+
+func TestCancelledRunSaysNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c := newTestCache(NewMemory(), NewFolder(t.TempDir()), absent{"of no matter"})
+	c.Open(ctx, testIdentity)
+	c.SaveBlob(ctx, hashOf("blob"), 4, opener("blob"))
+	c.Save(ctx, testIdentity, page("a"))
+	if _, err := c.Blob(ctx, hashOf("blob"), 4); err == nil {
+		t.Error("there is a blob")
+	}
+	c.checkLog(t)
 }

@@ -28,10 +28,12 @@ const (
 // A ledger's file is one line, "nixery-action ledger 1 sha256:<hex>", and what has that digest: gzipped JSON.
 
 // Encode returns the ledger's file, less than 8 MiB of it: the oldest pages that do not fit are left out.
-func (l *Ledger) Encode() ([]byte, error) {
+func (l *Ledger) Encode() ([]byte, error) { return l.encode(largestLedger) }
+
+func (l *Ledger) encode(limit int) ([]byte, error) {
 	for pages := l.pages; ; pages = pages[:len(pages)-1] {
 		file, err := encodePages(pages)
-		if err != nil || len(file) <= largestLedger || len(pages) == 0 {
+		if err != nil || len(file) <= limit || len(pages) == 0 {
 			return file, err
 		}
 	}
@@ -61,7 +63,7 @@ func Decode(r io.Reader) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading ledger: %w", err)
 	}
-	pages, err := decodePages(body)
+	pages, err := decodePages(body, largestDecoded)
 	if err != nil {
 		return nil, fmt.Errorf("decoding ledger: %w", err)
 	}
@@ -91,12 +93,12 @@ func readBody(r io.Reader) ([]byte, error) {
 	return body, nil
 }
 
-func decodePages(body []byte) ([]Page, error) {
+func decodePages(body []byte, limit int64) ([]Page, error) {
 	zip, err := gzip.NewReader(bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	limited := &io.LimitedReader{R: zip, N: largestDecoded}
+	limited := &io.LimitedReader{R: zip, N: limit}
 	decoder := json.NewDecoder(limited)
 	decoder.DisallowUnknownFields()
 	var file ledgerJSON

@@ -234,19 +234,18 @@ func (r *Registry) forget(s *session) {
 	}
 }
 
-// fault reads an error of go-containerregistry's. Its text may hold a query, so only the registry's own words are kept.
+// fault reads an error of go-containerregistry's.
 func (r *Registry) fault(ctx context.Context, op string, err error) error {
 	var answer *transport.Error
 	switch {
 	case err == nil, errors.Is(err, ErrExists):
 		return err
-	case !errors.As(err, &answer) || ctx.Err() != nil:
-		err = failed(ctx, r.String(), op, Unreachable, err)
-		var fault *StoreError
-		if errors.As(err, &fault) {
-			fault.again = true
-		}
-		return err
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case !errors.As(err, &answer):
+		// The text has the causes of both schemes, URLs with queries, and the whole of an answer in which no token was found.
+		text, _, _ := strings.Cut(err.Error(), " in bearer response")
+		return &StoreError{Store: r.String(), Op: op, Kind: Unreachable, Message: ownWords(text, ""), again: true}
 	case answer.StatusCode == http.StatusNotFound && op != savingEntry:
 		return ErrNotFound
 	}
