@@ -175,9 +175,9 @@ func TestDiffBadOperands(t *testing.T) {
 // A layout is somebody else's folder: what is in it must be what it says.
 func TestDiffChecksALayout(t *testing.T) {
 	before, after := boxes(t)
-	for title, spoil := range map[string]func([]byte) []byte{
-		"other bytes": func(raw []byte) []byte { return bytes.Replace(raw, []byte("amd64"), []byte("arm64"), 1) },
-		"too long":    func([]byte) []byte { return make([]byte, maxManifest+1) },
+	for want, spoil := range map[string]func([]byte) []byte{
+		"has the digest": func(raw []byte) []byte { return bytes.Replace(raw, []byte("amd64"), []byte("arm64"), 1) },
+		"has more than":  func([]byte) []byte { return make([]byte, maxManifest+1) },
 	} {
 		dir := inALayout(t, before, after)
 		blobs, err := filepath.Glob(filepath.Join(dir, "blobs/sha256/*"))
@@ -193,8 +193,8 @@ func TestDiffChecksALayout(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if text, err := runPlan(t, "--diff", dir+":old", dir+":new"); err == nil || text != "" || isBadInput(err) {
-			t.Errorf("%s: got %q, %v", title, text, err)
+		if text, err := runPlan(t, "--diff", dir+":old", dir+":new"); err == nil || !strings.Contains(err.Error(), want) || text != "" || isBadInput(err) {
+			t.Errorf("got %q, %v; want an error that says it %s", text, err, want)
 		}
 	}
 }

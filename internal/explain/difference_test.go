@@ -85,6 +85,7 @@ func TestPairs(t *testing.T) {
 	}{
 		"outputs":         {[]string{"ssl-1.0", "ssl-1.0-dev", "ssl-1.0-bin"}, []string{"ssl-1.1-bin", "ssl-1.1", "ssl-1.1-dev"}, "1.0>1.1 1.0-bin>1.1-bin 1.0-dev>1.1-dev"},
 		"an output fewer": {[]string{"ssl-1.0", "ssl-1.0-dev"}, []string{"ssl-1.1"}, "1.0>1.1 -1.0-dev"},
+		"the first gone":  {[]string{"ssl-1.0-bin", "ssl-1.0-dev"}, []string{"ssl-1.1-dev"}, "1.0-dev>1.1-dev -1.0-bin"},
 		"other output":    {[]string{"ssl-1.0-dev"}, []string{"ssl-1.1"}, "1.0-dev>1.1"},
 		"two versions":    {[]string{"ssl-1.0", "ssl-3.0"}, []string{"ssl-1.0", "ssl-3.1"}, "3.0>3.1 =1.0"},
 		"no version":      {[]string{"ssl"}, []string{"ssl-1"}, ">1"},
