@@ -120,12 +120,33 @@ func (r *Registry) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context) error{p.ask, p.layers, p.manifests, p.tags} {
+	for _, step := range []func(context.Context) error{p.ask, p.layers, p.manifests} {
 		if err := step(ctx); err != nil {
 			return nil, explain(ctx, err)
 		}
 	}
+	if ctx.Err() != nil {
+		return nil, explain(ctx, ctx.Err())
+	}
+	last, done := outlive(ctx, tagGrace)
+	defer done()
+	if err := p.tags(last); err != nil {
+		return nil, explain(last, err)
+	}
 	return digests(artifacts)
+}
+
+// tagGrace is how long tags may still be set after a cancellation: a few requests, in less time than a cancelled job has
+// before it is killed.
+const tagGrace = 4 * time.Second
+
+// outlive returns a context that ends grace after ctx does, so that of several tags either all move or none.
+func outlive(ctx context.Context, grace time.Duration) (context.Context, func()) {
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(grace, func() { cancel(context.Cause(ctx)) })
+	})
+	return longer, func() { stop(); cancel(nil) }
 }
 
 // explain puts a cancelled context before the many errors that it causes.

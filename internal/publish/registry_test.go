@@ -418,6 +418,24 @@ func TestPublishCancelledInMidUpload(t *testing.T) {
 	}
 }
 
+// Half of the tags would be worse than all or none.
+func TestPublishCancelledWhileTaggingMovesAllTags(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	reg := newRegistry(t, &fault{method: "PUT", path: "/manifests/t", nth: 1, answer: func(w http.ResponseWriter, _ *http.Request) {
+		cancel()
+		w.WriteHeader(http.StatusInternalServerError)
+	}})
+	registry, _ := hasty(RegistryOptions{Jobs: 1})
+	tags := []name.Tag{reg.tag(t, "a:t1"), reg.tag(t, "a:t2"), reg.tag(t, "a:t3")}
+	digests, err := registry.Publish(ctx, []Artifact{{Name: "a", Image: imageOf(t, "amd64", newLayer(t, 1, 1000)), Tags: tags}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tag := range tags {
+		checkPulled(t, tag, digests[0])
+	}
+}
+
 func TestPublishCancelledBetweenAttempts(t *testing.T) {
 	reg := newRegistry(t, &fault{method: "PATCH", nth: 1, forever: true, answer: status(500)})
 	ctx, cancel := context.WithCancel(t.Context())
