@@ -43,6 +43,10 @@ func (a *actionsV1) Save(ctx context.Context, name Name, size int64, open func()
 	if err := errors.Join(name.check(), a.mayWrite()); err != nil {
 		return failed(ctx, a.store, savingEntry, Other, err)
 	}
+	// act lets everybody reserve a name again.
+	if newest, err := a.Newest(ctx, name.Lane); err == nil && newest.Name.Serial >= name.Serial {
+		return ErrExists
+	}
 	if err := a.pace.wait(ctx); err != nil {
 		return err
 	}

@@ -20,8 +20,8 @@ const (
 	testSig   = "secret-signature"
 )
 
-// fakeActions behaves as the cache service does: it matches by the prefix of a key, newest first; a name is reserved once for
-// ever; what is not finalized is not found. v1 lower-cases keys, as act does.
+// fakeActions behaves as the cache service does: it matches by the prefix of a key, newest first; what is not finalized is not
+// found. In v2 a name is reserved once for ever; v1 is act's, which reserves a name for everybody, and lower-cases keys.
 type fakeActions struct {
 	t       *testing.T
 	dir     string // content is in files, so that it does not count as memory
@@ -231,13 +231,8 @@ func (f *fakeActions) createV1(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"message":%q}`, f.denied)
 		return
 	}
-	id, ok := f.reserve(strings.ToLower(request.Key), request.Version, request.CacheSize)
-	if !ok {
-		w.WriteHeader(http.StatusConflict)
-		fmt.Fprint(w, `{"typeKey":"ArtifactCacheItemAlreadyExistsException","message":"Cache already exists."}`)
-		return
-	}
-	fmt.Fprintf(w, `{"cacheId":%d}`, id)
+	f.entries = append(f.entries, &fakeEntry{key: strings.ToLower(request.Key), version: request.Version, size: request.CacheSize})
+	fmt.Fprintf(w, `{"cacheId":%d}`, len(f.entries))
 }
 
 func (f *fakeActions) patchV1(w http.ResponseWriter, r *http.Request) {
