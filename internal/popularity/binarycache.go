@@ -148,12 +148,10 @@ func (w *web) once(ctx context.Context, u *url.URL, limit int64) ([]byte, *url.U
 		return nil, nil, ofStatus(resp)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, nil, errCut
-	case err != nil:
-		return nil, nil, withoutURL(err)
-	case int64(len(body)) > limit:
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the answer: %w", withoutURL(err))
+	}
+	if int64(len(body)) > limit {
 		return nil, nil, backoff.Permanent(fmt.Errorf("the answer is larger than %d bytes", limit))
 	}
 	return body, resp.Request.URL, nil

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,47 @@ func TestIsSafe(t *testing.T) {
 		if isSafe(u) != want {
 			t.Errorf("%s: safe is %v", text, !want)
 		}
+	}
+}
+
+func TestNoDowngrade(t *testing.T) {
+	from := func(text string) *http.Request {
+		req, err := http.NewRequest(http.MethodGet, text, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return req
+	}
+	for _, c := range []struct {
+		from, to, want string
+	}{
+		{"https://a.org/x", "https://b.org/y", ""},
+		{"https://a.org/x", "http://b.org/y?token=hunter2", "redirects to http://b.org/y, where"},
+		{"http://127.0.0.1/x", "http://b.org/y", "redirects to http://b.org/y, where"},
+		{"http://a.org/x", "http://b.org/y", ""},
+	} {
+		err := noDowngrade(from(c.to), []*http.Request{from(c.from)})
+		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2")) {
+			t.Errorf("from %s to %s: %v", c.from, c.to, err)
+		}
+	}
+	if err := noDowngrade(from("https://a.org"), slices.Repeat([]*http.Request{from("https://a.org")}, 10)); err == nil {
+		t.Error("it goes round for ever")
+	}
+}
+
+func TestFetchIsBounded(t *testing.T) {
+	s := serve(t, []byte("12345678"))
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newFakeCache(t).cache().web()
+	if body, _, err := w.fetch(t.Context(), u, 8, whole); err != nil || string(body) != "12345678" {
+		t.Errorf("%q, %v", body, err)
+	}
+	if _, _, err := w.fetch(t.Context(), u, 7, whole); err == nil || !strings.Contains(err.Error(), "larger than 7 bytes") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -217,6 +217,27 @@ func TestSignatures(t *testing.T) {
 	wantLost(t, census, "unsigned changed-1", "unsigned impostor-1", "unsigned unsigned-1")
 }
 
+// Nix signs references in order, whatever order a server gives them in.
+func TestSignatureOverUnsortedReferences(t *testing.T) {
+	secret, public, err := signature.GenerateKeypair("cache-1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFakeCache(t)
+	p := f.add("a-1", "aaa-1", "zzz-1")
+	f.sign(t, p, secret)
+	names := strings.Fields(strings.ReplaceAll(fmt.Sprint(paths("aaa-1", "zzz-1")), "/nix/store/", ""))
+	sorted := strings.Trim(strings.Join(names, " "), "[]")
+	turned := strings.Trim(names[1], "[]") + " " + strings.Trim(names[0], "[]")
+	text := strings.Replace(f.narinfos[address(p)], sorted, turned, 1)
+	if text == f.narinfos[address(p)] {
+		t.Fatal("the order is the same")
+	}
+	if _, err := parseNarinfo(p, []byte(text), []signature.PublicKey{public}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMoreThanHalfLost(t *testing.T) {
 	f := newFakeCache(t)
 	paths, _ := f.fill()
@@ -290,6 +311,39 @@ func TestDown(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "in a row had no answer; the last: the server answered 503") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// Failures between answers are no sign that the cache is down.
+func TestFlaky(t *testing.T) {
+	f := newFakeCache(t)
+	var paths []nixbuild.StorePath
+	for i := range 5 * patience {
+		p := f.add(fmt.Sprintf("p%03d-1", i))
+		if i%3 == 0 {
+			f.faults[p] = status(slices.Repeat([]int{503}, tries)...)
+		}
+		paths = append(paths, p)
+	}
+	c := f.cache()
+	c.Jobs = 1
+	if census := mustCount(t, c, paths); len(census.Lost) != 34 {
+		t.Errorf("%d lost", len(census.Lost))
+	}
+}
+
+// What Nix's settings say of a cache after a question mark is not for the cache.
+func TestCacheWithParameters(t *testing.T) {
+	f := newFakeCache(t)
+	paths, want := f.fill()
+	f.faults[paths[0]] = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
+		if r.URL.RawQuery != "" {
+			t.Errorf("asked for %s", r.URL)
+		}
+		return false
+	}
+	c := f.cache()
+	c.URL += "/?priority=10#x"
+	wantCounts(t, mustCount(t, c, paths), want)
 }
 
 // manyPaths have enough references for an interruption to matter.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,6 +57,20 @@ func TestLoad(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		}
+	}
+}
+
+// A server that calls a gzipped file an encoding does not change its digest.
+func TestLoadPinnedWithContentEncoding(t *testing.T) {
+	data := zipped(t, `{"glibc": 7}`)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Write(data)
+	}))
+	defer s.Close()
+	table, err := Load(t.Context(), s.URL, sumOf(data))
+	if err != nil || table.Counts["glibc"] != 7 {
+		t.Errorf("got %v, %v", table, err)
 	}
 }
 
