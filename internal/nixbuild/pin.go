@@ -57,7 +57,7 @@ func (s Source) pin(ctx context.Context, r Runner, key pinKey) (Source, string, 
 		return s.pinGit(ctx, r, key)
 	case s.Path != "":
 		tree, err := hashPath(ctx, s.Path)
-		key.add("path", tree)
+		key.add("path", s.Path, tree) // an expression can ask where it is
 		return s, "files " + tree, err
 	case s.Flake != "":
 		return s.pinFlake(ctx, r, key)
@@ -210,7 +210,7 @@ func (k pinKey) settings(ctx context.Context, src Source) error {
 		if err != nil {
 			return fmt.Errorf("overlay %q: %w", overlay, err)
 		}
-		fields = append(fields, tree)
+		fields = append(fields, overlay, tree)
 	}
 	k.add(fields...)
 	return nil

@@ -44,7 +44,7 @@ func askCommit(ctx context.Context, address string) (commit string, again bool, 
 	if resp.StatusCode != http.StatusOK {
 		return "", resp.StatusCode >= http.StatusInternalServerError, fmt.Errorf("asking %s for its commit: %s", address, resp.Status)
 	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 64))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1024))
 	if err != nil {
 		return "", true, fmt.Errorf("asking %s for its commit: %w", address, err)
 	}

@@ -13,21 +13,21 @@ import (
 )
 
 // hashPath hashes a folder, or a file and, if it may refer to others, the folder
-// it is in. Where the folder is counts, as expressions can ask for that. What
-// cannot be covered, or read, is [ErrUnpinned]: then evaluation has the word.
+// it is in. What cannot be covered, or read, is [ErrUnpinned]: then evaluation
+// has the word.
 func hashPath(ctx context.Context, name string) (string, error) {
 	root, err := filepath.EvalSymlinks(name)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUnpinned, err)
 	}
 	tree := treeHash{pinKey: newPinKey(), root: root}
-	tree.add("root", root)
 	if file, err := os.Stat(root); err == nil && !file.IsDir() {
 		alone, err := standsAlone(root)
 		if err != nil {
 			return "", err
 		}
 		if !alone {
+			tree.add("of", filepath.Base(root))
 			tree.root = filepath.Dir(root)
 		}
 	}

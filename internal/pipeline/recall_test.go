@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -17,6 +18,7 @@ import (
 	"net/http/httptest"
 
 	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/spec"
@@ -30,10 +32,16 @@ type workshop struct {
 	store    cache.Store
 	mode     cache.Mode
 	refuse   func(*http.Request) bool // requests to answer with 404
+	source   spec.Nixpkgs             // nothing is there, so it cannot be pinned
+	spec     string
+	created  time.Time
 }
 
 func newWorkshop(t *testing.T) *workshop {
-	w := &workshop{t: t, store: cache.NewMemory(), mode: cache.Min, refuse: func(*http.Request) bool { return false }}
+	w := &workshop{
+		t: t, store: cache.NewMemory(), mode: cache.Min, refuse: func(*http.Request) bool { return false },
+		source: spec.Nixpkgs{Path: "/pkgs"}, created: image.Epoch,
+	}
 	w.open()
 	return w
 }
@@ -60,6 +68,7 @@ func (w *workshop) run(nix *fakeNix, orders ...Order) *Report {
 	place := []cache.Place{{Store: w.store, Mode: w.mode}}
 	line := newLine(w.t, nix)
 	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
+	line.Spec, line.Created = w.spec, w.created
 	for i := range orders {
 		tag, err := name.NewTag(w.host + "/" + orders[i].Name + ":latest")
 		if err != nil {
@@ -67,8 +76,7 @@ func (w *workshop) run(nix *fakeNix, orders ...Order) *Report {
 		}
 		orders[i].Tags = []name.Tag{tag}
 	}
-	dests := []publish.Destination{publish.NewRegistry(publish.RegistryOptions{Jobs: 1})}
-	report, err := line.Run(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, orders, dests, &Meter{})
+	report, err := line.Run(w.t.Context(), w.source, orders, w.destinations(), &Meter{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -76,6 +84,10 @@ func (w *workshop) run(nix *fakeNix, orders ...Order) *Report {
 		report.Images[i].Tags = nil // ports differ
 	}
 	return report
+}
+
+func (w *workshop) destinations() []publish.Destination {
+	return []publish.Destination{publish.NewRegistry(publish.RegistryOptions{Jobs: 1})}
 }
 
 // sent counts the blobs that were uploaded.
