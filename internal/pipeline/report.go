@@ -13,8 +13,8 @@ import (
 
 // Report is what was made. Its JSON is that of --metadata-file.
 type Report struct {
-	Source SourceReport  `json:"source"`
 	Images []ImageReport `json:"images"` // in the order of the orders
+	Source SourceReport  `json:"source"`
 }
 
 // SourceReport is where the packages are from. It holds no credentials.
