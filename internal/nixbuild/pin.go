@@ -44,6 +44,9 @@ func Pin(ctx context.Context, r Runner, src Source) (Source, Pinned, error) {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
+	if _, named := errors.AsType[*SourceError](err); named {
+		return src, Pinned{}, err
+	}
 	if err != nil {
 		return src, Pinned{}, fmt.Errorf("pinning %s: %w", src, err)
 	}

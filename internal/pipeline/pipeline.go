@@ -77,10 +77,11 @@ func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, des
 	j := &job{Line: l, orders: orders, dests: dests, meter: meter, hold: &hold{line: l}}
 	j.check = sync.OnceValue(func() error { return checkAll(ctx, dests, artifactsOf(orders, nil)) })
 	defer j.hold.release()
-	if err := j.prepare(ctx, source); err != nil {
+	known, err := j.prepare(ctx, source)
+	if err != nil {
 		return nil, err
 	}
-	built, err := j.make(ctx, l.recall(ctx, j.wishes))
+	built, err := j.make(ctx, known)
 	if disproved(err) {
 		l.Log.Warn("the cache is wrong, so everything is made anew", "cause", err)
 		built, err = j.make(ctx, nil)
@@ -106,21 +107,24 @@ type job struct {
 	hold      *hold
 }
 
-// prepare does what every run does, whatever is known from before.
-func (j *job) prepare(ctx context.Context, source spec.Nixpkgs) (err error) {
-	if !onlyRegistries(j.dests) { // others read all bytes, so there is something to lose
+// prepare does what every run does, and returns what is known from before. If
+// that spares nothing, or a destination reads all bytes in any case, it checks
+// the destinations first of all.
+func (j *job) prepare(ctx context.Context, source spec.Nixpkgs) (known recalled, err error) {
+	if j.wishes, err = wishesOf(j.orders); err != nil {
+		return nil, err
+	}
+	known = j.recall(ctx, j.wishes)
+	if known.lack() || !onlyRegistries(j.dests) {
 		if err := j.check(); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if j.wishes, err = wishesOf(j.orders); err != nil {
-		return err
+	if j.tables, err = j.Tables(ctx, j.orders); err != nil {
+		return nil, err
 	}
-	if j.source, err = j.pin(ctx, source); err != nil {
-		return err
-	}
-	j.tables, err = j.Tables(ctx, j.orders)
-	return err
+	j.source, err = j.pin(ctx, source)
+	return known, err
 }
 
 func onlyRegistries(dests []publish.Destination) bool {

@@ -37,6 +37,11 @@ func (l *Line) recall(ctx context.Context, wishes []Wish) recalled {
 	return known
 }
 
+// lack tells whether some image and platform is new.
+func (k recalled) lack() bool {
+	return slices.ContainsFunc(k, func(m memory) bool { return m.Empty() })
+}
+
 func (l *Line) identity(w Wish) cache.Identity {
 	return cache.Identity{Spec: l.Spec, Image: w.Image, Platform: w.Platform.String()}
 }
