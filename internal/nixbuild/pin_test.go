@@ -254,22 +254,32 @@ func swap(s []string) { s[0], s[1] = s[1], s[0] }
 
 // A link's target is part of the key, and so is which of two files a source is.
 func TestKeyTellsApart(t *testing.T) {
-	dir := write(t, t.TempDir(), map[string]string{"a.nix": "import ./b.nix", "b.nix": "import ./a.nix", "x/f": "1", "y/f": "2"})
+	dir := write(t, t.TempDir(), map[string]string{"a.nix": "import ./b.nix", "b.nix": "import ./a.nix", "x": "", "y": ""})
+	key := map[string]string{}
+	for _, target := range []string{"x", "y", "nowhere"} {
+		relink(t, target, filepath.Join(dir, "link"))
+		key["a link to "+target] = keyOf(t, Source{Path: dir})
+	}
+	source := filepath.Join(t.TempDir(), "source.nix")
+	for _, name := range []string{"a.nix", "b.nix"} {
+		key[name] = keyOf(t, Source{Path: filepath.Join(dir, name)})
+		relink(t, filepath.Join(dir, name), source)
+		key["by a link, "+name] = keyOf(t, Source{Path: source})
+	}
 	seen := map[string]string{}
-	for _, target := range []string{"x/f", "y/f", "nowhere"} {
-		link := filepath.Join(dir, "link")
-		_ = os.Remove(link)
-		if err := os.Symlink(target, link); err != nil {
-			t.Fatal(err)
+	for what, k := range key {
+		if seen[k] != "" {
+			t.Errorf("%s has the key of %s", what, seen[k])
 		}
-		for _, name := range []string{"a.nix", "b.nix", "."} {
-			what := name + " with a link to " + target
-			key := keyOf(t, Source{Path: filepath.Join(dir, name)})
-			if seen[key] != "" {
-				t.Errorf("%s has the key of %s", what, seen[key])
-			}
-			seen[key] = what
-		}
+		seen[k] = what
+	}
+}
+
+func relink(t *testing.T, target, link string) {
+	t.Helper()
+	_ = os.Remove(link)
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
 	}
 }
 

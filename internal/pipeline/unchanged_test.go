@@ -149,32 +149,43 @@ func TestLostRegistryTakesAnEvaluation(t *testing.T) {
 	}
 }
 
-// Roots that lie are found out when something is made of them.
+// Roots that lie are found out when something is made of them: also if all the paths are the same.
 func TestRootsThatLieAreNotBelieved(t *testing.T) {
-	w := newPinnedWorkshop(t)
-	box := func() Order { return order("box", both[:1], "app") }
-	first := w.run(&fakeNix{}, box())
-	line := newLine(t, &fakeNix{})
+	for title, lie := range map[string][]cache.Root{
+		"other paths": {{Name: "app", Path: path("lib")}},
+		"same paths":  {{Name: "app", Path: path("app-x86_64-linux")}, {Name: "cacert", Path: path("cacert")}, {Name: "lib", Path: path("lib")}},
+	} {
+		w := newPinnedWorkshop(t)
+		box := func() Order { return order("box", both[:1], "app") }
+		first := w.run(&fakeNix{}, box())
+		w.learn(box(), lie)
+		w.open()
+		w.same("with "+title, first, w.run(&fakeNix{}, box()))
+		nix := &fakeNix{}
+		w.same("after the lie was found out", first, w.run(nix, box()))
+		if len(nix.calls) != 0 {
+			t.Errorf("%s: the truth was not kept: %q", title, nix.calls)
+		}
+	}
+}
+
+// learn has the cache say what an image's first platform evaluated to.
+func (w *workshop) learn(o Order, roots []cache.Root) {
+	w.t.Helper()
+	line := newLine(w.t, &fakeNix{})
 	place := []cache.Place{{Store: w.store}}
 	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
-	source, err := line.pin(t.Context(), w.source)
+	source, err := line.pin(w.t.Context(), w.source)
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	wishes, err := wishesOf([]Order{box()})
+	wishes, err := wishesOf([]Order{o})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	page := cache.NewPage()
-	page.Roots[source.keyOf(wishes[0])] = []cache.Root{{Name: "app", Path: path("lib")}}
-	line.Cache.Save(t.Context(), line.identity(wishes[0]), page)
-	w.open()
-	w.same("with lying roots", first, w.run(&fakeNix{}, box()))
-	nix := &fakeNix{}
-	w.same("after the lie was found out", first, w.run(nix, box()))
-	if len(nix.calls) != 0 {
-		t.Errorf("the truth was not kept: %q", nix.calls)
-	}
+	page.Roots[source.keyOf(wishes[0])] = roots
+	line.Cache.Save(w.t.Context(), line.identity(wishes[0]), page)
 }
 
 // Other destinations than registries are checked before anything else.
@@ -187,18 +198,32 @@ func TestFilesAreCheckedFirst(t *testing.T) {
 	}
 }
 
-// A registry that refuses is noticed before anything is evaluated.
+// A registry that refuses is noticed before anything is evaluated, and on a first run before the source is asked for.
 func TestRegistryIsCheckedBeforeNixRuns(t *testing.T) {
 	w := newPinnedWorkshop(t)
+	w.run(&fakeNix{}, order("box", both, "app"))
 	w.refuse = func(r *http.Request) bool { return r.Method == http.MethodPost }
-	nix := &fakeNix{}
+	w.edit("{  }")
+	w.refused("another source")
+	w.store = cache.NewMemory()
+	w.source = spec.Nixpkgs{Git: &spec.Git{URL: "file:///x", Ref: "main"}}
+	w.refused("a first run")
+}
+
+// refused wants a run that fails without a process.
+func (w *workshop) refused(when string) {
+	w.t.Helper()
 	tag, err := name.NewTag(w.host + "/box:latest")
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	o := order("box", both, "app")
 	o.Tags = []name.Tag{tag}
-	if _, err := newLine(t, nix).Run(t.Context(), w.source, []Order{o}, w.destinations(), &Meter{}); err == nil || len(nix.calls) != 0 {
-		t.Errorf("error %v, processes %q", err, nix.calls)
+	nix := &fakeNix{}
+	line := newLine(w.t, nix)
+	place := []cache.Place{{Store: w.store}}
+	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
+	if _, err := line.Run(w.t.Context(), w.source, []Order{o}, w.destinations(), &Meter{}); err == nil || len(nix.calls) != 0 {
+		w.t.Errorf("%s: error %v, processes %q", when, err, nix.calls)
 	}
 }
