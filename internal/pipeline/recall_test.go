@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 type workshop struct {
 	t        *testing.T
 	host     string
+	mu       sync.Mutex // of requests, while a run lasts
 	requests []string
 	store    cache.Store
 	mode     cache.Mode
@@ -50,7 +52,9 @@ func newWorkshop(t *testing.T) *workshop {
 func (w *workshop) open() {
 	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.mu.Lock()
 		w.requests = append(w.requests, r.Method+" "+r.URL.Path)
+		w.mu.Unlock()
 		if w.refuse(r) {
 			http.NotFound(rw, r)
 			return
