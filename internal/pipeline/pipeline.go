@@ -45,6 +45,7 @@ type Line struct {
 	Created time.Time
 	TempDir string       // for links that keep packages from the garbage collector
 	Cache   *cache.Cache // what earlier runs learnt; never nil
+	Verify  bool         // make everything anew, and publish it only if the cache's records say the same
 	Spec    string       // which spec of its repository this is, for the cache
 	Log     *slog.Logger
 	Display *progress.Display
@@ -83,11 +84,7 @@ func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, des
 	}
 	j := &job{Line: l, orders: orders, wishes: wishes, tables: tables, dests: dests, meter: meter, hold: l.newHold(wishes)}
 	defer j.hold.release()
-	built, err := j.make(ctx, l.recall(ctx, wishes))
-	if disproved(err) {
-		l.Log.Warn("the cache is wrong, so everything is made anew", "cause", err)
-		built, err = j.make(ctx, nil)
-	}
+	built, err := j.run(ctx, l.recall(ctx, wishes))
 	if err != nil {
 		return nil, err
 	}
@@ -106,13 +103,41 @@ type job struct {
 	hold   *hold
 }
 
+// run makes and publishes. What turns out to be wrong in the cache costs a
+// second start, and is an error only for those who want to verify.
+func (j *job) run(ctx context.Context, known recalled) ([]built, error) {
+	if j.Verify {
+		built, err := j.verified(ctx, known)
+		if err != nil {
+			return nil, err
+		}
+		return built, j.publishAll(ctx, built)
+	}
+	built, err := j.make(ctx, known)
+	if disproved(err) {
+		j.Log.Warn("the cache is wrong, so everything is made anew", "cause", err)
+		built, err = j.make(ctx, nil)
+	}
+	return built, err
+}
+
 // make realises, plans, packs and publishes: as little of it as what is
 // recalled from earlier runs allows.
 func (j *job) make(ctx context.Context, known recalled) ([]built, error) {
+	built, err := j.prepare(ctx, known)
+	if err != nil {
+		return nil, err
+	}
+	return built, j.publishAll(ctx, built)
+}
+
+// prepare does all that comes before the bytes of layers.
+func (j *job) prepare(ctx context.Context, known recalled) ([]built, error) {
 	ready := func() error { return nil }
 	if known.closures(j.wishes) {
 		ready = sync.OnceValue(func() error { return j.confirm(ctx) })
 	} else {
+		j.explain(known)
 		if err := j.hold.realise(ctx); err != nil {
 			return nil, err
 		}
@@ -129,7 +154,11 @@ func (j *job) make(ctx context.Context, known recalled) ([]built, error) {
 			return nil, err
 		}
 	}
-	return built, j.publish(ctx, j.dests, artifactsOf(j.orders, built), built, j.meter)
+	return built, nil
+}
+
+func (j *job) publishAll(ctx context.Context, built []built) error {
+	return j.publish(ctx, j.dests, artifactsOf(j.orders, built), built, j.meter)
 }
 
 // Rehearse checks destinations and tables, resolves packages, and stops there.
@@ -203,7 +232,7 @@ func (l *Line) publish(ctx context.Context, dests []publish.Destination, artifac
 	layers := distinctLayers(made)
 	stage := l.begin("publishing")
 	stage.Total(len(layers)*max(len(dests), 1), 0)
-	meter.start(stage)
+	meter.start(stage, l.Log)
 	if len(dests) == 0 {
 		if err := measure(ctx, layers, meter); err != nil {
 			return err
@@ -222,6 +251,7 @@ func (l *Line) publish(ctx context.Context, dests []publish.Destination, artifac
 		}
 	}
 	stage.Done(meter.summary())
+	l.tellImages(artifacts, made, meter)
 	return nil
 }
 

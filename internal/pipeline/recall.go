@@ -56,6 +56,19 @@ func (k recalled) closures(wishes []Wish) bool {
 	return true
 }
 
+// explain says why a cache that is there does not spare a run of Nix. What is
+// wrong with a cache, it has said itself.
+func (l *Line) explain(known recalled) {
+	if known == nil || !l.Cache.Reads() || len(l.Cache.Problems()) > 0 {
+		return
+	}
+	if slices.ContainsFunc(known, func(m memory) bool { return !m.Empty() }) {
+		l.Log.Info("some packages are not those of the last run that the cache knows of, so they are realised")
+		return
+	}
+	l.Log.Info("the cache knows of no earlier run of this spec, so everything is made")
+}
+
 // record is what any of the ledgers says of a key.
 func (k recalled) record(key layers.Key) *layers.Record {
 	for _, m := range k {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/progress"
 	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -29,6 +32,9 @@ type workshop struct {
 	requests []string
 	store    cache.Store
 	mode     cache.Mode
+	noCache  bool
+	verify   bool
+	log      bytes.Buffer             // of the last run
 	refuse   func(*http.Request) bool // requests to answer with 404
 }
 
@@ -53,22 +59,10 @@ func (w *workshop) open() {
 	w.host = strings.TrimPrefix(server.URL, "http://")
 }
 
-// run is one run on a fresh machine.
+// run is one run on a fresh machine, which succeeds.
 func (w *workshop) run(nix *fakeNix, orders ...Order) *Report {
 	w.t.Helper()
-	w.requests = nil
-	place := []cache.Place{{Store: w.store, Mode: w.mode}}
-	line := newLine(w.t, nix)
-	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
-	for i := range orders {
-		tag, err := name.NewTag(w.host + "/" + orders[i].Name + ":latest")
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		orders[i].Tags = []name.Tag{tag}
-	}
-	dests := []publish.Destination{publish.NewRegistry(publish.RegistryOptions{Jobs: 1})}
-	report, err := line.Run(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, orders, dests, &Meter{})
+	report, err := w.try(nix, orders...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -76,6 +70,31 @@ func (w *workshop) run(nix *fakeNix, orders ...Order) *Report {
 		report.Images[i].Tags = nil // ports differ
 	}
 	return report
+}
+
+func (w *workshop) try(nix *fakeNix, orders ...Order) (*Report, error) {
+	w.t.Helper()
+	w.requests = nil
+	w.log.Reset()
+	place := []cache.Place{{Store: w.store, Mode: w.mode}}
+	line := newLine(w.t, nix)
+	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
+	if w.noCache {
+		line.Cache = cache.New(nil, nil, slog.New(slog.DiscardHandler))
+	}
+	line.Verify = w.verify
+	line.Log = slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	line.Display = progress.New(&w.log, false, nil, time.Now)
+	for i := range orders {
+		tag, err := name.NewTag(w.host + "/" + orders[i].Name + ":latest")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		orders[i].Tags = []name.Tag{tag}
+	}
+	meter := &Meter{}
+	dests := []publish.Destination{publish.NewRegistry(publish.RegistryOptions{Jobs: 1, Report: meter.Report, Sent: meter.Sent})}
+	return line.Run(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, orders, dests, meter)
 }
 
 // sent counts the blobs that were uploaded.
