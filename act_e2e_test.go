@@ -189,12 +189,19 @@ const noCaching = "--no-cache-server"
 
 // With the cache that a runner offers, which every step uses unless told otherwise, the second run makes and sends nothing.
 func TestSecondRunUnderActIsWarm(t *testing.T) {
+	for _, w := range workflows(t) {
+		if strings.Contains(w.text, "push: true") {
+			t.Run(w.where, func(t *testing.T) { runTwice(t, w) })
+		}
+	}
+}
+
+func runTwice(t *testing.T, w workflow) {
 	repository := startRegistry(t) + "/acme/toolbox"
 	spec := fmt.Sprintf("nixpkgs: {path: %s}\nrepository: %s\npackages: [hello, app]\narchitectures: [amd64, arm64]\n", tinySet(t), repository)
-	w := workflows(t)[0]
 	kept := t.TempDir()
 	var digests []string
-	for i, want := range []string{"publishing: 16 layers uploaded", "publishing: 0 layers uploaded, 0 B; 16 were there"} {
+	for i, want := range []string{"publishing: 16 layers uploaded", "0 layers uploaded, 0 B; 16 were there"} {
 		dir := checkout(t, w.text, map[string]string{"nixery.yaml": spec, "toolbox.yaml": spec}) // as on a fresh runner
 		run := act(t, w, dir, "--cache-server-addr", "127.0.0.1", "--cache-server-path", kept, "--env", "ACTIONS_RUNTIME_TOKEN=any")
 		if run.failed || !strings.Contains(run.text, want) {
