@@ -42,9 +42,9 @@ func (r *Registry) List(ctx context.Context) ([]Kept, error) {
 }
 
 func (r *Registry) tags(ctx context.Context) (tags []string, err error) {
-	err = r.do(ctx, listingEntries, func(s *session) error {
+	err = r.do(ctx, listingEntries, func() error {
 		tags = nil
-		lister, err := s.puller.Lister(ctx, r.tag.Context())
+		lister, err := r.puller.Lister(ctx, r.tag.Context())
 		for err == nil && lister.HasNext() && len(tags) <= mostTags {
 			var page *remote.Tags
 			if page, err = lister.Next(ctx); err == nil {
@@ -91,8 +91,8 @@ func (r *Registry) kept(ctx context.Context, lane Lane, tags []string) ([]Kept, 
 }
 
 func (r *Registry) describe(ctx context.Context, tag string) (descriptor *remote.Descriptor, err error) {
-	err = r.do(ctx, listingEntries, func(s *session) error {
-		descriptor, err = s.puller.Get(ctx, r.tag.Context().Tag(tag))
+	err = r.do(ctx, listingEntries, func() error {
+		descriptor, err = r.puller.Get(ctx, r.tag.Context().Tag(tag))
 		return err
 	})
 	return descriptor, err
@@ -103,8 +103,8 @@ func (r *Registry) Remove(ctx context.Context, entry Kept) error {
 	if entry.id == "" {
 		return fmt.Errorf("entry %s is not of %s", entry.Name, r)
 	}
-	err := r.do(ctx, removingEntry, func(s *session) error {
-		return s.pusher.Delete(ctx, r.tag.Context().Digest(entry.id))
+	err := r.do(ctx, removingEntry, func() error {
+		return r.pusher.Delete(ctx, r.tag.Context().Digest(entry.id))
 	})
 	fault, ok := errors.AsType[*StoreError](err)
 	switch {
