@@ -315,6 +315,7 @@ func TestRegistryInventory(t *testing.T) {
 	ledger, blob := Name{lane("a"), 3}, Name{blobLane(hashOf("x")), 1}
 	save(t, ours, ledger, "content")
 	save(t, ours, blob, "x")
+	save(t, ours, Name{"nixery2-notes", 1}, "of another format")
 	tagImage(t, transport, "latest")
 	tagImage(t, transport, "cache-"+string(lane("b")))        // a lane's tag, but an image
 	tagImage(t, transport, "cache-"+string(lane("a"))+"-old") // of another form
