@@ -60,7 +60,7 @@ bench: ## pack the big package set, against one thread of compress/gzip
 	@$(SCRIPTS)/setup
 	$(NIX_ENV)
 	$(SCRIPTS)/closure bookworm big >$(WORK)/big.json
-	go test -run '^$$' -bench . -benchtime 3x ./internal/layers -args -closure=$(WORK)/big.json
+	go test -run '^$$' -bench 'Pack|BenchmarkPlan$$' -benchtime 3x ./internal/layers -args -closure=$(WORK)/big.json
 
 .PHONY: bench-plan
 bench-plan: ## what plans cost, beside those of other tools: of testdata's closures, and of CLOSURES="a.json b.json.gz"

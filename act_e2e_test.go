@@ -106,7 +106,8 @@ func stub(t *testing.T) string {
 }
 
 // act plays a workflow as GitHub's runner would, on this machine. Other actions than ours are stubs; checkout is act's own.
-func act(t *testing.T, w workflow, dir string) acted {
+// caching are the flags for act's cache server.
+func act(t *testing.T, w workflow, dir string, caching ...string) acted {
 	t.Helper()
 	program, err := exec.Command("testdata/scripts/act").Output()
 	if err != nil {
@@ -120,8 +121,9 @@ func act(t *testing.T, w workflow, dir string) acted {
 	if strings.Contains(w.text, "on: pull_request") {
 		event = "pull_request"
 	}
-	args := []string{event, "-P", "ubuntu-latest=-self-hosted", "--no-cache-server", "--json", "-W", ".github/workflows/image.yml",
+	args := []string{event, "-P", "ubuntu-latest=-self-hosted", "--json", "-W", ".github/workflows/image.yml",
 		"--local-repository", ourAction + "=" + actionFolder(t)}
+	args = append(args, caching...)
 	for _, job := range w.Jobs {
 		for _, s := range job.Steps {
 			if s.Uses != "" && s.Uses != ourAction && !strings.HasPrefix(s.Uses, "actions/checkout@") {
@@ -183,13 +185,42 @@ func tinySet(t *testing.T) string {
 	return set
 }
 
+const noCaching = "--no-cache-server"
+
+// With the cache that a runner offers, which every step uses unless told otherwise, the second run makes and sends nothing.
+func TestSecondRunUnderActIsWarm(t *testing.T) {
+	for _, w := range workflows(t) {
+		if strings.Contains(w.text, "push: true") {
+			t.Run(w.where, func(t *testing.T) { runTwice(t, w) })
+		}
+	}
+}
+
+func runTwice(t *testing.T, w workflow) {
+	repository := startRegistry(t) + "/acme/toolbox"
+	spec := fmt.Sprintf("nixpkgs: {path: %s}\nrepository: %s\npackages: [hello, app]\narchitectures: [amd64, arm64]\n", tinySet(t), repository)
+	kept := t.TempDir()
+	var digests []string
+	for i, want := range []string{"publishing: 16 layers uploaded", "0 layers uploaded, 0 B; 16 were there"} {
+		dir := checkout(t, w.text, map[string]string{"nixery.yaml": spec, "toolbox.yaml": spec}) // as on a fresh runner
+		run := act(t, w, dir, "--cache-server-addr", "127.0.0.1", "--cache-server-path", kept, "--env", "ACTIONS_RUNTIME_TOKEN=any")
+		if run.failed || !strings.Contains(run.text, want) {
+			t.Fatalf("run %d does not say %q:\n%s", i+1, want, run.text)
+		}
+		digests = append(digests, run.output("digest"))
+	}
+	if digests[0] != digests[1] || digests[0] == "" {
+		t.Errorf("the digests are %q", digests)
+	}
+}
+
 // Every workflow in the pages and examples runs, on a spec of the tiny package set and a registry on loopback.
 func TestDocumentedWorkflowsRun(t *testing.T) {
 	for _, w := range workflows(t) {
 		t.Run(w.where, func(t *testing.T) {
 			repository := startRegistry(t) + "/acme/toolbox"
 			spec := fmt.Sprintf("nixpkgs: {path: %s}\nrepository: %s\npackages: [hello, app]\narchitectures: [amd64, arm64]\n", tinySet(t), repository)
-			run := act(t, w, checkout(t, w.text, map[string]string{"nixery.yaml": spec, "toolbox.yaml": spec}))
+			run := act(t, w, checkout(t, w.text, map[string]string{"nixery.yaml": spec, "toolbox.yaml": spec}), noCaching)
 			if run.failed {
 				t.Fatal(run.text)
 			}
@@ -259,7 +290,7 @@ func TestFailingWorkflowAnnotates(t *testing.T) {
 	address := startRegistry(t)
 	w := workflows(t)[0]
 	spec := fmt.Sprintf("nixpkgs: {path: %s}\nrepository: %s/acme/toolbox\npackages:\n  - hello\n  - ap\n", tinySet(t), address)
-	run := act(t, w, checkout(t, w.text, map[string]string{"nixery.yaml": spec, "toolbox.yaml": spec}))
+	run := act(t, w, checkout(t, w.text, map[string]string{"nixery.yaml": spec, "toolbox.yaml": spec}), noCaching)
 	if !run.failed || run.output("digest") != "" {
 		t.Errorf("the run did not fail:\n%s", run.text)
 	}

@@ -14,7 +14,7 @@ var loopback = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 
 // make demo works, and ends as the README says, digests and all.
 func TestDemo(t *testing.T) {
-	cmd := exec.Command("make", "demo")
+	cmd := exec.Command("make", "--no-print-directory", "demo")
 	cmd.Env = append(os.Environ(), "MAKEFLAGS=")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -169,7 +169,7 @@ func TestReadmeListsInputsAndOutputs(t *testing.T) {
 }
 
 var (
-	command = regexp.MustCompile(`nixery-action (build|plan)\b[^\n|` + "`" + `]*`)
+	command = regexp.MustCompile(`nixery-action (build|plan|cache)\b[^\n|` + "`" + `]*`)
 	flag    = regexp.MustCompile(`--([a-z][a-z-]*)`)
 )
 
@@ -178,7 +178,7 @@ func TestFlagsInPages(t *testing.T) {
 	count := 0
 	for _, page := range pages(t) {
 		for _, line := range command.FindAllStringSubmatch(read(t, page), -1) {
-			source := read(t, filepath.Join("cmd/action", line[1]+".go"))
+			source := sourceOf(t, line[1])
 			for _, name := range flag.FindAllStringSubmatch(line[0], -1) {
 				count++
 				if !strings.Contains(source, `, "`+name[1]+`", `) {
@@ -190,6 +190,22 @@ func TestFlagsInPages(t *testing.T) {
 	if count < 5 {
 		t.Errorf("only %d flags found", count)
 	}
+}
+
+// sourceOf is the text of the files of a command: its own and those of the commands below it.
+func sourceOf(t *testing.T, command string) string {
+	t.Helper()
+	files, err := filepath.Glob("cmd/action/" + command + "*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no source of %s: %v", command, err)
+	}
+	var text strings.Builder
+	for _, file := range files {
+		if !strings.HasSuffix(file, "_test.go") {
+			text.WriteString(read(t, file))
+		}
+	}
+	return text.String()
 }
 
 var link = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)

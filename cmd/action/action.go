@@ -39,6 +39,7 @@ func newAction(c *console) *cobra.Command {
 				cacheFrom:   inputs.CacheFrom,
 				cacheTo:     inputs.CacheTo,
 				noCache:     inputs.NoCache,
+				verify:      inputs.Verify,
 				githubToken: inputs.GitHubToken,
 				service:     service,
 			})

@@ -36,6 +36,7 @@ type buildOptions struct {
 	cacheFrom    []string
 	cacheTo      []string
 	noCache      bool
+	verify       bool
 	githubToken  string
 	service      func(string) string // the environment that tells where the Actions cache is
 }
@@ -73,6 +74,7 @@ func newBuild(c *console) *cobra.Command {
 	f.StringArrayVar(&o.cacheFrom, "cache-from", nil, "learn from earlier runs: type=gha, type=local,src=PATH or type=registry,ref=REF (repeatable)")
 	f.StringArrayVar(&o.cacheTo, "cache-to", nil, "tell later runs: type=gha, type=local,dest=PATH or type=registry,ref=REF, with mode=max the layers too (repeatable)")
 	f.BoolVar(&o.noCache, "no-cache", false, "neither learn nor tell")
+	f.BoolVar(&o.verify, "verify", false, "make everything anew, and publish it only if what --cache-from knows is the same")
 	return cmd
 }
 
@@ -103,6 +105,7 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 	if line.Cache, err = newCache(c, o); err != nil {
 		return nil, err
 	}
+	line.Verify = o.verify
 	if err := checkMetadataFile(o.metadataFile); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,9 @@ import (
 
 // newCache is where a build learns from earlier runs and tells later ones.
 func newCache(c *console, o buildOptions) (*cache.Cache, error) {
+	if o.verify && (o.noCache || len(o.cacheFrom) == 0) {
+		return nil, usagef("to verify is to compare with what earlier runs learnt: it needs cache-from, and no no-cache")
+	}
 	if o.noCache {
 		return cache.New(nil, nil, c.log), nil
 	}

@@ -31,7 +31,7 @@ func execute(ctx context.Context, c *console, args []string) error {
 	root.SetErr(c.stderr)
 	root.SetArgs(args)
 	started := false
-	root.AddCommand(newBuild(c), newPlan(c), newPopularity(c), newAction(c))
+	root.AddCommand(newBuild(c), newPlan(c), newPopularity(c), newCacheCommand(c), newAction(c))
 	eachBelow(root, func(sub *cobra.Command) {
 		if sub.Args == nil {
 			sub.Args = cobra.NoArgs

@@ -24,6 +24,7 @@ type Inputs struct {
 	CacheFrom   []string // a line each: type=…
 	CacheTo     []string // a line each: type=…
 	NoCache     bool
+	Verify      bool
 	GitHubToken string // secret
 }
 
@@ -49,6 +50,7 @@ func ReadInputs(getenv func(string) string) (Inputs, error) {
 		CacheFrom:   r.list("cache-from", rawLines),
 		CacheTo:     r.list("cache-to", rawLines),
 		NoCache:     r.boolean("no-cache"),
+		Verify:      r.boolean("verify"),
 		GitHubToken: r.step.GetInput("github-token"),
 	}
 	return inputs, errors.Join(r.errs...)

@@ -28,6 +28,7 @@ type trouble struct {
 	lost     bool          // the old page is not: what cannot be read is replaced
 	requests int           // at most; 0 means as many as without trouble
 	wait     time.Duration // at most; 0 means that of one or two backoffs
+	asked    time.Duration // what the service asked to wait
 }
 
 const html = "<html>lost</html>"
@@ -44,9 +45,9 @@ var troubles = map[string]trouble{
 	"500 once":             {part: "all", nth: 1, answer: status(500, html), saved: true, requests: 25},
 	"500 while sending":    {part: "send", nth: 2, answer: status(500, html), saved: true, requests: 25},
 	"502":                  {part: "all", answer: status(502, html), log: []string{"HTTP 502"}, requests: 1},
-	"503, come back later": {part: "all", nth: 1, answer: status(503, html, "Retry-After", "7"), saved: true, requests: 25, wait: 11 * time.Second},
+	"503, come back later": {part: "all", nth: 1, answer: status(503, html, "Retry-After", "7"), saved: true, requests: 25, wait: 11 * time.Second, asked: 7 * time.Second},
 	"503, come back never": {part: "all", answer: status(503, html, "Retry-After", "3600"), log: []string{"HTTP 503"}, requests: 1},
-	"503, a date":          {part: "all", nth: 1, answer: status(503, html, "Retry-After", "Sat, 01 Jan 2000 00:00:09 GMT"), saved: true, requests: 25, wait: 12 * time.Second},
+	"503, a date":          {part: "all", nth: 1, answer: status(503, html, "Retry-After", "Sat, 01 Jan 2000 00:00:09 GMT"), saved: true, requests: 25, wait: 12 * time.Second, asked: 7 * time.Second},
 	"silence":              {part: "all", answer: silence, log: []string{"no answer in time (15s)"}, requests: 2, wait: 32 * time.Second},
 	"connection breaks":    {part: "look", nth: 1, answer: hangUp, saved: true, requests: 25},
 	"cut in mid-download":  {part: "read", nth: 1, answer: cutShort, saved: true, requests: 25},
@@ -115,7 +116,7 @@ func (trouble trouble) run(t *testing.T, environment, parts map[string]string) {
 	if n := len(front.matching("")); n > trouble.requests {
 		t.Errorf("%d requests, want at most %d: %q", n, trouble.requests, front.requests)
 	}
-	if waited := time.Since(begin); waited > max(trouble.wait, 4*time.Second) {
+	if waited := time.Since(begin); waited > max(trouble.wait, 4*time.Second) || waited < trouble.asked {
 		t.Errorf("it took %s", waited)
 	}
 	c.checkLog(t, trouble.log...)
@@ -273,10 +274,15 @@ func TestWrongAnswers(t *testing.T) {
 	}
 }
 
-func TestNamesInAnyCase(t *testing.T) {
+func TestParseNames(t *testing.T) {
 	l := testIdentity.Lane("")
 	if name, err := l.parse(strings.ToUpper(Name{l, 0xabc}.String())); err != nil || name.Serial != 0xabc {
 		t.Errorf("got %v, %v", name, err)
+	}
+	for _, digits := range []string{"", "1", "000000001", "0000000g", "00000001-"} {
+		if name, err := l.parse(l.prefix() + digits); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%q is %v, %v", digits, name, err)
+		}
 	}
 }
 
@@ -309,6 +315,21 @@ func TestFinalizeLater(t *testing.T) {
 		save(t, s, name, "content")
 		checkNewest(t, s, name, "content")
 	})
+}
+
+// An answer that was lost is not another job's entry.
+func TestFinalizeUnheard(t *testing.T) {
+	for version, environment := range map[string]map[string]string{"v2": environmentV2, "v1": environmentV1} {
+		t.Run(version, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fake, front := newFake(t)
+				front.add(&fault{part: parts[version]["finish"], nth: 1, answer: unheard(fake.handler)})
+				s, name := openActions(t, front, environment)(), Name{lane("a"), 1}
+				save(t, s, name, "content")
+				checkNewest(t, s, name, "content")
+			})
+		})
+	}
 }
 
 func TestFinalizeNever(t *testing.T) {

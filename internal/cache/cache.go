@@ -69,6 +69,9 @@ func (c *Cache) place(p Place, logger *slog.Logger) *place {
 	return &place{Place: p, gate: c.gates[p.Store], latest: map[Lane]latest{}, bad: map[Lane]uint32{}}
 }
 
+// Reads tells whether there is any place to read from.
+func (c *Cache) Reads() bool { return len(c.from) > 0 }
+
 // Problems are the faults of stores so far, one for each store and kind: the reasons why the cache was of less use than it might
 // have been. They are [*StoreError] or what a caller's own content gave.
 func (c *Cache) Problems() []error {

@@ -148,6 +148,7 @@ var contract = map[string]func(*testing.T, site){
 	"never changes":          neverChanges,
 	"one name, many jobs":    oneName,
 	"one lane, many jobs":    oneLane,
+	"taken while saving":     takenWhileSaving,
 	"empty content":          emptyContent,
 	"content of wrong size":  wrongSize,
 	"source breaks":          sourceBreaks,
@@ -281,6 +282,29 @@ func oneLane(t *testing.T, s site) {
 			t.Errorf("found %v: %v", e.Name, err)
 		}
 	}
+}
+
+// takenWhileSaving lets another job save the name first, when this one has begun.
+func takenWhileSaving(t *testing.T, s site) {
+	name := Name{lane("a"), 1}
+	var inner error
+	first := true
+	outer := s.open().Save(t.Context(), name, 4, func() (io.ReadCloser, error) {
+		if first {
+			first = false
+			inner = s.open().Save(t.Context(), name, 4, opener("same"))
+		}
+		return opener("same")()
+	})
+	if wins := []bool{inner == nil, outer == nil}; reserves(s.open()) && wins[0] == wins[1] {
+		t.Errorf("errors are %v, %v", inner, outer)
+	}
+	for _, err := range []error{inner, outer} {
+		if err != nil && !errors.Is(err, ErrExists) {
+			t.Error(err)
+		}
+	}
+	checkNewest(t, s.open(), name, "same")
 }
 
 func emptyContent(t *testing.T, s site) {

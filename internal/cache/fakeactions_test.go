@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -147,12 +148,15 @@ func (f *fakeActions) finalize(w http.ResponseWriter, r *http.Request) {
 			if size := f.length(id + 1); request.Size != fmt.Sprint(size) {
 				f.t.Errorf("finalized with size %s, but %d bytes came", request.Size, size)
 			}
+			if e.finalized {
+				break
+			}
 			e.finalized = true
 			fmt.Fprint(w, `{"ok":true,"entry_id":"1"}`)
 			return
 		}
 	}
-	f.fail(w, http.StatusNotFound, "not_found")
+	f.fail(w, http.StatusConflict, "already_exists")
 }
 
 func (f *fakeActions) lookUp(w http.ResponseWriter, r *http.Request) {
@@ -175,8 +179,12 @@ func (f *fakeActions) put(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	switch r.URL.Query().Get("comp") {
 	case "block":
+		block := r.URL.Query().Get("blockid")
+		if slices.ContainsFunc(f.entries[id-1].blocks, func(other string) bool { return other == block || len(other) != len(block) }) {
+			f.t.Errorf("block %q comes after %q", block, f.entries[id-1].blocks)
+		}
 		f.write(id, len(f.entries[id-1].blocks), r.Body)
-		f.entries[id-1].blocks = append(f.entries[id-1].blocks, r.URL.Query().Get("blockid"))
+		f.entries[id-1].blocks = append(f.entries[id-1].blocks, block)
 	case "blocklist":
 		var list struct{ Latest []string }
 		if err := xml.NewDecoder(r.Body).Decode(&list); err != nil || strings.Join(list.Latest, " ") != strings.Join(f.entries[id-1].blocks, " ") {
@@ -241,7 +249,7 @@ func (f *fakeActions) patchV1(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var first, last int64
-	if _, err := fmt.Sscanf(r.Header.Get("Content-Range"), "bytes %d-%d/*", &first, &last); err != nil || first != f.length(id) {
+	if _, err := fmt.Sscanf(r.Header.Get("Content-Range"), "bytes %d-%d/*", &first, &last); err != nil || first != f.length(id) || last < first {
 		f.t.Errorf("content range %q after %d bytes: %v", r.Header.Get("Content-Range"), f.length(id), err)
 	}
 	f.write(id, len(f.entries[id-1].blocks), r.Body)

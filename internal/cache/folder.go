@@ -11,7 +11,7 @@ import (
 )
 
 // Folder is a [Store] with a file for each entry. Several processes may use one folder at once. It goes by names and not by the
-// files' times: the clocks of the machines that share it need not agree. Nothing is ever removed.
+// files' times: the clocks of the machines that share it need not agree. Only Remove removes anything.
 type Folder struct{ dir string }
 
 // NewFolder returns a store in dir, which is made when something is saved.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -22,16 +21,8 @@ import (
 // No registry can move a tag only if nobody else has. Two jobs that save to one lane within the same second may therefore
 // lose what one of them learnt; a job that sees its tag moved says [ErrExists].
 type Registry struct {
-	tag     name.Tag
-	begin   string // of all tags: the user's tag and a hyphen, or ""
-	options []remote.Option
-
-	mu   sync.Mutex
-	open *session
-}
-
-// session holds what was agreed on with a registry: scheme and tokens.
-type session struct {
+	tag    name.Tag
+	begin  string // of all tags: the user's tag and a hyphen, or ""
 	puller *remote.Puller
 	pusher *remote.Pusher
 }
@@ -56,7 +47,10 @@ func NewRegistry(ref string, o RegistryOptions) (*Registry, error) {
 		return nil, err
 	}
 	guard := newGuard(o.Transport, o.Insecure)
-	r := &Registry{tag: tag, options: registryOptions(guard, o)}
+	r := &Registry{tag: tag}
+	if err := r.connect(registryOptions(guard, o)); err != nil {
+		return nil, fmt.Errorf("cache %q: %w", ref, err)
+	}
 	if tag.TagStr() != "" {
 		r.begin = tag.TagStr() + "-"
 	}
@@ -81,6 +75,15 @@ func parseRef(ref string) (name.Tag, error) {
 	return tag, nil
 }
 
+// connect sends nothing yet. Puller and pusher keep what they agree on with the registry: scheme and tokens.
+func (r *Registry) connect(options []remote.Option) (err error) {
+	if r.puller, err = remote.NewPuller(options...); err != nil {
+		return err
+	}
+	r.pusher, err = remote.NewPusher(options...)
+	return err
+}
+
 func registryOptions(guard *guard, o RegistryOptions) []remote.Option {
 	keychain := o.Keychain
 	if keychain == nil {
@@ -100,8 +103,8 @@ func (r *Registry) laneTag(lane Lane) name.Tag { return r.tag.Context().Tag(r.be
 // Newest implements [Store].
 func (r *Registry) Newest(ctx context.Context, lane Lane) (Entry, error) {
 	var manifest []byte
-	err := r.do(ctx, findingEntry, func(s *session) error {
-		descriptor, err := s.puller.Get(ctx, r.laneTag(lane))
+	err := r.do(ctx, findingEntry, func() error {
+		descriptor, err := r.puller.Get(ctx, r.laneTag(lane))
 		if err == nil {
 			manifest = descriptor.Manifest
 		}
@@ -119,8 +122,8 @@ func (r *Registry) Newest(ctx context.Context, lane Lane) (Entry, error) {
 }
 
 func (r *Registry) read(ctx context.Context, digest v1.Hash) (content io.ReadCloser, err error) {
-	err = r.do(ctx, readingEntry, func(s *session) error {
-		layer, err := s.puller.Layer(ctx, r.tag.Context().Digest(digest.String()))
+	err = r.do(ctx, readingEntry, func() error {
+		layer, err := r.puller.Layer(ctx, r.tag.Context().Digest(digest.String()))
 		if err != nil {
 			return err
 		}
@@ -173,19 +176,19 @@ func (r *Registry) Save(ctx context.Context, entry Name, size int64, open func()
 
 // push sends what the manifest names, then moves the tag, and looks if it stayed there.
 func (r *Registry) push(ctx context.Context, tag name.Tag, a artifact) error {
-	err := r.do(ctx, savingEntry, func(s *session) error {
+	err := r.do(ctx, savingEntry, func() error {
 		for _, layer := range []v1.Layer{a.content, a.config} {
-			if err := s.pusher.Upload(ctx, tag.Context(), layer); err != nil {
+			if err := r.pusher.Upload(ctx, tag.Context(), layer); err != nil {
 				return err
 			}
 		}
-		return s.pusher.Put(ctx, tag, a)
+		return r.pusher.Put(ctx, tag, a)
 	})
 	if err != nil {
 		return err
 	}
-	return r.do(ctx, savingEntry, func(s *session) error {
-		now, err := s.puller.Head(ctx, tag)
+	return r.do(ctx, savingEntry, func() error {
+		now, err := r.puller.Head(ctx, tag)
 		if err == nil && now.Digest != digestOf(a.manifest) {
 			return ErrExists
 		}
@@ -193,45 +196,10 @@ func (r *Registry) push(ctx context.Context, tag name.Tag, a artifact) error {
 	})
 }
 
-// do runs an exchange with the registry, again if that may help. Failed handshakes are remembered by a session, so each attempt
-// after a failure has a new one.
-func (r *Registry) do(ctx context.Context, op string, exchange func(*session) error) error {
-	_, err := retry(ctx, func() (struct{}, error) {
-		s, err := r.session()
-		if err == nil {
-			err = exchange(s)
-		}
-		if err != nil {
-			r.forget(s)
-		}
-		return struct{}{}, r.fault(ctx, op, err)
-	})
+// do runs an exchange with the registry, again if that may help.
+func (r *Registry) do(ctx context.Context, op string, exchange func() error) error {
+	_, err := retry(ctx, func() (struct{}, error) { return struct{}{}, r.fault(ctx, op, exchange()) })
 	return err
-}
-
-func (r *Registry) session() (*session, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.open == nil {
-		puller, err := remote.NewPuller(r.options...)
-		if err != nil {
-			return nil, err
-		}
-		pusher, err := remote.NewPusher(r.options...)
-		if err != nil {
-			return nil, err
-		}
-		r.open = &session{puller, pusher}
-	}
-	return r.open, nil
-}
-
-func (r *Registry) forget(s *session) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.open == s {
-		r.open = nil
-	}
 }
 
 // fault reads an error of go-containerregistry's.

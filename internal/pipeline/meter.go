@@ -2,11 +2,13 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 	"io"
+	"log/slog"
 	"runtime"
 	"sync"
+	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/org/nixery-action/internal/layers"
@@ -17,17 +19,30 @@ import (
 // Meter counts what publishing costs. Hand its methods to destinations; the
 // zero value is ready, and its methods may be called from any goroutine.
 type Meter struct {
-	mu    sync.Mutex
-	stage *progress.Stage
-	how   map[publish.How]int
-	bytes map[publish.How]int64
-	sent  int64
+	mu      sync.Mutex
+	log     *slog.Logger
+	stage   *progress.Stage
+	begun   time.Time
+	arrived map[place]arrival
+	all     tally
+	sent    int64
 }
 
-func (m *Meter) start(stage *progress.Stage) {
+// place is where a layer was brought.
+type place struct {
+	repository string
+	digest     v1.Hash
+}
+
+type arrival struct {
+	publish.Upload
+	after time.Duration // since publishing began
+}
+
+func (m *Meter) start(stage *progress.Stage, log *slog.Logger) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.stage, m.how, m.bytes, m.sent = stage, nil, nil, 0
+	m.stage, m.log, m.begun, m.arrived, m.all, m.sent = stage, log, time.Now(), nil, tally{}, 0
 }
 
 // Sent takes bytes on their way, or back if they were in vain.
@@ -44,11 +59,15 @@ func (m *Meter) Sent(n int64) {
 func (m *Meter) Report(u publish.Upload) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.how == nil {
-		m.how, m.bytes = map[publish.How]int{}, map[publish.How]int64{}
+	if m.arrived == nil {
+		m.arrived = map[place]arrival{}
 	}
-	m.how[u.How]++
-	m.bytes[u.How] += u.Size
+	a := arrival{u, time.Since(m.begun)}
+	m.arrived[place{u.Repository.Name(), u.Digest}] = a
+	m.all.add(a)
+	if m.log != nil {
+		m.log.Debug("layer "+u.How.String(), "digest", u.Digest.String(), "bytes", u.Size, "repository", u.Repository.Name())
+	}
 	if m.stage != nil {
 		m.stage.Add(1, 0)
 	}
@@ -58,17 +77,10 @@ func (m *Meter) Report(u publish.Upload) {
 func (m *Meter) summary() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.how == nil {
+	if m.arrived == nil {
 		return progress.Size(m.sent) + " of layers"
 	}
-	text := fmt.Sprintf("%d layers uploaded, %s", m.how[publish.Uploaded], progress.Size(m.bytes[publish.Uploaded]))
-	if n := m.how[publish.Mounted]; n > 0 {
-		text += fmt.Sprintf("; %d mounted", n)
-	}
-	if n := m.how[publish.Existing]; n > 0 {
-		text += fmt.Sprintf("; %d were there, %s", n, progress.Size(m.bytes[publish.Existing]))
-	}
-	return text
+	return m.all.String()
 }
 
 // measure makes all layers and keeps none of their bytes.

@@ -46,6 +46,7 @@ type Line struct {
 	Created time.Time
 	TempDir string       // for links that keep packages from the garbage collector
 	Cache   *cache.Cache // what earlier runs learnt; never nil
+	Verify  bool         // make everything anew, and publish it only if the cache's records say the same
 	Spec    string       // which spec of its repository this is, for the cache
 	Log     *slog.Logger
 	Display *progress.Display
@@ -77,15 +78,11 @@ func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, des
 	j := &job{Line: l, orders: orders, dests: dests, meter: meter, hold: &hold{line: l}}
 	j.check = sync.OnceValue(func() error { return checkAll(ctx, dests, artifactsOf(orders, nil)) })
 	defer j.hold.release()
-	known, err := j.prepare(ctx, source)
+	known, err := j.gather(ctx, source)
 	if err != nil {
 		return nil, err
 	}
-	built, err := j.make(ctx, known)
-	if disproved(err) {
-		l.Log.Warn("the cache is wrong, so everything is made anew", "cause", err)
-		built, err = j.make(ctx, nil)
-	}
+	built, err := j.run(ctx, known)
 	if err != nil {
 		return nil, err
 	}
@@ -107,10 +104,10 @@ type job struct {
 	hold      *hold
 }
 
-// prepare does what every run does, and returns what is known from before. If
+// gather does what every run does, and returns what is known from before. If
 // that spares nothing, or a destination reads all bytes in any case, it checks
 // the destinations first of all.
-func (j *job) prepare(ctx context.Context, source spec.Nixpkgs) (known recalled, err error) {
+func (j *job) gather(ctx context.Context, source spec.Nixpkgs) (known recalled, err error) {
 	if j.wishes, err = wishesOf(j.orders); err != nil {
 		return nil, err
 	}
@@ -134,17 +131,47 @@ func onlyRegistries(dests []publish.Destination) bool {
 	})
 }
 
-// make evaluates, realises, plans, packs and publishes: as little of it as what
-// is recalled from earlier runs allows.
+// run makes and publishes. What turns out to be wrong in the cache costs a
+// second start, and is an error only for those who want to verify.
+func (j *job) run(ctx context.Context, known recalled) ([]built, error) {
+	if j.Verify {
+		built, err := j.verified(ctx, known)
+		if err != nil {
+			return nil, err
+		}
+		return built, j.publishAll(ctx, built)
+	}
+	built, err := j.make(ctx, known)
+	if disproved(err) {
+		j.Log.Warn("the cache is wrong, so everything is made anew", "cause", err)
+		built, err = j.make(ctx, nil)
+	}
+	return built, err
+}
+
+// make evaluates, realises, plans, packs and publishes: as little of it as what is
+// recalled from earlier runs allows.
 func (j *job) make(ctx context.Context, known recalled) ([]built, error) {
+	built, err := j.prepare(ctx, known)
+	if err != nil {
+		return nil, err
+	}
+	return built, j.publishAll(ctx, built)
+}
+
+// prepare does all that comes before the bytes of layers.
+func (j *job) prepare(ctx context.Context, known recalled) ([]built, error) {
 	if err := j.resolve(ctx, known); err != nil {
 		return nil, err
 	}
 	ready := func() error { return nil }
 	if known.closures(j.wishes) {
 		ready = sync.OnceValue(func() error { return j.confirm(ctx) })
-	} else if err := j.realise(ctx); err != nil {
-		return nil, err
+	} else {
+		j.explain(known)
+		if err := j.realise(ctx); err != nil {
+			return nil, err
+		}
 	}
 	built, err := j.assemble(newPackers(lazyStore{j.Store, ready}, known), j.orders, j.wishes, j.tables)
 	if err != nil {
@@ -155,7 +182,11 @@ func (j *job) make(ctx context.Context, known recalled) ([]built, error) {
 			return nil, err
 		}
 	}
-	return built, j.publish(ctx, j.dests, artifactsOf(j.orders, built), built, j.meter)
+	return built, nil
+}
+
+func (j *job) publishAll(ctx context.Context, built []built) error {
+	return j.publish(ctx, j.dests, artifactsOf(j.orders, built), built, j.meter)
 }
 
 // resolve finds the wishes' packages: from memory, or by an evaluation.
@@ -274,7 +305,7 @@ func (l *Line) publish(ctx context.Context, dests []publish.Destination, artifac
 	layers := distinctLayers(made)
 	stage := l.begin("publishing")
 	stage.Total(len(layers)*max(len(dests), 1), 0)
-	meter.start(stage)
+	meter.start(stage, l.Log)
 	if len(dests) == 0 {
 		if err := measure(ctx, layers, meter); err != nil {
 			return err
@@ -293,6 +324,7 @@ func (l *Line) publish(ctx context.Context, dests []publish.Destination, artifac
 		}
 	}
 	stage.Done(meter.summary())
+	l.tellImages(artifacts, made, meter)
 	return nil
 }
 

@@ -86,6 +86,19 @@ func (k recalled) packages(source pinned, wishes []Wish) bool {
 	return true
 }
 
+// explain says why a cache that is there does not spare a run of Nix. What is
+// wrong with a cache, it has said itself.
+func (l *Line) explain(known recalled) {
+	if known == nil || !l.Cache.Reads() || len(l.Cache.Problems()) > 0 {
+		return
+	}
+	if slices.ContainsFunc(known, func(m memory) bool { return !m.Empty() }) {
+		l.Log.Info("some packages are not those of the last run that the cache knows of, so they are realised")
+		return
+	}
+	l.Log.Info("the cache knows of no earlier run of this spec, so everything is made")
+}
+
 // record is what any of the ledgers says of a key.
 func (k recalled) record(key layers.Key) *layers.Record {
 	for _, m := range k {
@@ -154,9 +167,7 @@ func (l *Line) page(ctx context.Context, source pinned, p builtPlatform) cache.P
 	page := cache.NewPage()
 	page.AddClosure(p.wish.Closure)
 	if key := source.keyOf(p.wish); key != "" {
-		for _, pkg := range p.wish.Packages {
-			page.Roots[key] = append(page.Roots[key], cache.Root{Name: pkg.Name, Path: pkg.Out})
-		}
+		page.Roots[key] = rootsOf(p.wish)
 	}
 	for _, layer := range p.layers {
 		record, err := layer.Record()
@@ -167,4 +178,13 @@ func (l *Line) page(ctx context.Context, source pinned, p builtPlatform) cache.P
 		page.Layers[layer.Key()] = record
 	}
 	return page
+}
+
+// rootsOf is what a wish's packages evaluated to.
+func rootsOf(w Wish) []cache.Root {
+	roots := make([]cache.Root, len(w.Packages))
+	for i, p := range w.Packages {
+		roots[i] = cache.Root{Name: p.Name, Path: p.Out}
+	}
+	return roots
 }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/progress"
 	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -33,6 +35,9 @@ type workshop struct {
 	requests []string
 	store    cache.Store
 	mode     cache.Mode
+	noCache  bool
+	verify   bool
+	log      bytes.Buffer             // of the last run
 	refuse   func(*http.Request) bool // requests to answer with 404
 	source   spec.Nixpkgs             // nothing is there, so it cannot be pinned
 	spec     string
@@ -65,22 +70,10 @@ func (w *workshop) open() {
 	w.host = strings.TrimPrefix(server.URL, "http://")
 }
 
-// run is one run on a fresh machine.
+// run is one run on a fresh machine, which succeeds.
 func (w *workshop) run(nix *fakeNix, orders ...Order) *Report {
 	w.t.Helper()
-	w.requests = nil
-	place := []cache.Place{{Store: w.store, Mode: w.mode}}
-	line := newLine(w.t, nix)
-	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
-	line.Spec, line.Created = w.spec, w.created
-	for i := range orders {
-		tag, err := name.NewTag(w.host + "/" + orders[i].Name + ":latest")
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		orders[i].Tags = []name.Tag{tag}
-	}
-	report, err := line.Run(w.t.Context(), w.source, orders, w.destinations(), &Meter{})
+	report, err := w.try(nix, orders...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -90,8 +83,33 @@ func (w *workshop) run(nix *fakeNix, orders ...Order) *Report {
 	return report
 }
 
-func (w *workshop) destinations() []publish.Destination {
-	return []publish.Destination{publish.NewRegistry(publish.RegistryOptions{Jobs: 1})}
+func (w *workshop) try(nix *fakeNix, orders ...Order) (*Report, error) {
+	w.t.Helper()
+	w.requests = nil
+	w.log.Reset()
+	place := []cache.Place{{Store: w.store, Mode: w.mode}}
+	line := newLine(w.t, nix)
+	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
+	if w.noCache {
+		line.Cache = cache.New(nil, nil, slog.New(slog.DiscardHandler))
+	}
+	line.Spec, line.Created = w.spec, w.created
+	line.Verify = w.verify
+	line.Log = slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	line.Display = progress.New(&w.log, false, nil, time.Now)
+	for i := range orders {
+		tag, err := name.NewTag(w.host + "/" + orders[i].Name + ":latest")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		orders[i].Tags = []name.Tag{tag}
+	}
+	meter := &Meter{}
+	return line.Run(w.t.Context(), w.source, orders, w.destinations(meter), meter)
+}
+
+func (w *workshop) destinations(meter *Meter) []publish.Destination {
+	return []publish.Destination{publish.NewRegistry(publish.RegistryOptions{Jobs: 1, Report: meter.Report, Sent: meter.Sent})}
 }
 
 // sent counts the blobs that were uploaded.

@@ -223,7 +223,24 @@ func (w *workshop) refused(when string) {
 	line := newLine(w.t, nix)
 	place := []cache.Place{{Store: w.store}}
 	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
-	if _, err := line.Run(w.t.Context(), w.source, []Order{o}, w.destinations(), &Meter{}); err == nil || len(nix.calls) != 0 {
+	if _, err := line.Run(w.t.Context(), w.source, []Order{o}, w.destinations(&Meter{}), &Meter{}); err == nil || len(nix.calls) != 0 {
 		w.t.Errorf("%s: error %v, processes %q", when, err, nix.calls)
+	}
+}
+
+// Who verifies has Nix say what packages are, and is told if the cache says otherwise.
+func TestVerifyEvaluates(t *testing.T) {
+	w := newPinnedWorkshop(t)
+	box := func() Order { return order("box", both[:1], "app") }
+	first := w.run(&fakeNix{}, box())
+	w.verify = true
+	nix := &fakeNix{}
+	w.same("verified", first, w.run(nix, box()))
+	if !slices.Contains(nix.calls, "nix-instantiate") {
+		t.Errorf("processes %q", nix.calls)
+	}
+	w.learn(box(), []cache.Root{{Name: "app", Path: path("lib")}})
+	if _, err := w.try(&fakeNix{}, box()); err == nil || !strings.Contains(err.Error(), "but the cache says [{app "+string(path("lib"))) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -11,13 +11,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
-	"strings"
-	"time"
 
 	"github.com/google/go-github/v60/github"
+
+	"github.com/org/nixery-action/internal/hub"
 )
 
 // Repository is one on GitHub. Its methods may be called from any goroutine.
@@ -41,49 +39,17 @@ type File struct {
 	Content []byte
 }
 
-const timeout = 2 * time.Minute // a request; a table is a megabyte
-
 // Open is the repository owner/name as slug, at an API's URL as GITHUB_API_URL
 // has it; empty means github.com. Errors never hold the token.
 func Open(slug, api, token string) (*Repository, error) {
-	owner, name, ok := strings.Cut(slug, "/")
-	if !ok || owner == "" || name == "" || strings.Contains(name, "/") {
-		return nil, fmt.Errorf("repository %q: want OWNER/NAME", slug)
+	r, err := hub.Open(slug, api, token)
+	if err != nil && token == "" {
+		return nil, fmt.Errorf("%w; it has to write contents and pull requests", err)
 	}
-	if token == "" {
-		return nil, errors.New("want a token in GITHUB_TOKEN that may write contents and pull requests")
+	if err != nil {
+		return nil, err
 	}
-	client := github.NewClient(&http.Client{Timeout: timeout, CheckRedirect: sameHost}).WithAuthToken(token)
-	if api != "" && api != "https://api.github.com" {
-		base, err := url.Parse(strings.TrimSuffix(api, "/") + "/")
-		if err != nil || !isSafe(base) {
-			return nil, errors.New("want the API at an https URL: the token is sent there")
-		}
-		client.BaseURL = base
-		client.UploadURL = uploads(base)
-	}
-	return &Repository{client, owner, name}, nil
-}
-
-// uploads is where assets go on a server of one's own:
-// https://docs.github.com/en/enterprise-server/rest/releases/assets.
-func uploads(base *url.URL) *url.URL {
-	u := *base
-	u.Path = strings.TrimSuffix(u.Path, "v3/") + "uploads/"
-	return &u
-}
-
-func isSafe(u *url.URL) bool {
-	ip := net.ParseIP(u.Hostname())
-	return u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && ip != nil && ip.IsLoopback())
-}
-
-// sameHost keeps the token from other hosts.
-func sameHost(next *http.Request, via []*http.Request) error {
-	if next.URL.Host != via[0].URL.Host || len(via) > 5 {
-		return errors.New("it redirects elsewhere")
-	}
-	return nil
+	return &Repository{r.Client, r.Owner, r.Name}, nil
 }
 
 // Propose puts the files on the proposal's branch, in one commit over its base,

@@ -1,0 +1,119 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/errgroup"
+)
+
+// mostTags bounds how much a registry may tell.
+const mostTags = 100_000
+
+// List implements [Inventory]: the tags that begin as the reference says and point to entries. An entry that another tag of the
+// repository points to as well is left out, because registries delete a manifest with all its tags.
+func (r *Registry) List(ctx context.Context) ([]Kept, error) {
+	tags, err := r.tags(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := make([][]Kept, len(tags))
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.SetLimit(8)
+	for i, tag := range tags {
+		lane, ok := strings.CutPrefix(tag, r.begin)
+		if !ok || !ourLane.MatchString(lane) {
+			continue
+		}
+		tasks.Go(func() (err error) {
+			found[i], err = r.kept(ctx, Lane(lane), tags)
+			return err
+		})
+	}
+	if err := tasks.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(append(found, []Kept{})...), nil
+}
+
+func (r *Registry) tags(ctx context.Context) (tags []string, err error) {
+	err = r.do(ctx, listingEntries, func() error {
+		tags = nil
+		lister, err := r.puller.Lister(ctx, r.tag.Context())
+		for err == nil && lister.HasNext() && len(tags) <= mostTags {
+			var page *remote.Tags
+			if page, err = lister.Next(ctx); err == nil {
+				tags = append(tags, page.Tags...)
+			}
+		}
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return []string{}, nil // no such repository: nothing has been saved
+	}
+	if err == nil && len(tags) > mostTags {
+		err = &StoreError{Store: r.String(), Op: listingEntries, Err: fmt.Errorf("there are more than %d tags", mostTags)}
+	}
+	return tags, err
+}
+
+// kept is the entry of a lane, or nothing if the lane's tag is not, or not only, an entry's.
+func (r *Registry) kept(ctx context.Context, lane Lane, tags []string) ([]Kept, error) {
+	descriptor, err := r.describe(ctx, r.begin+string(lane))
+	if errors.Is(err, ErrNotFound) {
+		return []Kept{}, nil // it went while we looked
+	}
+	if err != nil {
+		return nil, err
+	}
+	entry, _, err := parseArtifact(lane, descriptor.Manifest)
+	if err != nil {
+		return []Kept{}, nil // somebody else's
+	}
+	siblings := slices.DeleteFunc(slices.Clone(tags), func(tag string) bool {
+		return !strings.HasSuffix(tag, string(lane)) || tag == r.begin+string(lane)
+	})
+	for _, tag := range siblings {
+		other, err := r.describe(ctx, tag)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+		if err == nil && other.Digest == descriptor.Digest {
+			return []Kept{}, nil // another cache's, too
+		}
+	}
+	return []Kept{{Name: entry.Name, Size: entry.Size, id: descriptor.Digest.String()}}, nil
+}
+
+func (r *Registry) describe(ctx context.Context, tag string) (descriptor *remote.Descriptor, err error) {
+	err = r.do(ctx, listingEntries, func() error {
+		descriptor, err = r.puller.Get(ctx, r.tag.Context().Tag(tag))
+		return err
+	})
+	return descriptor, err
+}
+
+// Remove implements [Inventory]. It deletes the manifest; the registry's own clean-up frees the bytes.
+func (r *Registry) Remove(ctx context.Context, entry Kept) error {
+	if entry.id == "" {
+		return fmt.Errorf("entry %s is not of %s", entry.Name, r)
+	}
+	err := r.do(ctx, removingEntry, func() error {
+		return r.pusher.Delete(ctx, r.tag.Context().Digest(entry.id))
+	})
+	fault, ok := errors.AsType[*StoreError](err)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case ok && (fault.Status == http.StatusMethodNotAllowed || fault.Status == http.StatusNotImplemented):
+		fault.Err = errors.New("this registry deletes nothing on request: allow it there (docker-registry: storage.delete.enabled), or use its own tools")
+	case ok && (fault.Kind == Denied || fault.Kind == Unauthorized):
+		fault.Err = errors.New("these credentials may not delete: log in as somebody who may, or use the registry's own tools")
+	}
+	return err
+}
