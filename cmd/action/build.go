@@ -150,7 +150,8 @@ func newLine(c *console) (*pipeline.Line, error) {
 		Display: c.display,
 		Cache:   cache.New(nil, nil, c.log),
 	}
-	line.Runner = nixbuild.Exec{Stderr: line.Hear}
+	// Nobody is there to answer: what git would ask for must be in a credential helper.
+	line.Runner = nixbuild.Exec{Stderr: line.Hear, Env: []string{"GIT_TERMINAL_PROMPT=0"}}
 	return line, nil
 }
 

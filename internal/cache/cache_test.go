@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -69,6 +70,7 @@ func page(name string) Page {
 	lib, app := storePath("lib-"+name), storePath("app-"+name)
 	p.Paths[lib] = nixbuild.PathInfo{Path: lib, NarHash: hashOf("lib"), NarSize: 1}
 	p.Paths[app] = nixbuild.PathInfo{Path: app, NarHash: hashOf("app"), NarSize: 2, References: []nixbuild.StorePath{lib}}
+	p.Roots[name] = []Root{{"app", app}, {"lib", lib}}
 	return p
 }
 
@@ -84,6 +86,9 @@ func checkKnows(t *testing.T, l *Ledger, names ...string) {
 		}
 		if got, ok := l.Image(name); !ok || got != want.Images[name] {
 			t.Errorf("image of page %s is %v, %v", name, got, ok)
+		}
+		if got, ok := l.Roots(name); !ok || !slices.Equal(got, want.Roots[name]) {
+			t.Errorf("roots of page %s are %v, %v", name, got, ok)
 		}
 		closure, ok := l.Closure([]nixbuild.StorePath{storePath("app-" + name)})
 		if !ok || len(closure.Paths) != 2 {

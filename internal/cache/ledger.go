@@ -18,11 +18,21 @@ type Page struct {
 	Paths map[nixbuild.StorePath]nixbuild.PathInfo
 	// Images has the digest of a manifest by a key that the caller makes of all that fixes it, at most 512 bytes.
 	Images map[string]v1.Hash
+	// Roots has what packages evaluated to, by a key that the caller makes of all that fixes it, at most 512 bytes.
+	Roots map[string][]Root
+}
+
+// Root is a package, and the store path of the output that is meant.
+type Root struct {
+	Name string
+	Path nixbuild.StorePath
 }
 
 // NewPage returns an empty page.
 func NewPage() Page {
-	return Page{map[layers.Key]layers.Record{}, map[nixbuild.StorePath]nixbuild.PathInfo{}, map[string]v1.Hash{}}
+	return Page{
+		map[layers.Key]layers.Record{}, map[nixbuild.StorePath]nixbuild.PathInfo{}, map[string]v1.Hash{}, map[string][]Root{},
+	}
 }
 
 // AddClosure notes all paths of a closure.
@@ -32,11 +42,12 @@ func (p Page) AddClosure(c nixbuild.Closure) {
 	}
 }
 
-func (p Page) empty() bool { return len(p.Layers)+len(p.Paths)+len(p.Images) == 0 }
+func (p Page) empty() bool { return len(p.Layers)+len(p.Paths)+len(p.Images)+len(p.Roots) == 0 }
 
 // holds says whether all of q is on p.
 func (p Page) holds(q Page) bool {
-	return within(q.Layers, p.Layers) && within(q.Images, p.Images) && withinFunc(q.Paths, p.Paths, equalPaths)
+	return within(q.Layers, p.Layers) && within(q.Images, p.Images) &&
+		withinFunc(q.Paths, p.Paths, equalPaths) && withinFunc(q.Roots, p.Roots, slices.Equal)
 }
 
 func within[K, V comparable](some, all map[K]V) bool {
@@ -58,7 +69,7 @@ func equalPaths(a, b nixbuild.PathInfo) bool {
 
 // without is what is left of p when all that newer says something about is gone.
 func (p Page) without(newer Page) Page {
-	left := Page{maps.Clone(p.Layers), maps.Clone(p.Paths), maps.Clone(p.Images)}
+	left := Page{maps.Clone(p.Layers), maps.Clone(p.Paths), maps.Clone(p.Images), maps.Clone(p.Roots)}
 	for key := range newer.Layers {
 		delete(left.Layers, key)
 	}
@@ -67,6 +78,9 @@ func (p Page) without(newer Page) Page {
 	}
 	for key := range newer.Images {
 		delete(left.Images, key)
+	}
+	for key := range newer.Roots {
+		delete(left.Roots, key)
 	}
 	return left
 }
@@ -89,6 +103,11 @@ func (l *Ledger) Layer(key layers.Key) (layers.Record, bool) {
 // Image returns the digest of a manifest, if it is known.
 func (l *Ledger) Image(key string) (v1.Hash, bool) {
 	return lookUp(l, key, func(p Page) map[string]v1.Hash { return p.Images })
+}
+
+// Roots returns what packages evaluated to, if it is known. The slice is not to be changed.
+func (l *Ledger) Roots(key string) ([]Root, bool) {
+	return lookUp(l, key, func(p Page) map[string][]Root { return p.Roots })
 }
 
 // Closure returns what roots reach, if every path of it is known.

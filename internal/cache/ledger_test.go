@@ -150,6 +150,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"references twice":   fileOf("1", onePath(path, fmt.Sprintf(`"narHash":%q,"references":[%q,%q]`, good, path, path))),
 		"references unorder": fileOf("1", onePath(path, fmt.Sprintf(`"narHash":%q,"references":[%q,%q]`, good, path+"b", path+"a"))),
 		"image key":          fileOf("1", fmt.Sprintf(`{"pages":[{"images":{"":%q}}]}`, good)),
+		"root key":           fileOf("1", fmt.Sprintf(`{"pages":[{"roots":{"":[{"name":"a","path":%q}]}}]}`, path)),
+		"root path":          fileOf("1", `{"pages":[{"roots":{"k":[{"name":"a","path":"/etc"}]}}]}`),
 		"long image key":     fileOf("1", fmt.Sprintf(`{"pages":[{"images":{%q:%q}}]}`, strings.Repeat("k", longestKey+1), good)),
 		"too long":           append(fileOf("1", "{}"), make([]byte, largestLedger)...),
 	} {

@@ -22,7 +22,7 @@ const (
 	ledgerFormat   = "1"
 	largestLedger  = 8 << 20  // bytes, encoded
 	largestDecoded = 64 << 20 // bytes of JSON
-	longestKey     = 512      // bytes of the key of an image
+	longestKey     = 512      // bytes of the key of an image, or of roots
 )
 
 // A ledger's file is one line, "nixery-action ledger 1 sha256:<hex>", and what has that digest: gzipped JSON.
@@ -127,6 +127,12 @@ type pageJSON struct {
 	Layers map[layers.Key]recordJSON `json:"layers,omitempty"`
 	Paths  map[string]pathJSON       `json:"paths,omitempty"`
 	Images map[string]v1.Hash        `json:"images,omitempty"`
+	Roots  map[string][]rootJSON     `json:"roots,omitempty"`
+}
+
+type rootJSON struct {
+	Name string `json:"name"`
+	Path string `json:"path"`
 }
 
 type recordJSON struct {
@@ -142,7 +148,7 @@ type pathJSON struct {
 }
 
 func (p Page) encode() pageJSON {
-	j := pageJSON{Layers: map[layers.Key]recordJSON{}, Paths: map[string]pathJSON{}, Images: p.Images}
+	j := pageJSON{Layers: map[layers.Key]recordJSON{}, Paths: map[string]pathJSON{}, Images: p.Images, Roots: map[string][]rootJSON{}}
 	for key, record := range p.Layers {
 		j.Layers[key] = recordJSON(record)
 	}
@@ -152,6 +158,11 @@ func (p Page) encode() pageJSON {
 			entry.References = append(entry.References, string(reference))
 		}
 		j.Paths[string(path)] = entry
+	}
+	for key, roots := range p.Roots {
+		for _, root := range roots {
+			j.Roots[key] = append(j.Roots[key], rootJSON{root.Name, string(root.Path)})
+		}
 	}
 	return j
 }
@@ -177,7 +188,23 @@ func (j pageJSON) decode() (Page, error) {
 		}
 		p.Images[key] = digest
 	}
-	return p, nil
+	return p, j.decodeRoots(p)
+}
+
+func (j pageJSON) decodeRoots(p Page) error {
+	for key, roots := range j.Roots {
+		if key == "" || len(key) > longestKey {
+			return fmt.Errorf("the key %.80q of roots is malformed", key)
+		}
+		for _, root := range roots {
+			path, err := nixbuild.ParseStorePath(root.Path)
+			if err != nil {
+				return fmt.Errorf("root %.80q: %w", root.Name, err)
+			}
+			p.Roots[key] = append(p.Roots[key], Root{root.Name, path})
+		}
+	}
+	return nil
 }
 
 func (j pathJSON) decode(text string) (nixbuild.PathInfo, error) {

@@ -255,11 +255,7 @@ func (e *evaluation) explain(ctx context.Context, wants []Want, answers []answer
 
 // message is what Nix said last, without the source's credentials.
 func (e *evaluation) message(exit *ExitError) string {
-	text := nixMessage(exit.Stderr)
-	for _, secret := range e.source.secrets() {
-		text = strings.ReplaceAll(text, secret, "***")
-	}
-	return text
+	return e.source.redact(nixMessage(exit.Stderr))
 }
 
 // sort tells packages, absent ones and failures apart.

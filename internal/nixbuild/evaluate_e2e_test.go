@@ -22,6 +22,10 @@ import (
 func serveTarballs(t *testing.T) *httptest.Server {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/tiny-channel/git-revision" {
+			_, _ = io.WriteString(w, commit)
+			return
+		}
 		if r.URL.Path != "/tiny-channel/nixexprs.tar.xz" && r.URL.Path != "/"+commit+".tar.gz" {
 			http.NotFound(w, r)
 			return
@@ -116,6 +120,43 @@ func TestSources(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			} else if !slices.Equal(got, want) {
 				t.Errorf("%s: %v, not %v", name, got, want)
+			}
+		}
+	})
+}
+
+// A source that was pinned has the same packages, whatever becomes of the branch.
+func TestPinnedSources(t *testing.T) {
+	server := serveTarballs(t)
+	url, rev := gitRepository(t)
+	sources := map[string]Source{
+		"channel":    {Channel: "tiny-channel", ChannelBase: server.URL, ArchiveBase: server.URL},
+		"git branch": {Git: &Git{URL: url, Ref: "packages"}},
+		"git tag":    {Git: &Git{URL: url, Ref: "refs/tags/v1"}},
+		"git rev":    {Git: &Git{URL: url, Rev: rev}},
+		"path":       {Path: tiny(t)},
+		"flake":      {Flake: "path:" + tiny(t)},
+		"git flake":  {Flake: "git+" + url + "?ref=packages"},
+	}
+	eachNix(t, func(t *testing.T, nix Exec) {
+		wants := onSystems(both, "app")
+		want := mustEvaluate(t, nix, Source{Path: tiny(t)}, wants)
+		for name, src := range sources {
+			here := nixHere(t, foreign)
+			fixed, first, err := Pin(t.Context(), here, src)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			if src.Git != nil && fixed.Git.Rev != rev {
+				t.Errorf("%s: at %v, not %s", name, fixed.Git, rev)
+			}
+			got, _, err := Evaluate(t.Context(), here, fixed, wants)
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: %v, not %v (%v)", name, got, want, err)
+			}
+			if _, again, err := Pin(t.Context(), here, fixed); err != nil || again != first {
+				t.Errorf("%s: pinned again %v, not %v (%v)", name, again, first, err)
 			}
 		}
 	})

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Runner runs one of Nix's programs. args[0] is the program's name:
+// Runner runs one of Nix's programs, or git. args[0] is the program's name, as
 // nix-instantiate, nix-build or nix-store. What it prints on stdout comes back
 // whole; a program that ends badly gives an [*ExitError], and one that is not
 // there [ErrNoNix]. Implementations may be used by many goroutines.
@@ -113,6 +113,9 @@ func killGroup(cmd *exec.Cmd) {
 func runError(program string, stderr []string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if errors.Is(err, exec.ErrNotFound) && program == "git" {
+		return errors.New("running git: it is not on this machine, and is needed to see what a branch stands for; install it, or give a rev")
 	}
 	if errors.Is(err, exec.ErrNotFound) {
 		return fmt.Errorf("running %s: %w", program, ErrNoNix)

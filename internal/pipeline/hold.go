@@ -22,10 +22,6 @@ type hold struct {
 	temp string
 }
 
-func (l *Line) newHold(wishes []Wish) *hold {
-	return &hold{line: l, packages: distinctPackages(wishes)}
-}
-
 // realise builds or fetches all packages in one run of Nix. Only the first call
 // does anything; the others wait for it and say what it said.
 func (h *hold) realise(ctx context.Context) error {

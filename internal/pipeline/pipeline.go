@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,38 +70,38 @@ func (l *Line) begin(name string) *progress.Stage {
 }
 
 // Run makes all orders and delivers them to all destinations. Without any
-// destination the digests are computed all the same.
+// destination the digests are computed all the same. What an earlier run with
+// the same source evaluated is not evaluated again, and destinations are checked
+// before the first run of Nix only: where there is none, publishing tells as
+// early.
 func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, dests []publish.Destination, meter *Meter) (*Report, error) {
-	if err := checkAll(ctx, dests, artifactsOf(orders, nil)); err != nil {
-		return nil, err
-	}
-	tables, err := l.Tables(ctx, orders)
-	if err != nil {
-		return nil, err
-	}
-	wishes, err := l.evaluate(ctx, source, orders)
-	if err != nil {
-		return nil, err
-	}
-	j := &job{Line: l, orders: orders, wishes: wishes, tables: tables, dests: dests, meter: meter, hold: l.newHold(wishes)}
+	j := &job{Line: l, orders: orders, dests: dests, meter: meter, hold: &hold{line: l}}
+	j.check = sync.OnceValue(func() error { return checkAll(ctx, dests, artifactsOf(orders, nil)) })
 	defer j.hold.release()
-	built, err := j.run(ctx, l.recall(ctx, wishes))
+	known, err := j.start(ctx, source)
 	if err != nil {
 		return nil, err
 	}
-	l.learn(ctx, built)
-	return report(orders, built)
+	built, err := j.run(ctx, known)
+	if err != nil {
+		return nil, err
+	}
+	l.learn(ctx, j.source, built)
+	return report(j.source.report, orders, built)
 }
 
 // job is one call of Run.
 type job struct {
 	*Line
-	orders []Order
-	wishes []Wish
-	tables []popularity.Table
-	dests  []publish.Destination
-	meter  *Meter
-	hold   *hold
+	orders    []Order
+	source    pinned
+	wishes    []Wish
+	evaluated bool // the wishes have what Nix said
+	tables    []popularity.Table
+	dests     []publish.Destination
+	check     func() error // of destinations, once
+	meter     *Meter
+	hold      *hold
 }
 
 // run makes and publishes. What turns out to be wrong in the cache costs a
@@ -121,8 +122,35 @@ func (j *job) run(ctx context.Context, known recalled) ([]built, error) {
 	return built, err
 }
 
-// make realises, plans, packs and publishes: as little of it as what is
-// recalled from earlier runs allows.
+// start does what every run does, and returns what is known from before. If
+// that spares nothing, or a destination reads all bytes in any case, it checks
+// the destinations first of all.
+func (j *job) start(ctx context.Context, source spec.Nixpkgs) (known recalled, err error) {
+	if j.wishes, err = wishesOf(j.orders); err != nil {
+		return nil, err
+	}
+	known = j.recall(ctx, j.wishes)
+	if known.lack() || !onlyRegistries(j.dests) {
+		if err := j.check(); err != nil {
+			return nil, err
+		}
+	}
+	if j.tables, err = j.Tables(ctx, j.orders); err != nil {
+		return nil, err
+	}
+	j.source, err = j.pin(ctx, source)
+	return known, err
+}
+
+func onlyRegistries(dests []publish.Destination) bool {
+	return !slices.ContainsFunc(dests, func(d publish.Destination) bool {
+		_, ok := d.(*publish.Registry)
+		return !ok
+	})
+}
+
+// make evaluates, realises, plans, packs and publishes: as little of it as what
+// is recalled from earlier runs allows.
 func (j *job) make(ctx context.Context, known recalled) ([]built, error) {
 	built, err := j.prepare(ctx, known)
 	if err != nil {
@@ -133,15 +161,15 @@ func (j *job) make(ctx context.Context, known recalled) ([]built, error) {
 
 // prepare does all that comes before the bytes of layers.
 func (j *job) prepare(ctx context.Context, known recalled) ([]built, error) {
+	if err := j.resolve(ctx, known); err != nil {
+		return nil, err
+	}
 	ready := func() error { return nil }
 	if known.closures(j.wishes) {
 		ready = sync.OnceValue(func() error { return j.confirm(ctx) })
 	} else {
 		j.explain(known)
-		if err := j.hold.realise(ctx); err != nil {
-			return nil, err
-		}
-		if err := j.queryClosures(ctx, j.wishes, j.hold.roots()); err != nil {
+		if err := j.realise(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -161,6 +189,43 @@ func (j *job) publishAll(ctx context.Context, built []built) error {
 	return j.publish(ctx, j.dests, artifactsOf(j.orders, built), built, j.meter)
 }
 
+// resolve finds the wishes' packages: from memory, or by an evaluation.
+func (j *job) resolve(ctx context.Context, known recalled) error {
+	if j.evaluated || !known.packages(j.source, j.wishes) {
+		return j.evaluate(ctx)
+	}
+	j.begin("evaluating").Done("not needed, as source and packages are the same as before")
+	return nil
+}
+
+// evaluate makes sure that the wishes have what Nix says. Only the first call
+// does anything.
+func (j *job) evaluate(ctx context.Context) error {
+	if j.evaluated {
+		return nil
+	}
+	if err := j.check(); err != nil {
+		return err
+	}
+	wishes, err := j.Line.evaluate(ctx, j.source, j.orders)
+	if err != nil {
+		return err
+	}
+	j.wishes, j.evaluated, j.hold.packages = wishes, true, distinctPackages(wishes)
+	return nil
+}
+
+// realise makes the packages exist, and tells the wishes their closures.
+func (j *job) realise(ctx context.Context) error {
+	if err := j.evaluate(ctx); err != nil {
+		return err
+	}
+	if err := j.hold.realise(ctx); err != nil {
+		return err
+	}
+	return j.queryClosures(ctx, j.wishes, j.hold.roots())
+}
+
 // Rehearse checks destinations and tables, resolves packages, and stops there.
 func (l *Line) Rehearse(ctx context.Context, source spec.Nixpkgs, orders []Order, dests []publish.Destination) ([]Wish, error) {
 	if err := checkAll(ctx, dests, artifactsOf(orders, nil)); err != nil {
@@ -169,18 +234,26 @@ func (l *Line) Rehearse(ctx context.Context, source spec.Nixpkgs, orders []Order
 	if _, err := l.Tables(ctx, orders); err != nil {
 		return nil, err
 	}
-	return l.evaluate(ctx, source, orders)
+	fixed, err := l.pin(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	return l.evaluate(ctx, fixed, orders)
 }
 
 // Closures realises the packages of all orders, and returns one wish with a
 // closure for each image and platform. What was realised may be collected as
 // garbage afterwards.
 func (l *Line) Closures(ctx context.Context, source spec.Nixpkgs, orders []Order) ([]Wish, error) {
-	wishes, err := l.evaluate(ctx, source, orders)
+	fixed, err := l.pin(ctx, source)
 	if err != nil {
 		return nil, err
 	}
-	hold := l.newHold(wishes)
+	wishes, err := l.evaluate(ctx, fixed, orders)
+	if err != nil {
+		return nil, err
+	}
+	hold := &hold{line: l, packages: distinctPackages(wishes)}
 	defer hold.release()
 	if err := hold.realise(ctx); err != nil {
 		return nil, err

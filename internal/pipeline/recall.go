@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
@@ -34,6 +35,11 @@ func (l *Line) recall(ctx context.Context, wishes []Wish) recalled {
 	}
 	tasks.Wait()
 	return known
+}
+
+// lack tells whether some image and platform is new.
+func (k recalled) lack() bool {
+	return slices.ContainsFunc(k, func(m memory) bool { return m.Empty() })
 }
 
 func (l *Line) identity(w Wish) cache.Identity {
@@ -69,6 +75,30 @@ func (l *Line) explain(known recalled) {
 	l.Log.Info("the cache knows of no earlier run of this spec, so everything is made")
 }
 
+// packages gives all wishes the packages that the same source and names gave
+// before, or none of them. Their derivations are not known: realising takes an
+// evaluation.
+func (k recalled) packages(source pinned, wishes []Wish) bool {
+	all := make([][]nixbuild.Package, len(wishes))
+	for i, w := range wishes {
+		key := source.keyOf(w)
+		if k == nil || key == "" {
+			return false
+		}
+		roots, ok := k[i].Roots(key)
+		if !ok {
+			return false
+		}
+		for _, root := range roots {
+			all[i] = append(all[i], nixbuild.Package{Name: root.Name, System: image.System(w.Platform), Out: root.Path})
+		}
+	}
+	for i := range wishes {
+		wishes[i].Packages = all[i]
+	}
+	return true
+}
+
 // record is what any of the ledgers says of a key.
 func (k recalled) record(key layers.Key) *layers.Record {
 	for _, m := range k {
@@ -87,11 +117,15 @@ func (k recalled) blobs() func(layers.Record) (io.ReadCloser, error) {
 	return k[0].blobs
 }
 
-// errStale says that a recalled closure is not the one that is in the store.
-var errStale = errors.New("a closure in the cache is not what Nix says it is")
+// errStale says that recalled packages or closures are not those that Nix has.
+var errStale = errors.New("what the cache says of packages is not what Nix says")
 
-// confirm realises after all, and compares what was recalled with what is there.
+// confirm evaluates, if that was spared so far, realises after all, and compares what was recalled with what is there.
 func (j *job) confirm(ctx context.Context) error {
+	believed := j.wishes
+	if err := j.evaluate(ctx); err != nil {
+		return err
+	}
 	if err := j.hold.realise(ctx); err != nil {
 		return err
 	}
@@ -99,13 +133,17 @@ func (j *job) confirm(ctx context.Context) error {
 	if err := j.queryClosures(ctx, now, j.hold.roots()); err != nil {
 		return err
 	}
-	for i := range now {
-		if !slices.EqualFunc(now[i].Closure.Paths, j.wishes[i].Closure.Paths, samePath) {
-			return errStale
-		}
+	if !slices.EqualFunc(now, believed, sameClosure) {
+		return errStale
 	}
 	return nil
 }
+
+func sameClosure(a, b Wish) bool {
+	return slices.EqualFunc(a.Packages, b.Packages, samePackage) && slices.EqualFunc(a.Closure.Paths, b.Closure.Paths, samePath)
+}
+
+func samePackage(a, b nixbuild.Package) bool { return a.Name == b.Name && a.Out == b.Out }
 
 func samePath(a, b nixbuild.PathInfo) bool {
 	return a.Path == b.Path && a.NarHash == b.NarHash && a.NarSize == b.NarSize && slices.Equal(a.References, b.References)
@@ -117,17 +155,22 @@ func disproved(err error) bool {
 }
 
 // learn keeps what a run that published everything knows in the end.
-func (l *Line) learn(ctx context.Context, made []built) {
+func (l *Line) learn(ctx context.Context, source pinned, made []built) {
 	for _, b := range made {
 		for _, p := range b.platforms {
-			l.Cache.Save(ctx, l.identity(p.wish), l.page(ctx, p))
+			l.Cache.Save(ctx, l.identity(p.wish), l.page(ctx, source, p))
 		}
 	}
 }
 
-func (l *Line) page(ctx context.Context, p builtPlatform) cache.Page {
+func (l *Line) page(ctx context.Context, source pinned, p builtPlatform) cache.Page {
 	page := cache.NewPage()
 	page.AddClosure(p.wish.Closure)
+	if key := source.keyOf(p.wish); key != "" {
+		for _, pkg := range p.wish.Packages {
+			page.Roots[key] = append(page.Roots[key], cache.Root{Name: pkg.Name, Path: pkg.Out})
+		}
+	}
 	for _, layer := range p.layers {
 		record, err := layer.Record()
 		if err != nil {

@@ -19,6 +19,7 @@ import (
 	"net/http/httptest"
 
 	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/progress"
 	"github.com/org/nixery-action/internal/publish"
@@ -36,10 +37,16 @@ type workshop struct {
 	verify   bool
 	log      bytes.Buffer             // of the last run
 	refuse   func(*http.Request) bool // requests to answer with 404
+	source   spec.Nixpkgs             // nothing is there, so it cannot be pinned
+	spec     string
+	created  time.Time
 }
 
 func newWorkshop(t *testing.T) *workshop {
-	w := &workshop{t: t, store: cache.NewMemory(), mode: cache.Min, refuse: func(*http.Request) bool { return false }}
+	w := &workshop{
+		t: t, store: cache.NewMemory(), mode: cache.Min, refuse: func(*http.Request) bool { return false },
+		source: spec.Nixpkgs{Path: "/pkgs"}, created: image.Epoch,
+	}
 	w.open()
 	return w
 }
@@ -92,9 +99,13 @@ func (w *workshop) try(nix *fakeNix, orders ...Order) (*Report, error) {
 		}
 		orders[i].Tags = []name.Tag{tag}
 	}
+	line.Spec, line.Created = w.spec, w.created
 	meter := &Meter{}
-	dests := []publish.Destination{publish.NewRegistry(publish.RegistryOptions{Jobs: 1, Report: meter.Report, Sent: meter.Sent})}
-	return line.Run(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, orders, dests, meter)
+	return line.Run(w.t.Context(), w.source, orders, w.destinations(meter), meter)
+}
+
+func (w *workshop) destinations(meter *Meter) []publish.Destination {
+	return []publish.Destination{publish.NewRegistry(publish.RegistryOptions{Jobs: 1, Report: meter.Report, Sent: meter.Sent})}
 }
 
 // sent counts the blobs that were uploaded.

@@ -14,6 +14,13 @@ import (
 // Report is what was made. Its JSON is that of --metadata-file.
 type Report struct {
 	Images []ImageReport `json:"images"` // in the order of the orders
+	Source SourceReport  `json:"source"`
+}
+
+// SourceReport is where the packages are from. It holds no credentials.
+type SourceReport struct {
+	Source string `json:"source"`           // "channel nixos-25.11", "path", …
+	Pinned string `json:"pinned,omitempty"` // what that stood for, "nixpkgs commit 1f…"; absent if nobody can tell
 }
 
 // ImageReport is one image of the spec: an index, or an image if there is one
@@ -53,8 +60,8 @@ type LayerReport struct {
 	Paths  []nixbuild.StorePath `json:"paths"`
 }
 
-func report(orders []Order, all []built) (*Report, error) {
-	r := &Report{}
+func report(source SourceReport, orders []Order, all []built) (*Report, error) {
+	r := &Report{Source: source}
 	for i, b := range all {
 		img, err := reportImage(orders[i], b)
 		if err != nil {
@@ -122,7 +129,7 @@ func reportPlatform(p builtPlatform) (PlatformReport, error) {
 
 // WithoutLayers is a copy that says nothing of layers: they are most of a report.
 func (r *Report) WithoutLayers() *Report {
-	short := &Report{}
+	short := &Report{Source: r.Source}
 	for _, img := range r.Images {
 		img.Platforms = slices.Clone(img.Platforms)
 		for i := range img.Platforms {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/nixbuild"
-	"github.com/org/nixery-action/internal/spec"
 )
 
 // Wish is the packages of one image on one platform, and once they are
@@ -20,6 +19,8 @@ type Wish struct {
 	Packages []nixbuild.Package // sorted by name
 	Shell    bool               // an interactive shell was asked for
 	Closure  nixbuild.Closure
+
+	names []string // of packages that it may have, sorted
 }
 
 // Roots are the store paths of the packages.
@@ -38,24 +39,25 @@ func (w Wish) has(name string) bool {
 }
 
 // evaluate resolves the packages of all images and platforms in one run of Nix.
-func (l *Line) evaluate(ctx context.Context, source spec.Nixpkgs, orders []Order) ([]Wish, error) {
+func (l *Line) evaluate(ctx context.Context, source pinned, orders []Order) ([]Wish, error) {
 	stage := l.begin("evaluating")
 	wants, err := wantsOf(orders)
 	if err != nil {
 		return nil, err
 	}
-	packages, absent, err := nixbuild.Evaluate(ctx, l.Runner, sourceOf(source), wants)
+	packages, absent, err := nixbuild.Evaluate(ctx, l.Runner, source.Source, wants)
 	if err != nil {
 		return nil, err
 	}
 	for _, want := range absent {
 		l.Log.Debug("the package set has no such package, which images have otherwise", "package", want.Name, "system", want.System)
 	}
-	wishes, err := sortOut(orders, packages)
+	wishes, err := wishesOf(orders)
 	if err != nil {
 		return nil, err
 	}
-	stage.Done(fmt.Sprintf("%d packages of %s", len(packages), sourceOf(source)))
+	sortOut(wishes, packages)
+	stage.Done(fmt.Sprintf("%d packages of %s", len(packages), source.Source))
 	return wishes, nil
 }
 
@@ -91,12 +93,8 @@ func wantsOf(orders []Order) ([]nixbuild.Want, error) {
 	return wants, nil
 }
 
-// sortOut gives each image and platform its own of all packages.
-func sortOut(orders []Order, packages []nixbuild.Package) ([]Wish, error) {
-	found := map[nixbuild.Want]nixbuild.Package{}
-	for _, p := range packages {
-		found[nixbuild.Want{Name: p.Name, System: p.System}] = p
-	}
+// wishesOf lists images and platforms in order, without their packages.
+func wishesOf(orders []Order) ([]Wish, error) {
 	var wishes []Wish
 	for _, order := range orders {
 		names, shell := nixbuild.Expand(slices.Concat(order.Packages, nixbuild.Always))
@@ -105,16 +103,26 @@ func sortOut(orders []Order, packages []nixbuild.Package) ([]Wish, error) {
 			if err != nil {
 				return nil, err
 			}
-			wish := Wish{Image: order.Name, Platform: platform, Shell: shell}
-			for _, n := range names {
-				if p, ok := found[nixbuild.Want{Name: n, System: image.System(platform)}]; ok {
-					wish.Packages = append(wish.Packages, p)
-				}
-			}
-			wishes = append(wishes, wish)
+			wishes = append(wishes, Wish{Image: order.Name, Platform: platform, Shell: shell, names: names})
 		}
 	}
 	return wishes, nil
+}
+
+// sortOut gives each image and platform its own of all packages.
+func sortOut(wishes []Wish, packages []nixbuild.Package) {
+	found := map[nixbuild.Want]nixbuild.Package{}
+	for _, p := range packages {
+		found[nixbuild.Want{Name: p.Name, System: p.System}] = p
+	}
+	for i := range wishes {
+		w := &wishes[i]
+		for _, n := range w.names {
+			if p, ok := found[nixbuild.Want{Name: n, System: image.System(w.Platform)}]; ok {
+				w.Packages = append(w.Packages, p)
+			}
+		}
+	}
 }
 
 // distinctPackages lists every derivation's output once, in a fixed order.
@@ -130,12 +138,4 @@ func distinctPackages(wishes []Wish) []nixbuild.Package {
 		}
 	}
 	return packages
-}
-
-func sourceOf(n spec.Nixpkgs) nixbuild.Source {
-	source := nixbuild.Source{Channel: n.Channel, Path: n.Path, Flake: n.Flake, Config: n.Config, Overlays: n.Overlays}
-	if n.Git != nil {
-		source.Git = &nixbuild.Git{URL: n.Git.URL, Ref: n.Git.Ref, Rev: n.Git.Rev}
-	}
-	return source
 }

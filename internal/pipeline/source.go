@@ -1,0 +1,66 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/org/nixery-action/internal/image"
+	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/spec"
+)
+
+// pinned is the package source of a run. Its key is empty if nobody can tell
+// whether it means today what it meant yesterday.
+type pinned struct {
+	nixbuild.Source
+	key    string
+	report SourceReport
+}
+
+// pin fixes what the source stands for, for the whole run.
+func (l *Line) pin(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
+	moving := sourceOf(source)
+	p := pinned{Source: moving, report: SourceReport{Source: moving.String()}}
+	level := slog.LevelInfo
+	if moving.Path != "" { // which is known, and differs between machines
+		p.report.Source, level = "path", slog.LevelDebug
+	}
+	fixed, pin, err := nixbuild.Pin(ctx, l.Runner, moving)
+	if errors.Is(err, nixbuild.ErrUnpinned) {
+		l.Log.Log(ctx, level, "every run must evaluate", "cause", err)
+		return p, nil
+	}
+	if err != nil {
+		return p, err
+	}
+	p.Source, p.key, p.report.Pinned = fixed, pin.Key, pin.Name
+	if pin.Name == p.report.Source {
+		level = slog.LevelDebug
+	}
+	l.Log.Log(ctx, level, "package source", "source", p.report.Source, "is", pin.Name)
+	return p, nil
+}
+
+// keyOf is that of all that fixes which packages a wish gets; "" if the source
+// is not pinned.
+func (p pinned) keyOf(w Wish) string {
+	if p.key == "" {
+		return ""
+	}
+	h := sha256.New()
+	for _, field := range append([]string{"roots 1", p.key, image.System(w.Platform)}, w.names...) {
+		fmt.Fprintf(h, "%d:%s", len(field), field)
+	}
+	return fmt.Sprintf("%x", h.Sum(nil))
+}
+
+func sourceOf(n spec.Nixpkgs) nixbuild.Source {
+	source := nixbuild.Source{Channel: n.Channel, Path: n.Path, Flake: n.Flake, Config: n.Config, Overlays: n.Overlays}
+	if n.Git != nil {
+		source.Git = &nixbuild.Git{URL: n.Git.URL, Ref: n.Git.Ref, Rev: n.Git.Rev}
+	}
+	return source
+}
