@@ -78,7 +78,7 @@ func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, des
 	j := &job{Line: l, orders: orders, dests: dests, meter: meter, hold: &hold{line: l}}
 	j.check = sync.OnceValue(func() error { return checkAll(ctx, dests, artifactsOf(orders, nil)) })
 	defer j.hold.release()
-	known, err := j.gather(ctx, source)
+	known, err := j.start(ctx, source)
 	if err != nil {
 		return nil, err
 	}
@@ -104,10 +104,10 @@ type job struct {
 	hold      *hold
 }
 
-// gather does what every run does, and returns what is known from before. If
+// start does what every run does, and returns what is known from before. If
 // that spares nothing, or a destination reads all bytes in any case, it checks
 // the destinations first of all.
-func (j *job) gather(ctx context.Context, source spec.Nixpkgs) (known recalled, err error) {
+func (j *job) start(ctx context.Context, source spec.Nixpkgs) (known recalled, err error) {
 	if j.wishes, err = wishesOf(j.orders); err != nil {
 		return nil, err
 	}
