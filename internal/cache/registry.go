@@ -221,6 +221,8 @@ func (r *Registry) fault(ctx context.Context, op string, err error) error {
 	fault.again = fault.Kind == Unreachable && answer.StatusCode != http.StatusBadGateway
 	for _, diagnostic := range answer.Errors {
 		fault.Message = ownWords(diagnostic.Message, "")
+		// docker's registry may not see yet what another job has just uploaded too.
+		fault.again = fault.again || diagnostic.Code == transport.ManifestBlobUnknownErrorCode
 	}
 	return fault
 }

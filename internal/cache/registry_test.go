@@ -30,10 +30,12 @@ func TestRegistryTrouble(t *testing.T) {
 		"500 once":          {part: "GET /v2/", nth: 1, answer: status(500, denied), saved: true},
 		"500 while sending": {part: "PATCH ", nth: 1, answer: status(500, denied), saved: true},
 		"500 for the tag":   {part: "PUT /v2/acme/box/manifests", nth: 1, answer: status(500, denied), saved: true},
-		"502":               {part: " ", answer: status(502, ""), log: []string{"HTTP 502"}, requests: 1},
-		"breaks":            {part: "GET /v2/acme/box/manifests", nth: 1, answer: hangUp, saved: true},
-		"silence":           {part: " ", answer: silence, log: []string{"timeout"}, requests: 1, wait: 2 * time.Minute},
-		"blob is gone":      {part: "GET /v2/acme/box/blobs", answer: status(404, denied), saved: true, lost: true},
+		"blob not seen yet": {part: "PUT /v2/acme/box/manifests", nth: 1, saved: true,
+			answer: status(400, `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}`)},
+		"502":          {part: " ", answer: status(502, ""), log: []string{"HTTP 502"}, requests: 1},
+		"breaks":       {part: "GET /v2/acme/box/manifests", nth: 1, answer: hangUp, saved: true},
+		"silence":      {part: " ", answer: silence, log: []string{"timeout"}, requests: 1, wait: 2 * time.Minute},
+		"blob is gone": {part: "GET /v2/acme/box/blobs", answer: status(404, denied), saved: true, lost: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { trouble.runRegistry(t) })
