@@ -300,6 +300,10 @@ func TestUnpinned(t *testing.T) {
 		"time":          {`builtins.currentTime`, false},
 		"nothing there": {`args = [ "ln -s ../libexec/x y" ];`, true},
 		"inside":        {`import ./sub/../default.nix`, true},
+		"from the root": {`import ` + dir + `/outside.nix`, false},
+		"root, string":  {`import (/. + "` + dir + `/outside.nix")`, false},
+		"a script's":    {`"mkdir -p $out; ln -s /bin/sh $out/sh; grep x /etc/passwd; cat /nowhere/at/all"`, true},
+		"quoted":        {`builder = "/bin/sh"; x = "` + dir + `/outside.nix";`, true},
 		"ellipsis":      {`{ lib, ... }: a < b && c > d`, true},
 	} {
 		pkgs := write(t, filepath.Join(dir, "pkgs"), map[string]string{"default.nix": c.text, "sub/x": ""})

@@ -131,6 +131,10 @@ func (t treeHash) file(name, below string) error {
 var (
 	// What has parent folders in it: ../x, ./.., ../../x.
 	upwards = regexp.MustCompile(`\.{1,2}(?:/\.\.)+(?:/[\w.+-]+)?|(?:\.\./)+[\w.+-]*`)
+	// A path from the root, not in quotes: /etc/nixos/x.nix, or /. + "/etc/nixos/x.nix".
+	fromRoot = regexp.MustCompile(`(?m)(?:^|[\s(=\[{;])(/\.(?:[\s+)]|$)|(?:/[\w.+-]+){2,})`)
+	// What stands in scripts, or never changes.
+	harmless = regexp.MustCompile(`^/(?:bin|dev|lib|lib64|nix/store|proc|sbin|sys|usr)/|^/etc/(?:[^n]|n[^i])`)
 	// <nixpkgs> is looked up in NIX_PATH, which may name a moving channel.
 	lookups = regexp.MustCompile(`<[A-Za-z0-9_][\w.+-]*(?:/[\w.+-]+)*>|\bcurrentTime\b|\bgetEnv\b`)
 )
@@ -151,6 +155,20 @@ func (t treeHash) confined(name string) error {
 		target := filepath.Join(filepath.Dir(name), found)
 		if _, err := os.Lstat(target); err == nil && t.outside(target) {
 			return fmt.Errorf("%w: %s refers to %s, which is outside of %s", ErrUnpinned, name, found, t.root)
+		}
+	}
+	return t.confinedBelow(name, text)
+}
+
+// confinedBelow is confined for paths from the root.
+func (t treeHash) confinedBelow(name string, text []byte) error {
+	for _, match := range fromRoot.FindAllSubmatch(text, -1) {
+		target := strings.TrimRight(string(match[1]), " \t\r\n+)")
+		if harmless.MatchString(target) {
+			continue
+		}
+		if _, err := os.Lstat(target); err == nil && t.outside(filepath.Clean(target)) {
+			return fmt.Errorf("%w: %s refers to %s, which is outside of %s", ErrUnpinned, name, target, t.root)
 		}
 	}
 	return nil
