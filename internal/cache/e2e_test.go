@@ -3,18 +3,17 @@
 package cache
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 )
@@ -22,36 +21,18 @@ import (
 // startDistribution starts docker's registry with one user, u:hunter2, and returns its address.
 func startDistribution(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	users := filepath.Join(dir, "users")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	server := exec.Command("../../testdata/scripts/registry", t.TempDir(), "u", "hunter2")
+	server.Stderr = os.Stderr
+	stdout, err := server.StdoutPipe()
+	if err := errors.Join(err, server.Start()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = errors.Join(server.Process.Signal(syscall.SIGTERM), server.Wait()) })
+	address, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the registry: %v", err)
 	}
-	address := listener.Addr().String()
-	config := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %q}\n"+
-		"auth: {htpasswd: {realm: test, path: %s}}\n", dir, address, users)
-	path := filepath.Join(dir, "config.yml")
-	if err := errors.Join(listener.Close(), os.WriteFile(path, []byte(config), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("htpasswd", "-Bbc", users, "u", "hunter2").CombinedOutput(); err != nil {
-		t.Fatalf("htpasswd: %v\n%s", err, out)
-	}
-	server := exec.Command("docker-registry", "serve", path)
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = errors.Join(server.Process.Kill(), server.Wait()) })
-	for range 200 {
-		if resp, err := http.Get("http://" + address + "/v2/"); err == nil {
-			_ = resp.Body.Close()
-			return address
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal("the registry does not answer")
-	return ""
+	return strings.TrimSpace(address)
 }
 
 type oneUser struct{}

@@ -3,18 +3,15 @@
 package publish
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -33,35 +30,18 @@ func run(t *testing.T, program string, args ...string) string {
 // startDistribution starts docker's registry with one user, u:hunter2, and returns its address.
 func startDistribution(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	users := filepath.Join(dir, "users")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	server := exec.Command("../../testdata/scripts/registry", t.TempDir(), "u", "hunter2")
+	server.Stderr = os.Stderr
+	stdout, err := server.StdoutPipe()
+	if err := errors.Join(err, server.Start()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = errors.Join(server.Process.Signal(syscall.SIGTERM), server.Wait()) })
+	address, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("starting the registry: %v", err)
 	}
-	address := listener.Addr().String()
-	config := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %q}\n"+
-		"auth: {htpasswd: {realm: test, path: %s}}\n", dir, address, users)
-	path := filepath.Join(dir, "config.yml")
-	if err := errors.Join(listener.Close(), os.WriteFile(path, []byte(config), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	run(t, "htpasswd", "-Bbc", users, "u", "hunter2")
-	server := exec.Command("docker-registry", "serve", path)
-	server.Stdout, server.Stderr = io.Discard, io.Discard
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = errors.Join(server.Process.Kill(), server.Wait()) })
-	for range 200 {
-		if resp, err := http.Get("http://" + address + "/v2/"); err == nil {
-			_ = resp.Body.Close()
-			return address
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal("the registry does not answer")
-	return ""
+	return strings.TrimSpace(address)
 }
 
 func TestDistribution(t *testing.T) {
