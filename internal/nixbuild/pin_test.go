@@ -302,6 +302,7 @@ func TestUnpinned(t *testing.T) {
 		"inside":        {`import ./sub/../default.nix`, true},
 		"from the root": {`import ` + dir + `/outside.nix`, false},
 		"root, string":  {`import (/. + "` + dir + `/outside.nix")`, false},
+		"read":          {`import "` + dir + `/outside.nix"`, false},
 		"a script's":    {`"mkdir -p $out; ln -s /bin/sh $out/sh; grep x /etc/passwd; cat /nowhere/at/all"`, true},
 		"quoted":        {`builder = "/bin/sh"; x = "` + dir + `/outside.nix";`, true},
 		"ellipsis":      {`{ lib, ... }: a < b && c > d`, true},

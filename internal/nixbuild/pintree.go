@@ -133,6 +133,8 @@ var (
 	upwards = regexp.MustCompile(`\.{1,2}(?:/\.\.)+(?:/[\w.+-]+)?|(?:\.\./)+[\w.+-]*`)
 	// A path from the root, not in quotes: /etc/nixos/x.nix, or /. + "/etc/nixos/x.nix".
 	fromRoot = regexp.MustCompile(`(?m)(?:^|[\s(=\[{;])(/\.(?:[\s+)]|$)|(?:/[\w.+-]+){2,})`)
+	// The same in quotes, where only an expression would read it.
+	readFrom = regexp.MustCompile(`\b(?:import|scopedImport|readFile|readDir|pathExists)\s*\(?\s*"(/[^"$]+)`)
 	// What stands in scripts, or never changes.
 	harmless = regexp.MustCompile(`^/(?:bin|dev|lib|lib64|nix/store|proc|sbin|sys|usr)/|^/etc/(?:[^n]|n[^i])`)
 	// <nixpkgs> is looked up in NIX_PATH, which may name a moving channel.
@@ -162,7 +164,8 @@ func (t treeHash) confined(name string) error {
 
 // confinedBelow is confined for paths from the root.
 func (t treeHash) confinedBelow(name string, text []byte) error {
-	for _, match := range fromRoot.FindAllSubmatch(text, -1) {
+	named := append(fromRoot.FindAllSubmatch(text, -1), readFrom.FindAllSubmatch(text, -1)...)
+	for _, match := range named {
 		target := strings.TrimRight(string(match[1]), " \t\r\n+)")
 		if harmless.MatchString(target) {
 			continue
