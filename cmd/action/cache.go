@@ -20,6 +20,9 @@ func newCache(c *console, o buildOptions) (*cache.Cache, error) {
 	if err := errors.Join(errFrom, errTo); err != nil {
 		return nil, usageError{err}
 	}
+	if err := c.hide(o.service("ACTIONS_RUNTIME_TOKEN")); err != nil {
+		return nil, err
+	}
 	read, write, err := cache.Places(from, to, cache.Options{
 		Getenv:  o.service,
 		Actions: cache.ActionsOptions{UserAgent: userAgent()},
