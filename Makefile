@@ -12,6 +12,8 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 SHELL_SCRIPTS = .ci/run testdata/debpkgs/builder.sh $(shell grep -rlE '^#!/usr/bin/env bash|^# shellcheck shell' $(SCRIPTS))
 # One input has one digest on every architecture: the digest constants are tested on the one that this machine is not.
 OTHER_ARCH = $(if $(filter aarch64,$(shell uname -m)),GOARCH=amd64 go test -exec qemu-x86_64-static,GOARCH=arm64 go test -exec qemu-aarch64-static)
+# Folders with end-to-end tests: the others' tests have run in `unit`.
+E2E_PACKAGES = $(sort $(dir $(shell grep -rlE --include='*_test.go' '^//go:build .*e2e' *.go cmd internal | sed 's|^|./|')))
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 FUZZTIME := 10s
 
@@ -52,7 +54,7 @@ e2e: ## the tests with a real Nix, real registries and real containers
 	NIXERY_TEST_NIX_PATHS=$$(dirname "$$(command -v nix-build)"):$$($(SCRIPTS)/nix-newer)
 	go vet -tags e2e ./...
 	$(OTHER_ARCH) -run 'Bytes|Golden' ./internal/layers ./internal/image
-	go test -tags e2e -count=1 -timeout 20m ./...
+	go test -tags e2e -count=1 -timeout 20m $(E2E_PACKAGES)
 
 .PHONY: bench
 bench: ## pack the big package set, against one thread of compress/gzip
