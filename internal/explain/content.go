@@ -2,12 +2,14 @@ package explain
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -15,8 +17,10 @@ import (
 // are known without their bytes.
 type Contents struct {
 	Platform   string // empty for a closure
-	Compressed bool   // sizes are those of blobs, not of NARs
+	Compressed bool   // sizes of layers are those of blobs, not of NARs
 	Layers     []Content
+	Sizes      map[nixbuild.StorePath]int64 // of store paths, NAR bytes, where they are known
+	Packages   []image.Package              // sorted by name; none if they are not known
 }
 
 // Content is one layer. Equal IDs within one kind of contents are equal bytes.
@@ -29,23 +33,26 @@ type Content struct {
 // Contents are the layers that the plan would give. A layer is known by its key,
 // or by its paths if the closure has no NAR hashes.
 func (e Explanation) Contents() Contents {
-	c := Contents{Platform: e.Platform}
+	c := Contents{Platform: e.Platform, Sizes: map[nixbuild.StorePath]int64{}}
 	for _, layer := range e.Layers {
 		id := string(layer.Key)
 		if id == "" {
 			id = fmt.Sprint(layer.Paths)
 		}
 		c.Layers = append(c.Layers, Content{ID: id, Size: layer.Size, Paths: layer.Paths})
+		for _, info := range layer.group {
+			c.Sizes[info.Path] = info.NarSize
+		}
 	}
 	return c
 }
 
 // ImageContents are the layers of a published image, from its manifest and
-// configuration. What a layer holds is in the comment of its history entry, a
-// store path a line; nixpkgs' dockerTools write theirs as a list, which is read
-// too. Of other images only the layers are known.
+// configuration. What a layer holds is in the comment of its history entry; see
+// [image.ReadSizes]. Store paths without sizes, as nixpkgs' dockerTools write
+// them, are read too. Of other images only the layers are known.
 func ImageContents(manifest *v1.Manifest, config *v1.ConfigFile) (Contents, error) {
-	c := Contents{Platform: platformOf(config), Compressed: true}
+	c := Contents{Platform: platformOf(config), Compressed: true, Sizes: map[nixbuild.StorePath]int64{}}
 	for _, layer := range manifest.Layers {
 		c.Layers = append(c.Layers, Content{ID: layer.Digest.String(), Size: layer.Size})
 	}
@@ -62,7 +69,12 @@ func ImageContents(manifest *v1.Manifest, config *v1.ConfigFile) (Contents, erro
 		return Contents{}, fmt.Errorf("the image has %d layers, but its history tells of %d", len(c.Layers), len(history))
 	}
 	for i, h := range history {
+		if packages, ok := image.ReadPackages(h.Comment); ok {
+			c.Packages = packages
+			continue
+		}
 		c.Layers[i].Paths = storePathsIn(h.Comment)
+		maps.Copy(c.Sizes, image.ReadSizes(h.Comment))
 	}
 	return c, nil
 }

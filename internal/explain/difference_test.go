@@ -9,6 +9,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -140,10 +141,10 @@ func TestImageContents(t *testing.T) {
 	}
 	manifest := &v1.Manifest{Layers: []v1.Descriptor{layer(5, "aa"), layer(6, "bb"), layer(7, "cc")}}
 	config := &v1.ConfigFile{OS: "linux", Architecture: "arm64", Variant: "v8", History: []v1.History{
-		{Comment: string(a + "\n" + b)},
+		{Comment: string(a + " 12\n" + b)},
 		{EmptyLayer: true, Comment: string(c)},
 		{Comment: "store paths: ['" + string(c) + "', '/nix/store/short', '" + string(c) + "/bin/x']"},
-		{Comment: "root layer: links to packages"},
+		{Comment: "root layer: links to packages\npackage alpha " + string(a)},
 	}}
 	got, err := ImageContents(manifest, config)
 	if err != nil {
@@ -153,7 +154,7 @@ func TestImageContents(t *testing.T) {
 		{ID: "sha256:aa", Size: 5, Paths: []nixbuild.StorePath{a, b}},
 		{ID: "sha256:bb", Size: 6, Paths: []nixbuild.StorePath{c}},
 		{ID: "sha256:cc", Size: 7},
-	}}
+	}, Sizes: map[nixbuild.StorePath]int64{a: 12}, Packages: []image.Package{{Name: "alpha", Path: a}}}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

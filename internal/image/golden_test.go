@@ -2,8 +2,8 @@ package image
 
 // What TestBytes holds. Read its comment before you change a digit.
 const (
-	goldenImage    = "003758406957645e8e636e612ab83314980620e58fb71c6d72ee09f134ef4e63"
-	goldenIndex    = "05e2e5f7d501ea2b5759cdd523681f3104ad32586869d3540be2f6ff21857d7c"
-	goldenOCIImage = "627f29ef70d731fe0952aea6951df3d2ab2a92ff03f05d2f4c717cc6842e74e3"
-	goldenOCIIndex = "a30d374c4554275f6ae00ac816665ad47f1e6cd68b34cdb80b8b1ae3b20a0dca"
+	goldenImage    = "daa1d6892af5c97eebce034f7a82011bd55d720afe65fe28036de1d28e4d6f24"
+	goldenIndex    = "782179af6653a0d6255df15cac6fbd008691c65592411e7ff5ff5a4f80a6b098"
+	goldenOCIImage = "1316905f2633fedd3e7905d0573e6a07004441d34a8f65e26ca652f2e939bd10"
+	goldenOCIIndex = "a9caf9b32f04c85761779f2f6b52871f136a4aca2470df0ef23ff154fc409eb6"
 )

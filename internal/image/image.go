@@ -11,7 +11,6 @@ package image
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -35,11 +34,11 @@ const (
 	OCI    Format = "oci"    // OCI image specification 1.1
 )
 
-// Layer is a layer that can say which store paths it holds: none if it is the
-// root layer.
+// Layer is a layer that can say which store paths it holds, sorted: none if it
+// is the root layer.
 type Layer interface {
 	v1.Layer
-	Paths() []nixbuild.StorePath
+	Group() []nixbuild.PathInfo
 }
 
 // Options are what an image is made of beside its layers.
@@ -48,11 +47,12 @@ type Options struct {
 	Config   v1.Config
 	Created  time.Time
 	Format   Format
+	Packages []Package // that the root layer links to, sorted by name
 }
 
 // Assemble makes the image of one platform, lowest layer first. Each layer has
-// one history entry whose comment lists its store paths, a line each, so that a
-// published image can be compared without its layers.
+// one history entry whose comment says what it holds; see [ReadSizes] and
+// [ReadPackages].
 //
 // Layers may be unread: then the image has no digest until they are measured.
 func Assemble[L Layer](layers []L, opts Options) (v1.Image, error) {
@@ -76,24 +76,13 @@ func Assemble[L Layer](layers []L, opts Options) (v1.Image, error) {
 		addenda = append(addenda, mutate.Addendum{Layer: layer, History: v1.History{
 			Created:   v1.Time{Time: opts.Created},
 			CreatedBy: "nixery-action",
-			Comment:   comment(layer.Paths()),
+			Comment:   comment(layer.Group(), opts.Packages),
 		}})
 	}
 	if img, err = mutate.Append(img, addenda...); err != nil {
 		return nil, fmt.Errorf("appending layers: %w", err)
 	}
 	return img, nil
-}
-
-func comment(paths []nixbuild.StorePath) string {
-	if len(paths) == 0 {
-		return "root layer: links to packages"
-	}
-	lines := make([]string, len(paths))
-	for i, p := range paths {
-		lines[i] = string(p)
-	}
-	return strings.Join(lines, "\n")
 }
 
 func pick(f Format, docker, oci types.MediaType) types.MediaType {

@@ -19,6 +19,8 @@ import (
 
 const lib = nixbuild.StorePath("/nix/store/00000000000000000000000000000000-lib-1")
 
+var packages = []Package{{Name: "python3Packages.lib", Path: lib}}
+
 var store = fstest.MapFS{string(lib[1:]) + "/lib/x": {Data: []byte("x"), Mode: 0o444}}
 
 func twoLayers(t *testing.T, format Format) []*layers.Layer {
@@ -27,7 +29,7 @@ func twoLayers(t *testing.T, format Format) []*layers.Layer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closure := nixbuild.Closure{Paths: []nixbuild.PathInfo{{Path: lib}}}
+	closure := nixbuild.Closure{Paths: []nixbuild.PathInfo{{Path: lib, NarSize: 112}}}
 	return []*layers.Layer{packer.Layer(closure.Paths, nil), packer.Root([]nixbuild.StorePath{lib}, closure, nil)}
 }
 
@@ -39,7 +41,7 @@ func assemble(t *testing.T, all []*layers.Layer, arch string, format Format) v1.
 	}
 	config := Defaults(true, true)
 	SetEnv(&config, map[string]string{"Z": "26", "A": "1", "PATH": "/elsewhere"})
-	img, err := Assemble(all, Options{Platform: platform, Config: config, Created: Epoch, Format: format})
+	img, err := Assemble(all, Options{Platform: platform, Config: config, Created: Epoch, Format: format, Packages: packages})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,8 +125,12 @@ func TestConfigFile(t *testing.T) {
 	if diff := cmp.Diff([]string{"PATH=/elsewhere", "SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt", "A=1", "Z=26"}, config.Config.Env); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if len(config.History) != 2 || config.History[0].Comment != string(lib) || !strings.HasPrefix(config.History[1].Comment, "root layer") {
-		t.Errorf("history %+v", config.History)
+	var comments []string
+	for _, h := range config.History {
+		comments = append(comments, h.Comment)
+	}
+	if diff := cmp.Diff([]string{string(lib) + " 112", "root layer: links to packages\npackage python3Packages.lib " + string(lib)}, comments); diff != "" {
+		t.Errorf("history (-want +got):\n%s", diff)
 	}
 	if len(config.RootFS.DiffIDs) != 2 {
 		t.Errorf("diff IDs %v", config.RootFS.DiffIDs)

@@ -44,13 +44,14 @@ func (e *MismatchError) Error() string {
 type Layer struct {
 	packer *Packer
 	key    Key
-	paths  []nixbuild.StorePath
+	group  Group // empty for a root layer
 	parts  func() ([]part, error)
 
 	recalled bool // the record came from an earlier run
 
 	mu     sync.Mutex
 	record *Record
+	made   bool
 }
 
 var _ v1.Layer = (*Layer)(nil)
@@ -59,7 +60,18 @@ var _ v1.Layer = (*Layer)(nil)
 func (l *Layer) Key() Key { return l.key }
 
 // Paths are the store paths in the layer, sorted; none in a root layer.
-func (l *Layer) Paths() []nixbuild.StorePath { return l.paths }
+func (l *Layer) Paths() []nixbuild.StorePath { return l.group.paths() }
+
+// Group is what Nix knows of those store paths, in the same order.
+func (l *Layer) Group() []nixbuild.PathInfo { return l.group }
+
+// Made tells whether the blob was made of the store, in whole or in part. It is
+// not if nobody wanted it, or if it came from the cache.
+func (l *Layer) Made() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.made
+}
 
 // Record is what is known of the bytes, or [stream.ErrNotComputed].
 func (l *Layer) Record() (Record, error) {
@@ -105,6 +117,9 @@ func (l *Layer) Compressed() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.mu.Lock()
+	l.made = true
+	l.mu.Unlock()
 	return l.packer.newPass(parts, l.settle), nil
 }
 

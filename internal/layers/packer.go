@@ -56,7 +56,7 @@ func NewPacker(store fs.FS, c Compression, oci bool) (*Packer, error) {
 // Layer is the layer of a group. With a record the layer is known from the
 // start, without it unread; see [Layer].
 func (p *Packer) Layer(g Group, record *Record) *Layer {
-	return &Layer{packer: p, key: KeyOf(g, p.compression), paths: g.paths(), record: record, recalled: record != nil, parts: p.storeParts(g)}
+	return &Layer{packer: p, key: KeyOf(g, p.compression), group: g, record: record, recalled: record != nil, parts: p.storeParts(g)}
 }
 
 // storeParts is the content of a store layer: the folders above, then the paths.

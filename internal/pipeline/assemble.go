@@ -71,8 +71,18 @@ func (l *Line) assemblePlatform(packers *packers, order Order, w Wish, counts po
 		Config:   configOf(order.Config, w),
 		Created:  l.Created,
 		Format:   image.Format(order.Format),
+		Packages: packagesOf(w),
 	})
 	return builtPlatform{wish: w, image: img, layers: all}, err
+}
+
+// packagesOf is what the history of an image says of its packages.
+func packagesOf(w Wish) []image.Package {
+	packages := make([]image.Package, len(w.Packages))
+	for i, p := range w.Packages {
+		packages[i] = image.Package{Name: p.Name, Path: p.Out}
+	}
+	return packages
 }
 
 // unread tells whether some layer's bytes are still to be made.

@@ -78,14 +78,21 @@ func printLayers(w io.Writer, img v1.Image) error {
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for i, layer := range manifest.Layers {
-		holds := strings.Fields(config.History[i].Comment)
-		if !strings.HasPrefix(config.History[i].Comment, "/") {
-			holds = []string{config.History[i].Comment}
-		}
-		for j := range holds {
-			holds[j] = path.Base(holds[j])
-		}
-		fmt.Fprintf(table, "%s\t%.19s\t  %s\n", progress.Size(layer.Size), layer.Digest, strings.Join(holds, " "))
+		fmt.Fprintf(table, "%s\t%.19s\t  %s\n", progress.Size(layer.Size), layer.Digest, holds(config.History[i].Comment))
 	}
 	return table.Flush()
+}
+
+// holds is the store paths of a history's comment without their folder and
+// size, or its title.
+func holds(comment string) string {
+	var names []string
+	for line := range strings.SplitSeq(comment, "\n") {
+		if !strings.HasPrefix(line, "/") {
+			return line
+		}
+		file, _, _ := strings.Cut(line, " ")
+		names = append(names, path.Base(file))
+	}
+	return strings.Join(names, " ")
 }
