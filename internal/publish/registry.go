@@ -54,6 +54,9 @@ type RegistryOptions struct {
 	UserAgent string
 	// Logger is told of every retry; nil means silence.
 	Logger *slog.Logger
+	// Moved is called when a tag is set, with the digest that it had in the registry before: the zero Hash if there was no
+	// such tag. It is not called where the registry did not say. Calls do not overlap.
+	Moved func(tag name.Tag, from v1.Hash)
 	// Report is called once for each layer and repository, when it is there. Calls do not overlap.
 	Report func(Upload)
 	// Sent is called with the number of bytes of layers that leave, and with a negative number when bytes were in vain
@@ -70,6 +73,7 @@ type Registry struct {
 	agent    string
 	logger   *slog.Logger
 	report   func(Upload)
+	moved    func(name.Tag, v1.Hash)
 	sent     func(int64)
 	sleep    func(context.Context, time.Duration) error
 }
@@ -80,7 +84,7 @@ var _ Destination = (*Registry)(nil)
 func NewRegistry(o RegistryOptions) *Registry {
 	r := &Registry{
 		keychain: o.Keychain, wire: newWire(o.Transport, o.Insecure), jobs: o.Jobs, backoff: o.Backoff.withDefaults(),
-		agent: o.UserAgent, logger: o.Logger, report: o.Report, sent: o.Sent, sleep: sleep,
+		agent: o.UserAgent, logger: o.Logger, report: o.Report, moved: o.Moved, sent: o.Sent, sleep: sleep,
 	}
 	if r.keychain == nil {
 		r.keychain = authn.NewMultiKeychain()
@@ -95,10 +99,14 @@ func NewRegistry(o RegistryOptions) *Registry {
 	if r.report == nil {
 		r.report = func(Upload) {}
 	}
+	if r.moved == nil {
+		r.moved = func(name.Tag, v1.Hash) {}
+	}
 	if r.sent == nil {
 		r.sent = func(int64) {}
 	}
 	r.report = oneAtATime(r.report)
+	r.moved = oneMoveAtATime(r.moved)
 	return r
 }
 
@@ -269,22 +277,6 @@ func (p *push) pushConfig(ctx context.Context, image v1.Image, repo name.Reposit
 	}
 	_, err = p.upload(ctx, "uploading a config", config, repo, nil)
 	return err
-}
-
-// tags sets every tag.
-func (p *push) tags(ctx context.Context) error {
-	g, ctx := p.group(ctx)
-	for _, a := range p.artifacts {
-		m, err := a.manifest()
-		if err != nil {
-			return err
-		}
-		for _, tag := range a.Tags {
-			ref := p.reachable(tag.Repository).Tag(tag.TagStr())
-			g.Go(func() error { return p.put(ctx, "pushing a tag", ref, m) })
-		}
-	}
-	return g.Wait()
 }
 
 // leaf hides what a manifest refers to, so that go-containerregistry sends it alone.
