@@ -20,24 +20,39 @@ type console struct {
 	stderr  *redact.Writer
 	display *progress.Display
 	log     *slog.Logger
+	level   *slog.LevelVar
 	env     actions.Environment
 }
 
 func newConsole() *console {
-	c := &console{stdout: os.Stdout, stderr: redact.NewWriter(os.Stderr), env: actions.Detect(os.Getenv)}
-	level := slog.LevelInfo
+	c := &console{stdout: os.Stdout, stderr: redact.NewWriter(os.Stderr), env: actions.Detect(os.Getenv), level: new(slog.LevelVar)}
 	if c.env.Debug {
-		level = slog.LevelDebug
+		c.level.Set(slog.LevelDebug)
 	}
 	if c.env.InActions {
 		c.display = progress.Open(actions.NewPlainWriter(c.stderr), os.Stderr, false)
-		c.log = slog.New(actions.NewHandler(c.stderr, level))
+		c.display.Fold(progress.Fold{
+			Begin: func(title string) { _ = actions.StartGroup(c.stderr, title) },
+			End:   func() { _ = actions.EndGroup(c.stderr) },
+		})
+		c.log = slog.New(actions.NewHandler(c.stderr, c.level, c.display.Aside))
 		return c
 	}
 	live, color := progress.Terminal(os.Stderr, os.Getenv)
 	c.display = progress.Open(c.stderr, os.Stderr, live)
-	c.log = slog.New(logline.NewPlain(c.display.Writer(), level, color))
+	c.log = slog.New(logline.NewPlain(c.display.Writer(), c.level, color))
 	return c
+}
+
+// speak sets how much is said. Errors are always told.
+func (c *console) speak(debug, quiet bool) {
+	switch {
+	case debug:
+		c.level.Set(slog.LevelDebug)
+	case quiet:
+		c.level.Set(slog.LevelWarn)
+		c.display.Mute()
+	}
 }
 
 // hide keeps a secret out of the log, and asks the runner to do the same.
@@ -57,6 +72,7 @@ func (c *console) close() {
 // exit says what went wrong and returns the exit code: 0 all is well, 1 failed,
 // 2 the command line or the spec must be changed.
 func (c *console) exit(err error) int {
+	c.display.Close() // stages that failed have no more to say
 	if err == nil {
 		return 0
 	}

@@ -30,6 +30,9 @@ func execute(ctx context.Context, c *console, args []string) error {
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
 	root.SetArgs(args)
+	debug := root.PersistentFlags().Bool("debug", false, "log what Nix prints too, and what becomes of each layer")
+	quiet := root.PersistentFlags().BoolP("quiet", "q", false, "log warnings and errors only, and no progress")
+	root.MarkFlagsMutuallyExclusive("debug", "quiet")
 	started := false
 	root.AddCommand(newBuild(c), newPlan(c), newPopularity(c), newCacheCommand(c), newAction(c))
 	eachBelow(root, func(sub *cobra.Command) {
@@ -39,6 +42,7 @@ func execute(ctx context.Context, c *console, args []string) error {
 		work := sub.RunE
 		sub.RunE = func(cmd *cobra.Command, args []string) error {
 			started = true
+			c.speak(*debug, *quiet)
 			return work(cmd, args)
 		}
 	})

@@ -23,23 +23,32 @@ const (
 // annotations, at the place in a file that the attributes "file", "line" and "col" name
 // and under "title"; debug records as debug lines; the rest as plain lines. Errors and
 // warnings that the runner would drop or cut are plain lines too. w is given whole lines, and
-// must reach the runner as they are.
-func NewHandler(w io.Writer, level slog.Leveler) *logline.Handler {
-	a := &annotator{w: w, left: map[string]int{"error": mostAnnotations, "warning": mostAnnotations}}
+// must reach the runner as they are. Errors and warnings are written by aside, which sees to it that they
+// are in no group, where they would be folded away.
+func NewHandler(w io.Writer, level slog.Leveler, aside func(write func() error) error) *logline.Handler {
+	a := &annotator{w: w, aside: aside, left: map[string]int{"error": mostAnnotations, "warning": mostAnnotations}}
 	return logline.NewHandler(level, a.emit)
 }
 
 type annotator struct {
-	mu   sync.Mutex
-	w    io.Writer
-	left map[string]int // annotations, by command
+	mu    sync.Mutex
+	w     io.Writer
+	aside func(write func() error) error
+	left  map[string]int // annotations, by command
 }
 
 func (a *annotator) emit(line logline.Line) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	_, err := io.WriteString(a.w, a.format(line)+"\n")
-	return err
+	text := a.format(line) + "\n"
+	write := func() error {
+		_, err := io.WriteString(a.w, text)
+		return err
+	}
+	if line.Level < slog.LevelWarn {
+		return write()
+	}
+	return a.aside(write)
 }
 
 func (a *annotator) format(line logline.Line) string {

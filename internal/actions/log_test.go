@@ -9,6 +9,8 @@ import (
 	"testing"
 )
 
+func atOnce(write func() error) error { return write() }
+
 func TestHandler(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -28,7 +30,7 @@ func TestHandler(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var b bytes.Buffer
-			tc.log(slog.New(NewHandler(&b, slog.LevelDebug)))
+			tc.log(slog.New(NewHandler(&b, slog.LevelDebug, atOnce)))
 			if b.String() != tc.want {
 				t.Errorf("got  %q\nwant %q", b.String(), tc.want)
 			}
@@ -38,7 +40,7 @@ func TestHandler(t *testing.T) {
 
 func TestHandlerCountsAnnotations(t *testing.T) {
 	var b bytes.Buffer
-	log := slog.New(NewHandler(&b, slog.LevelInfo))
+	log := slog.New(NewHandler(&b, slog.LevelInfo, atOnce))
 	var want strings.Builder
 	for i := range 12 {
 		log.With("k", "v").Error(fmt.Sprint("e", i), "file", "f", "line", i+1)
@@ -57,7 +59,7 @@ func TestHandlerCountsAnnotations(t *testing.T) {
 func TestHandlerKeepsLongMessagesWhole(t *testing.T) {
 	var b bytes.Buffer
 	long := strings.Repeat("é", longestAnnotation)
-	slog.New(NewHandler(&b, slog.LevelInfo)).Error(long)
+	slog.New(NewHandler(&b, slog.LevelInfo, atOnce)).Error(long)
 	whole, annotation, _ := strings.Cut(b.String(), "\n")
 	if whole != "error: "+long {
 		t.Errorf("the whole message is not there: %.40q…", whole)
@@ -93,5 +95,21 @@ func TestPlainWriterHidesCommands(t *testing.T) {
 		if b.String() != want {
 			t.Fatalf("cut at %d:\ngot  %q\nwant %q", cut, b.String(), want)
 		}
+	}
+}
+
+func TestErrorsAndWarningsAreWrittenAside(t *testing.T) {
+	var b bytes.Buffer
+	log := slog.New(NewHandler(&b, slog.LevelDebug, func(write func() error) error {
+		b.WriteString("(")
+		defer b.WriteString(")")
+		return write()
+	}))
+	log.Debug("d")
+	log.Info("i")
+	log.Warn("w")
+	log.Error("e")
+	if want := "::debug::d\ni\n(::warning::w\n)(::error::e\n)"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
 	}
 }

@@ -18,10 +18,21 @@ import (
 
 const (
 	redrawEvery = 100 * time.Millisecond // ten frames a second look alive and cost nothing
-	lineEvery   = 5 * time.Second        // a stage with news, where lines stay
 	quietEvery  = time.Minute            // a stage without news: it is still alive
 	mostLines   = 8                      // a frame higher than the terminal could not be erased
 )
+
+// lineEvery is how often a stage with news gets a line, where lines stay. After ten
+// minutes that makes 36 of them.
+func lineEvery(age time.Duration) time.Duration {
+	switch {
+	case age < time.Minute:
+		return 5 * time.Second
+	case age < 5*time.Minute:
+		return 15 * time.Second
+	}
+	return 30 * time.Second
+}
 
 // Display shows stages on one writer. Its methods and those of its stages may be
 // called from any goroutine. Progress is no reason to fail a build: errors of writing
@@ -38,6 +49,9 @@ type Display struct {
 	partial []byte // of the log: a line without its end
 	closed  bool
 	stop    func()
+	fold    *Fold
+	folded  bool // a group is open
+	muted   bool
 }
 
 // New returns a Display on w. If live, w is a terminal width() columns wide, and
@@ -53,13 +67,25 @@ func (d *Display) Stage(name string) *Stage {
 	defer d.mu.Unlock()
 	now := d.now()
 	s := &Stage{display: d, name: name, start: now, printed: now}
+	if d.muted {
+		return s
+	}
 	d.stages = append(d.stages, s)
-	if d.live {
+	switch {
+	case d.live:
 		d.draw(nil)
-	} else {
+	case d.fold == nil:
 		d.print(s.name)
+		s.shown = true
 	}
 	return s
+}
+
+// Mute keeps stages that start from now on to themselves. The log is written as before.
+func (d *Display) Mute() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.muted = true
 }
 
 // Refresh shows what has changed, and the time that has gone by.
@@ -74,8 +100,8 @@ func (d *Display) Refresh() {
 // Close it writes straight on.
 func (d *Display) Writer() io.Writer { return logWriter{d} }
 
-// Close takes the status lines off the screen; stages that are not done leave no last line.
-// Later calls, and calls of stages, show nothing.
+// Close takes the status lines off the screen, and ends the group; stages that are not
+// done leave no last line. Later calls, and calls of stages, show nothing.
 func (d *Display) Close() error {
 	d.stop()
 	d.mu.Lock()
@@ -83,6 +109,7 @@ func (d *Display) Close() error {
 	if d.closed {
 		return nil
 	}
+	d.unfold()
 	d.closed, d.stages = true, nil
 	rest := d.partial
 	d.partial = nil
@@ -124,8 +151,7 @@ func (d *Display) update() {
 	}
 	for _, s := range d.stages {
 		if !d.live && s.due(now) {
-			s.printed, s.news = now, false
-			d.print(s.text(now))
+			d.tell(s, now)
 		}
 	}
 }
@@ -137,7 +163,24 @@ func (d *Display) end(s *Stage, last string) {
 		return
 	}
 	d.stages = slices.Delete(d.stages, i, i+1)
+	d.unfold()
 	d.draw([]byte(last + "\n"))
+}
+
+// tell adds a stage's line, where lines stay, and a group for it if there is none.
+func (d *Display) tell(s *Stage, now time.Time) {
+	line, opens := s.text(now), d.fold != nil && !d.folded
+	if !s.shown && !s.news {
+		line = s.name
+	}
+	if opens {
+		d.folded = true
+		d.fold.Begin(s.name)
+	}
+	if !opens || s.news {
+		d.print(line)
+	}
+	s.shown, s.printed, s.news = true, now, false
 }
 
 func (d *Display) print(line string) { fmt.Fprintln(d.w, line) }

@@ -17,6 +17,7 @@ type Stage struct {
 	start           time.Time
 	printed         time.Time // when its last line was written, where lines stay
 	news            bool      // since then
+	shown           bool      // where lines stay: there is one
 	items, allItems int
 	bytes, allBytes int64
 	status          string
@@ -66,7 +67,10 @@ func (s *Stage) change(set func()) {
 
 func (s *Stage) due(now time.Time) bool {
 	quiet := now.Sub(s.printed)
-	return quiet >= quietEvery || s.news && quiet >= lineEvery
+	if !s.shown {
+		return s.news || quiet >= foldAfter
+	}
+	return quiet >= quietEvery || s.news && quiet >= lineEvery(now.Sub(s.start))
 }
 
 // text is the stage's line while it runs.

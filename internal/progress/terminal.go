@@ -10,10 +10,12 @@ import (
 )
 
 // Terminal says what f can show: live, if lines can be redrawn; color, if its user
-// wants colours too (https://no-color.org). getenv is asked for TERM and NO_COLOR.
+// wants colours too (https://no-color.org, and CLICOLOR_FORCE of https://bixense.com/clicolors for what is
+// no terminal). getenv is asked for TERM, NO_COLOR and CLICOLOR_FORCE.
 func Terminal(f *os.File, getenv func(string) string) (live, color bool) {
 	live = term.IsTerminal(int(f.Fd())) && getenv("TERM") != "dumb"
-	return live, live && getenv("NO_COLOR") == ""
+	force := getenv("CLICOLOR_FORCE")
+	return live, getenv("NO_COLOR") == "" && (live || force != "" && force != "0")
 }
 
 // Open returns a Display that refreshes itself until it is closed. It writes to w, which ends at f: the
