@@ -48,6 +48,9 @@ type Line struct {
 	Cache   *cache.Cache // what earlier runs learnt; never nil
 	Verify  bool         // make everything anew, and publish it only if the cache's records say the same
 	Spec    string       // which spec of its repository this is, for the cache
+	Pinned  *Pinned      // the source, if it was pinned before: then Run does not look at the one it is given
+	// Load reads popularity tables; popularity.Load if nil.
+	Load    func(ctx context.Context, where, sum string) (popularity.Table, error)
 	Log     *slog.Logger
 	Display *progress.Display
 
@@ -120,7 +123,7 @@ func (j *job) start(ctx context.Context, source spec.Nixpkgs) (known recalled, e
 	if j.tables, err = j.Tables(ctx, j.orders); err != nil {
 		return nil, err
 	}
-	j.source, err = j.pin(ctx, source)
+	j.source, err = j.fix(ctx, source)
 	return known, err
 }
 

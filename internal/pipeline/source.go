@@ -20,6 +20,29 @@ type pinned struct {
 	report SourceReport
 }
 
+// Pinned is a package source that was pinned for several runs.
+type Pinned struct{ pinned }
+
+// Report says what the source is, and what it stood for.
+func (p *Pinned) Report() SourceReport { return p.report }
+
+// Pin finds out what a source stands for now. Give it to a Line as its Pinned, and runs ask no more.
+func (l *Line) Pin(ctx context.Context, source spec.Nixpkgs) (*Pinned, error) {
+	p, err := l.pin(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	return &Pinned{p}, nil
+}
+
+// fix is the source of a run.
+func (l *Line) fix(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
+	if l.Pinned != nil {
+		return l.Pinned.pinned, nil
+	}
+	return l.pin(ctx, source)
+}
+
 // pin fixes what the source stands for, for the whole run.
 func (l *Line) pin(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
 	moving := sourceOf(source)

@@ -11,6 +11,10 @@ import (
 // Tables loads the popularity table that each order's spec names, and returns
 // them in the order of the orders. One that several name is loaded once.
 func (l *Line) Tables(ctx context.Context, orders []Order) ([]popularity.Table, error) {
+	load := l.Load
+	if load == nil {
+		load = popularity.Load
+	}
 	type name struct{ where, sum string }
 	loaded := map[name]popularity.Table{}
 	tables := make([]popularity.Table, len(orders))
@@ -19,7 +23,7 @@ func (l *Line) Tables(ctx context.Context, orders []Order) ([]popularity.Table, 
 		table, ok := loaded[n]
 		if !ok {
 			var err error
-			if table, err = popularity.Load(ctx, n.where, n.sum); err != nil {
+			if table, err = load(ctx, n.where, n.sum); err != nil {
 				return nil, fmt.Errorf("image %s: %w", order.Name, err)
 			}
 			loaded[n] = table
