@@ -24,6 +24,9 @@ const (
 
 var defaultLayers = Layers{Budget: defaultBudget, Compression: "gzip", Level: defaultGzipLevel, Popularity: "embedded"}
 
+// DefaultLayers is what an image has whose spec does not say.
+func DefaultLayers() Layers { return defaultLayers }
+
 func (d *decoder) imageFields(img *Image) fields {
 	return fields{
 		"repository":    func(n *yaml.Node) { img.Repository, _ = d.word(n, "repository", repository) },
