@@ -43,11 +43,12 @@ type Layer interface {
 
 // Options are what an image is made of beside its layers.
 type Options struct {
-	Platform v1.Platform
-	Config   v1.Config
-	Created  time.Time
-	Format   Format
-	Packages []Package // that the root layer links to, sorted by name
+	Platform    v1.Platform
+	Config      v1.Config
+	Created     time.Time
+	Format      Format
+	Packages    []Package         // that the root layer links to, sorted by name
+	Annotations map[string]string // of the manifest; see [ErrNoAnnotations]
 }
 
 // Assemble makes the image of one platform, lowest layer first. Each layer has
@@ -70,6 +71,9 @@ func Assemble[L Layer](layers []L, opts Options) (v1.Image, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("configuring image: %w", err)
+	}
+	if img, err = annotateImage(img, opts.Format, opts.Annotations); err != nil {
+		return nil, err
 	}
 	var addenda []mutate.Addendum
 	for _, layer := range layers {

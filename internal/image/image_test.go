@@ -66,7 +66,7 @@ func TestBytes(t *testing.T) {
 	} {
 		all := twoLayers(t, format)
 		img := assemble(t, all, "arm64", format)
-		idx, err := Index(map[string]v1.Image{"linux/arm64": img, "linux/amd64": assemble(t, all, "amd64", format)}, format)
+		idx, err := Index(map[string]v1.Image{"linux/arm64": img, "linux/amd64": assemble(t, all, "amd64", format)}, format, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func TestMediaTypes(t *testing.T) {
 		all := twoLayers(t, format)
 		measure(t, all)
 		img := assemble(t, all, "amd64", format)
-		idx, err := Index(map[string]v1.Image{"linux/amd64": img}, format)
+		idx, err := Index(map[string]v1.Image{"linux/amd64": img}, format, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +146,7 @@ func TestIndexNamesPlatforms(t *testing.T) {
 	measure(t, all)
 	idx, err := Index(map[string]v1.Image{
 		"linux/arm64": assemble(t, all, "arm64", Docker), "linux/amd64": assemble(t, all, "amd64", Docker),
-	}, Docker)
+	}, Docker, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

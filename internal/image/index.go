@@ -13,9 +13,15 @@ import (
 )
 
 // Index makes the index over images of several platforms, in order of platform
-// name. The keys of images are platforms as [ParsePlatform] reads them.
-func Index(images map[string]v1.Image, format Format) (v1.ImageIndex, error) {
+// name. The keys of images are platforms as [ParsePlatform] reads them. The
+// annotations are the index's own, and none for docker's format; see
+// [ErrNoAnnotations].
+func Index(images map[string]v1.Image, format Format, annotations map[string]string) (v1.ImageIndex, error) {
 	idx := mutate.IndexMediaType(empty.Index, pick(format, types.DockerManifestList, types.OCIImageIndex))
+	idx, err := annotateIndex(idx, format, annotations)
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range slices.Sorted(maps.Keys(images)) {
 		platform, err := ParsePlatform(name)
 		if err != nil {

@@ -47,7 +47,7 @@ func (l *Line) assemble(packers *packers, orders []Order, wishes []Wish, tables 
 			all[i].image = all[i].platforms[0].image
 			continue
 		}
-		index, err := image.Index(images, image.Format(order.Format))
+		index, err := image.Index(images, image.Format(order.Format), order.Annotations.Index)
 		if err != nil {
 			return nil, fmt.Errorf("image %s: %w", order.Name, err)
 		}
@@ -67,11 +67,12 @@ func (l *Line) assemblePlatform(packers *packers, order Order, w Wish, counts po
 	}
 	all = append(all, packer.root(w))
 	img, err := image.Assemble(all, image.Options{
-		Platform: w.Platform,
-		Config:   configOf(order.Config, w),
-		Created:  l.Created,
-		Format:   image.Format(order.Format),
-		Packages: packagesOf(w),
+		Platform:    w.Platform,
+		Config:      configOf(order.Config, w),
+		Created:     l.Created,
+		Format:      image.Format(order.Format),
+		Packages:    packagesOf(w),
+		Annotations: order.Annotations.of(w.Platform),
 	})
 	return builtPlatform{wish: w, image: img, layers: all}, err
 }

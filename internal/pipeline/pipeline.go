@@ -36,6 +36,7 @@ type Order struct {
 	spec.Image
 	Tags         []name.Tag
 	Repositories []name.Repository // by digest only
+	Annotations  Annotations
 }
 
 // Line is what makes images: a Nix, a store, and what does not differ between
@@ -112,6 +113,9 @@ type job struct {
 // the destinations first of all.
 func (j *job) start(ctx context.Context, source spec.Nixpkgs) (known recalled, err error) {
 	if j.wishes, err = wishesOf(j.orders); err != nil {
+		return nil, err
+	}
+	if err := checkAnnotations(j.orders); err != nil {
 		return nil, err
 	}
 	known = j.recall(ctx, j.wishes)
@@ -231,6 +235,9 @@ func (j *job) realise(ctx context.Context) error {
 
 // Rehearse checks destinations and tables, resolves packages, and stops there.
 func (l *Line) Rehearse(ctx context.Context, source spec.Nixpkgs, orders []Order, dests []publish.Destination) ([]Wish, error) {
+	if err := checkAnnotations(orders); err != nil {
+		return nil, err
+	}
 	if err := checkAll(ctx, dests, artifactsOf(orders, nil)); err != nil {
 		return nil, err
 	}
