@@ -180,6 +180,7 @@ func (r *request) destinations(c *console, o buildOptions, meter *pipeline.Meter
 		UserAgent: userAgent(),
 		Logger:    c.log,
 		Report:    meter.Report,
+		Moved:     meter.Moved,
 		Sent:      meter.Sent,
 	}))
 }

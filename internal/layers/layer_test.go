@@ -259,6 +259,23 @@ func TestKnownLayerReadsNothing(t *testing.T) {
 	if got, err := layer.Record(); err != nil || got != record {
 		t.Errorf("%v, %v", got, err)
 	}
+	if layer.Made() {
+		t.Error("it says that its bytes were made")
+	}
+}
+
+func TestMade(t *testing.T) {
+	packer := newPacker(t, store(), DefaultCompression, false)
+	fresh := packer.Layer(groupOf(libPath), nil)
+	if before := fresh.Made(); before || readAll(t, fresh.Compressed) == nil || !fresh.Made() {
+		t.Errorf("an unread layer: before %v, after it was read %v", before, fresh.Made())
+	}
+	record, _ := fresh.Record()
+	packer.Blobs = func(Record) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("bytes")), nil }
+	cached := packer.Layer(groupOf(libPath), &record)
+	if readAll(t, cached.Compressed); cached.Made() {
+		t.Error("a layer that came from the cache says that it was made")
+	}
 }
 
 func TestLyingRecordFails(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
@@ -24,6 +25,7 @@ type Meter struct {
 	stage   *progress.Stage
 	begun   time.Time
 	arrived map[place]arrival
+	before  map[name.Tag]v1.Hash // what tags stood for
 	all     tally
 	sent    int64
 }
@@ -42,7 +44,7 @@ type arrival struct {
 func (m *Meter) start(stage *progress.Stage, log *slog.Logger) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.stage, m.log, m.begun, m.arrived, m.all, m.sent = stage, log, time.Now(), nil, tally{}, 0
+	m.stage, m.log, m.begun, m.arrived, m.before, m.all, m.sent = stage, log, time.Now(), nil, nil, tally{}, 0
 }
 
 // Sent takes bytes on their way, or back if they were in vain.

@@ -79,7 +79,7 @@ func (l *Line) begin(name string) *progress.Stage {
 // before the first run of Nix only: where there is none, publishing tells as
 // early.
 func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, dests []publish.Destination, meter *Meter) (*Report, error) {
-	j := &job{Line: l, orders: orders, dests: dests, meter: meter, hold: &hold{line: l}}
+	j := &job{Line: l, orders: orders, dests: dests, meter: meter, hold: &hold{line: l}, begun: time.Now()}
 	j.check = sync.OnceValue(func() error { return checkAll(ctx, dests, artifactsOf(orders, nil)) })
 	defer j.hold.release()
 	known, err := j.start(ctx, source)
@@ -90,8 +90,15 @@ func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, des
 	if err != nil {
 		return nil, err
 	}
+	run := j.account(built) // before the cache reads layers
 	l.learn(ctx, j.source, built)
-	return report(j.source.report, orders, built)
+	r, err := describe(j.source.report, orders, built)
+	if err != nil {
+		return nil, err
+	}
+	r.Run = run
+	j.changes(ctx, built, r)
+	return r, nil
 }
 
 // job is one call of Run.
@@ -106,6 +113,7 @@ type job struct {
 	check     func() error // of destinations, once
 	meter     *Meter
 	hold      *hold
+	begun     time.Time
 }
 
 // start does what every run does, and returns what is known from before. If

@@ -24,6 +24,7 @@ import (
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/progress"
 	"github.com/org/nixery-action/internal/publish"
+	reports "github.com/org/nixery-action/internal/report"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -42,6 +43,7 @@ type workshop struct {
 	source   spec.Nixpkgs             // nothing is there, so it cannot be pinned
 	spec     string
 	created  time.Time
+	cost     reports.Run // of the last run
 }
 
 func newWorkshop(t *testing.T) *workshop {
@@ -70,13 +72,15 @@ func (w *workshop) open() {
 	w.host = strings.TrimPrefix(server.URL, "http://")
 }
 
-// run is one run on a fresh machine, which succeeds.
+// run is one run on a fresh machine, which succeeds. What is reported of the run
+// itself is kept apart: only the rest is the same in every run.
 func (w *workshop) run(nix *fakeNix, orders ...Order) *Report {
 	w.t.Helper()
 	report, err := w.try(nix, orders...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.cost, report.Run = report.Run, reports.Run{}
 	for i := range report.Images {
 		report.Images[i].Tags = nil // ports differ
 	}
@@ -109,7 +113,9 @@ func (w *workshop) try(nix *fakeNix, orders ...Order) (*Report, error) {
 }
 
 func (w *workshop) destinations(meter *Meter) []publish.Destination {
-	return []publish.Destination{publish.NewRegistry(publish.RegistryOptions{Jobs: 1, Report: meter.Report, Sent: meter.Sent})}
+	return []publish.Destination{publish.NewRegistry(publish.RegistryOptions{
+		Jobs: 1, Report: meter.Report, Sent: meter.Sent, Moved: meter.Moved,
+	})}
 }
 
 // sent counts the blobs that were uploaded.

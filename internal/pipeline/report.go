@@ -2,68 +2,27 @@ package pipeline
 
 import (
 	"fmt"
-	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/report"
 )
 
-// Report is what was made. Its JSON is that of --metadata-file.
-type Report struct {
-	Images []ImageReport `json:"images"` // in the order of the orders
-	Source SourceReport  `json:"source"`
-}
+// Report is what a run made and did.
+type (
+	Report         = report.Report
+	ImageReport    = report.Image
+	PlatformReport = report.Platform
+	LayerReport    = report.Layer
+)
 
-// SourceReport is where the packages are from. It holds no credentials.
-type SourceReport struct {
-	Source string `json:"source"`           // "channel nixos-25.11", "path", …
-	Pinned string `json:"pinned,omitempty"` // what that stood for, "nixpkgs commit 1f…"; absent if nobody can tell
-}
-
-// ImageReport is one image of the spec: an index, or an image if there is one
-// platform only.
-type ImageReport struct {
-	Name       string           `json:"name"`
-	MediaType  types.MediaType  `json:"mediaType"`
-	Digest     v1.Hash          `json:"digest"`
-	Tags       []string         `json:"tags"`
-	Platforms  []PlatformReport `json:"platforms"` // in the order of the spec
-	Popularity TableReport      `json:"popularity"`
-}
-
-// TableReport is the popularity table that the layers were planned with: with
-// another one, the digest may be another too.
-type TableReport struct {
-	Source string `json:"source"`           // "embedded", "none", a file, or a URL without its query
-	SHA256 string `json:"sha256,omitempty"` // of the counts, as nixery-action writes them; absent for none
-}
-
-// PlatformReport is one platform's image.
-type PlatformReport struct {
-	Platform string        `json:"platform"`
-	Digest   v1.Hash       `json:"digest"`
-	Config   v1.Hash       `json:"config"`
-	Size     int64         `json:"size"` // compressed bytes of all layers
-	Layers   []LayerReport `json:"layers,omitempty"`
-}
-
-// LayerReport is one layer, lowest first; the last is the root layer, which
-// holds no store path.
-type LayerReport struct {
-	Digest v1.Hash              `json:"digest"`
-	DiffID v1.Hash              `json:"diffID"`
-	Size   int64                `json:"size"` // of the blob, bytes
-	Key    layers.Key           `json:"key"`
-	Paths  []nixbuild.StorePath `json:"paths"`
-}
-
-func report(source SourceReport, orders []Order, all []built) (*Report, error) {
+func describe(source report.Source, orders []Order, all []built) (*Report, error) {
 	r := &Report{Source: source}
 	for i, b := range all {
-		img, err := reportImage(orders[i], b)
+		img, err := describeImage(orders[i], b)
 		if err != nil {
 			return nil, fmt.Errorf("image %s: %w", orders[i].Name, err)
 		}
@@ -72,8 +31,8 @@ func report(source SourceReport, orders []Order, all []built) (*Report, error) {
 	return r, nil
 }
 
-func reportImage(order Order, b built) (ImageReport, error) {
-	r := ImageReport{Name: order.Name, Tags: []string{}, Popularity: TableReport{b.table.Source, b.table.SHA256}}
+func describeImage(order Order, b built) (report.Image, error) {
+	r := report.Image{Name: order.Name, Tags: []string{}, Popularity: report.Table{Source: b.table.Source, SHA256: b.table.SHA256}}
 	for _, tag := range order.Tags {
 		r.Tags = append(r.Tags, tag.Name())
 	}
@@ -92,7 +51,7 @@ func reportImage(order Order, b built) (ImageReport, error) {
 		return r, err
 	}
 	for _, p := range b.platforms {
-		platform, err := reportPlatform(p)
+		platform, err := describePlatform(p)
 		if err != nil {
 			return r, err
 		}
@@ -101,8 +60,8 @@ func reportImage(order Order, b built) (ImageReport, error) {
 	return r, nil
 }
 
-func reportPlatform(p builtPlatform) (PlatformReport, error) {
-	r := PlatformReport{Platform: p.wish.Platform.String()}
+func describePlatform(p builtPlatform) (report.Platform, error) {
+	r := report.Platform{Platform: p.wish.Platform.String()}
 	var err error
 	if r.Digest, err = p.image.Digest(); err != nil {
 		return r, err
@@ -111,31 +70,28 @@ func reportPlatform(p builtPlatform) (PlatformReport, error) {
 		return r, err
 	}
 	for _, layer := range p.layers {
-		record, err := layer.Record()
+		l, err := describeLayer(layer)
 		if err != nil {
 			return r, err
 		}
-		paths := layer.Paths()
-		if paths == nil {
-			paths = []nixbuild.StorePath{}
+		r.Size += l.Size
+		for _, size := range l.NarSizes {
+			r.UnpackedSize += size
 		}
-		r.Size += record.Size
-		r.Layers = append(r.Layers, LayerReport{
-			Digest: record.Digest, DiffID: record.DiffID, Size: record.Size, Key: layer.Key(), Paths: paths,
-		})
+		r.Layers = append(r.Layers, l)
 	}
 	return r, nil
 }
 
-// WithoutLayers is a copy that says nothing of layers: they are most of a report.
-func (r *Report) WithoutLayers() *Report {
-	short := &Report{Source: r.Source}
-	for _, img := range r.Images {
-		img.Platforms = slices.Clone(img.Platforms)
-		for i := range img.Platforms {
-			img.Platforms[i].Layers = nil
-		}
-		short.Images = append(short.Images, img)
+func describeLayer(layer *layers.Layer) (report.Layer, error) {
+	record, err := layer.Record()
+	r := report.Layer{
+		Digest: record.Digest, DiffID: record.DiffID, Size: record.Size, Key: layer.Key(),
+		Paths: []nixbuild.StorePath{}, NarSizes: []int64{},
 	}
-	return short
+	for _, info := range layer.Group() {
+		r.Paths = append(r.Paths, info.Path)
+		r.NarSizes = append(r.NarSizes, info.NarSize)
+	}
+	return r, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/report"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -17,14 +18,14 @@ import (
 type pinned struct {
 	nixbuild.Source
 	key    string
-	report SourceReport
+	report report.Source
 }
 
 // Pinned is a package source that was pinned for several runs.
 type Pinned struct{ pinned }
 
 // Report says what the source is, and what it stood for.
-func (p *Pinned) Report() SourceReport { return p.report }
+func (p *Pinned) Report() report.Source { return p.report }
 
 // Pin finds out what a source stands for now. Give it to a Line as its Pinned, and runs ask no more.
 func (l *Line) Pin(ctx context.Context, source spec.Nixpkgs) (*Pinned, error) {
@@ -46,7 +47,7 @@ func (l *Line) fix(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
 // pin fixes what the source stands for, for the whole run.
 func (l *Line) pin(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
 	moving := sourceOf(source)
-	p := pinned{Source: moving, report: SourceReport{Source: moving.String()}}
+	p := pinned{Source: moving, report: report.Source{Source: moving.String()}}
 	level := slog.LevelInfo
 	if moving.Path != "" { // which is known, and differs between machines
 		p.report.Source, level = "path", slog.LevelDebug

@@ -1,0 +1,63 @@
+package report
+
+import (
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/explain"
+)
+
+// Run is what one run did. It differs from run to run.
+type Run struct {
+	CacheHit bool       `json:"cacheHit"` // no layer was made: each was known, or came from the cache
+	Seconds  float64    `json:"seconds"`
+	Images   []ImageRun `json:"images"` // in the order of Report.Images
+}
+
+// ImageRun is what one image cost.
+type ImageRun struct {
+	Name    string     `json:"name"`
+	Seconds float64    `json:"seconds"`           // from the start of the run until its last layer was in place
+	Layers  []LayerRun `json:"layers,omitempty"`  // of all platforms, each once
+	Changes *Changes   `json:"changes,omitempty"` // absent if no registry was asked, or it did not say
+}
+
+// LayerRun is how a layer came to be where it is.
+type LayerRun struct {
+	Digest v1.Hash `json:"digest"`
+	Came   Came    `json:"came"`
+}
+
+// Came is how a layer came to be where it is. Where it went to several
+// repositories, the one that cost most counts.
+type Came string
+
+// In the order of what they cost; the first two are no registry's.
+const (
+	Known    Came = "known"    // from an earlier run; nobody asked for its bytes
+	Made     Came = "made"     // its bytes were made, for a file or a digest
+	Existing Came = "existing" // the registry had it
+	Mounted  Came = "mounted"  // from another repository of the registry
+	Uploaded Came = "uploaded"
+)
+
+// Reused tells whether its bytes were neither made nor sent.
+func (c Came) Reused() bool { return c != Made && c != Uploaded }
+
+// Changes are the differences from the image that a tag stood for until now.
+type Changes struct {
+	What      What                 `json:"what"`
+	Since     string               `json:"since"`         // the tag
+	Old       string               `json:"old,omitempty"` // the digest that it had
+	Platforms []explain.Difference `json:"platforms,omitempty"`
+}
+
+// What says which kind of changes they are.
+type What string
+
+// Only Changed has differences.
+const (
+	First   What = "first"   // nothing was under the tag
+	Same    What = "same"    // the same image was
+	Changed What = "changed" // another was
+	Unread  What = "unread"  // another was, and could not be read
+)
