@@ -83,7 +83,7 @@ fuzz: ## each fuzz target for FUZZTIME
 	done
 
 .PHONY: generate
-generate: ## the files that are made from the sources: the JSON Schema
+generate: ## the files that are made from the sources: JSON Schemas, tables, action.yml
 	go generate ./...
 
 .PHONY: clean

@@ -234,30 +234,33 @@ func TestDocumentedWorkflowsRun(t *testing.T) {
 
 func checkOutputs(t *testing.T, run acted, repository string) {
 	t.Helper()
-	var metadata struct {
+	var made struct {
 		Images []struct {
 			Digest    string
 			Platforms []struct{ Platform, Digest string }
 		}
 	}
 	var digests map[string]string
-	err := errors.Join(json.Unmarshal([]byte(run.output("metadata")), &metadata), json.Unmarshal([]byte(run.output("digests")), &digests))
-	if err != nil || len(metadata.Images) != 1 {
+	err := errors.Join(json.Unmarshal([]byte(run.output("json")), &made), json.Unmarshal([]byte(run.output("digests")), &digests))
+	if err != nil || len(made.Images) != 1 {
 		t.Fatalf("%v\n%s", err, run.text)
 	}
-	image := metadata.Images[0]
+	image := made.Images[0]
 	if got := run.output("digest"); got != image.Digest || run.output("imageid") != got {
-		t.Errorf("digest is %q, imageid %q, in the metadata %q", got, run.output("imageid"), image.Digest)
+		t.Errorf("digest is %q, imageid %q, in the report %q", got, run.output("imageid"), image.Digest)
 	}
 	if got, want := run.output("tags"), repository+":latest"; got != want {
 		t.Errorf("tags are %q, want %q", got, want)
+	}
+	if want := fmt.Sprintf(`"containerimage.digest":%q,"image.name":%q`, image.Digest, repository+":latest"); !strings.Contains(run.output("metadata"), want) {
+		t.Errorf("metadata is %s, without %s", run.output("metadata"), want)
 	}
 	want := map[string]string{}
 	for _, p := range image.Platforms {
 		want[p.Platform] = p.Digest
 	}
 	if diff := cmp.Diff(want, digests); diff != "" || digests["linux/amd64"] == "" || digests["linux/arm64/v8"] == "" {
-		t.Errorf("digests are %v; -metadata +digests:\n%s", digests, diff)
+		t.Errorf("digests are %v; -report +digests:\n%s", digests, diff)
 	}
 }
 

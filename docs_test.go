@@ -3,15 +3,13 @@ package nixeryaction_test
 import (
 	"fmt"
 	"go/ast"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"gopkg.in/yaml.v3"
 )
 
@@ -27,7 +25,15 @@ type workflow struct {
 type step struct {
 	ID   string
 	Uses string
-	With map[string]string
+	With map[string]any
+}
+
+// with is what the step hands to its action, as the runner or an editor sees it: absent is empty.
+func (s step) with() any {
+	if s.With == nil {
+		return map[string]any{}
+	}
+	return s.With
 }
 
 // pages are the project's texts for people.
@@ -81,23 +87,25 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-// action is what action.yml offers.
+// action is what we offer to workflows: inputs by their schema, outputs by action.yml.
 type action struct {
-	Inputs, Outputs map[string]yaml.Node
+	with    *jsonschema.Schema
+	Outputs map[string]yaml.Node
 }
 
 func readAction(t *testing.T) (a action) {
 	t.Helper()
-	if err := yaml.Unmarshal([]byte(read(t, "action.yml")), &a); err != nil {
-		t.Fatal(err)
+	err := yaml.Unmarshal([]byte(read(t, "action.yml")), &a)
+	if err != nil || len(a.Outputs) == 0 {
+		t.Fatalf("action.yml has no outputs: %v", err)
 	}
-	if len(a.Inputs) == 0 || len(a.Outputs) == 0 {
-		t.Fatal("action.yml has no inputs or no outputs")
+	if a.with, err = jsonschema.NewCompiler().Compile("schema/action.schema.json"); err != nil {
+		t.Fatal(err)
 	}
 	return a
 }
 
-// Workflows in the pages and examples use inputs and outputs that there are.
+// Workflows in the pages and examples use inputs and outputs that there are, with values that they may have.
 func TestWorkflows(t *testing.T) {
 	a := readAction(t)
 	for _, w := range workflows(t) {
@@ -113,12 +121,41 @@ func TestWorkflowsAreChecked(t *testing.T) {
 	if err := yaml.Unmarshal([]byte("jobs: {j: {steps: [{id: a, uses: "+ourAction+", with: {pusch: true, push: true}}, {id: b, uses: other@v1, with: {x: y}}]}}"), &w); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{`there is no input "pusch"`, `there is no output "digset"`}
-	if diff := cmp.Diff(want, readAction(t).check(w)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+	problems := readAction(t).check(w)
+	if len(problems) != 2 || !strings.Contains(problems[0], "'pusch' not allowed") || problems[1] != `there is no output "digset"` {
+		t.Errorf("got %q", problems)
 	}
 	if problems := readAction(t).check(workflow{}); len(problems) != 1 {
 		t.Errorf("a workflow without our action: %q", problems)
+	}
+}
+
+// The schema of inputs judges values as the action does.
+func TestActionSchema(t *testing.T) {
+	with := readAction(t).with
+	for text, good := range map[string]bool{
+		`{}`:                           true,
+		`{push: true}`:                 true,
+		`{push: "false"}`:              true,
+		`{push: "${{ inputs.push }}"}`: true,
+		`{push: yes please}`:           false,
+		`{push: 1}`:                    false,
+		`{install-nix: never}`:         true,
+		`{install-nix: always}`:        false,
+		`{file: nixery.yaml}`:          true,
+		`{file: "a\nb"}`:               false,
+		`{tags: "a:1\na:2"}`:           true,
+		`{tags: [a, b]}`:               false,
+		`{cache-from: type=gha}`:       true,
+		`{cache_from: type=gha}`:       false,
+	} {
+		var value any
+		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
+			t.Fatal(err)
+		}
+		if err := with.Validate(value); (err == nil) != good {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 
@@ -132,10 +169,8 @@ func (a action) check(w workflow) (problems []string) {
 				continue
 			}
 			ours[s.ID] = true
-			for _, input := range slices.Sorted(maps.Keys(s.With)) {
-				if _, known := a.Inputs[input]; !known {
-					problems = append(problems, fmt.Sprintf("there is no input %q", input))
-				}
+			if err := a.with.Validate(s.with()); err != nil {
+				problems = append(problems, err.Error())
 			}
 		}
 	}
@@ -148,24 +183,6 @@ func (a action) check(w workflow) (problems []string) {
 		}
 	}
 	return problems
-}
-
-// The README has a row for each input and output, and for nothing else.
-func TestReadmeListsInputsAndOutputs(t *testing.T) {
-	a := readAction(t)
-	for heading, known := range map[string]map[string]yaml.Node{"input": a.Inputs, "output": a.Outputs} {
-		_, rest, _ := strings.Cut(read(t, "README.md"), "\n| "+heading+" | meaning |\n|---|---|\n")
-		table, _, _ := strings.Cut(rest, "\n\n")
-		var listed []string
-		for _, row := range strings.Split(table, "\n") {
-			name, _, _ := strings.Cut(strings.TrimPrefix(row, "| `"), "`")
-			listed = append(listed, name)
-		}
-		slices.Sort(listed)
-		if diff := cmp.Diff(slices.Sorted(maps.Keys(known)), listed); diff != "" {
-			t.Errorf("%ss, -action.yml +README.md:\n%s", heading, diff)
-		}
-	}
 }
 
 var (

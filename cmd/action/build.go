@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/org/nixery-action/internal/actions"
 	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/nixbuild"
@@ -21,24 +22,14 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
-// buildOptions are what a command line or a workflow's step asks for.
+// buildOptions are what a command line or a workflow's step asks for. On a
+// command line the flags are the inputs of the same meaning.
 type buildOptions struct {
-	file         string
-	images       []string
-	tags         []string
-	platforms    []string
-	push         bool
-	outputs      []string
-	labels       []string
-	metadataFile string
-	dryRun       bool
-	insecure     []string
-	cacheFrom    []string
-	cacheTo      []string
-	noCache      bool
-	verify       bool
-	githubToken  string
-	service      func(string) string // the environment that tells where the Actions cache is
+	actions.Inputs
+	step     bool // they are a step's inputs
+	dryRun   bool
+	insecure []string
+	service  func(string) string // the environment that tells where the Actions cache is
 }
 
 func newBuild(c *console) *cobra.Command {
@@ -54,27 +45,27 @@ func newBuild(c *console) *cobra.Command {
 			"  nixery-action build --tag ghcr.io/acme/toolbox:v1 --push\n" +
 			"  nixery-action build --platform linux/amd64 --output type=docker,dest=toolbox.tar",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.githubToken = os.Getenv("GITHUB_TOKEN")
+			o.GitHubToken = os.Getenv("GITHUB_TOKEN")
 			o.service = os.Getenv
 			_, err := build(cmd.Context(), c, o)
 			return err
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.file, "file", "f", "nixery.yaml", "the spec")
-	f.StringArrayVar(&o.images, "image", nil, "build only this image of the spec (repeatable)")
-	f.StringArrayVar(&o.tags, "tag", nil, "publish under this reference instead of the spec's repository and tags (repeatable)")
-	f.StringSliceVar(&o.platforms, "platform", nil, "build for these platforms instead of the spec's, as linux/amd64,linux/arm64")
-	f.BoolVar(&o.push, "push", false, "push to the registries that the tags name")
-	f.StringArrayVar(&o.outputs, "output", nil, "write to type=oci,dest=PATH, type=docker,dest=PATH or type=registry (repeatable)")
-	f.StringArrayVar(&o.labels, "label", nil, "set a label, KEY=VALUE (repeatable)")
-	f.StringVar(&o.metadataFile, "metadata-file", "", "write digests, tags and layers to this file, as JSON")
+	f.StringVarP(&o.File, "file", "f", "nixery.yaml", "the spec")
+	f.StringArrayVar(&o.Images, "image", nil, "build only this image of the spec (repeatable)")
+	f.StringArrayVar(&o.Tags, "tag", nil, "publish under this reference instead of the spec's repository and tags (repeatable)")
+	f.StringSliceVar(&o.Platforms, "platform", nil, "build for these platforms instead of the spec's, as linux/amd64,linux/arm64")
+	f.BoolVar(&o.Push, "push", false, "push to the registries that the tags name")
+	f.StringArrayVar(&o.Outputs, "output", nil, "write to type=oci,dest=PATH, type=docker,dest=PATH or type=registry (repeatable)")
+	f.StringArrayVar(&o.Labels, "label", nil, "set a label, KEY=VALUE (repeatable)")
+	f.StringVar(&o.MetadataFile, "metadata-file", "", "write digests, tags and layers to this file, as JSON")
 	f.BoolVar(&o.dryRun, "dry-run", false, "check spec, packages and destinations, and build nothing")
 	f.StringArrayVar(&o.insecure, "insecure-registry", nil, "allow plain HTTP and any certificate for this host (repeatable)")
-	f.StringArrayVar(&o.cacheFrom, "cache-from", nil, "learn from earlier runs: type=gha, type=local,src=PATH or type=registry,ref=REF (repeatable)")
-	f.StringArrayVar(&o.cacheTo, "cache-to", nil, "tell later runs: type=gha, type=local,dest=PATH or type=registry,ref=REF, with mode=max the layers too (repeatable)")
-	f.BoolVar(&o.noCache, "no-cache", false, "neither learn nor tell")
-	f.BoolVar(&o.verify, "verify", false, "make everything anew, and publish it only if what --cache-from knows is the same")
+	f.StringArrayVar(&o.CacheFrom, "cache-from", nil, "learn from earlier runs: type=gha, type=local,src=PATH or type=registry,ref=REF (repeatable)")
+	f.StringArrayVar(&o.CacheTo, "cache-to", nil, "tell later runs: type=gha, type=local,dest=PATH or type=registry,ref=REF, with mode=max the layers too (repeatable)")
+	f.BoolVar(&o.NoCache, "no-cache", false, "neither learn nor tell")
+	f.BoolVar(&o.Verify, "verify", false, "make everything anew, and publish it only if what --cache-from knows is the same")
 	return cmd
 }
 
@@ -86,10 +77,10 @@ func build(ctx context.Context, c *console, o buildOptions) (*pipeline.Report, e
 }
 
 func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report, error) {
-	if err := c.hide(o.githubToken); err != nil {
+	if err := c.hide(o.GitHubToken); err != nil {
 		return nil, err
 	}
-	s, images, err := load(o.file, o.images)
+	s, images, err := load(o.File, o.Images)
 	if err != nil {
 		return nil, err
 	}
@@ -101,12 +92,12 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 	if err != nil {
 		return nil, err
 	}
-	line.Spec = filepath.ToSlash(c.relative(o.file))
+	line.Spec = filepath.ToSlash(c.relative(o.File))
 	if line.Cache, err = newCache(c, o); err != nil {
 		return nil, err
 	}
-	line.Verify = o.verify
-	if err := checkMetadataFile(o.metadataFile); err != nil {
+	line.Verify = o.Verify
+	if err := checkMetadataFile(o.MetadataFile); err != nil {
 		return nil, err
 	}
 	meter := &pipeline.Meter{}
@@ -118,8 +109,8 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 	if err != nil {
 		return nil, withPlaces(err, s, request.images())
 	}
-	if o.metadataFile != "" {
-		if err := writeJSON(o.metadataFile, report); err != nil {
+	if o.MetadataFile != "" {
+		if err := writeJSON(o.MetadataFile, report); err != nil {
 			return nil, err
 		}
 	}

@@ -9,14 +9,14 @@ import (
 
 // newCache is where a build learns from earlier runs and tells later ones.
 func newCache(c *console, o buildOptions) (*cache.Cache, error) {
-	if o.verify && (o.noCache || len(o.cacheFrom) == 0) {
+	if o.Verify && (o.NoCache || len(o.CacheFrom) == 0) {
 		return nil, usagef("to verify is to compare with what earlier runs learnt: it needs cache-from, and no no-cache")
 	}
-	if o.noCache {
+	if o.NoCache {
 		return cache.New(nil, nil, c.log), nil
 	}
-	from, errFrom := locations(o.cacheFrom, cache.ParseFrom)
-	to, errTo := locations(o.cacheTo, cache.ParseTo)
+	from, errFrom := locations(o.CacheFrom, cache.ParseFrom)
+	to, errTo := locations(o.CacheTo, cache.ParseTo)
 	if err := errors.Join(errFrom, errTo); err != nil {
 		return nil, usageError{err}
 	}
@@ -27,7 +27,7 @@ func newCache(c *console, o buildOptions) (*cache.Cache, error) {
 		Getenv:  o.service,
 		Actions: cache.ActionsOptions{UserAgent: userAgent()},
 		Registry: cache.RegistryOptions{
-			Keychain:  publish.Keychain(o.githubToken),
+			Keychain:  publish.Keychain(o.GitHubToken),
 			UserAgent: userAgent(),
 			Insecure:  o.insecure,
 		},

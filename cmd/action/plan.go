@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/org/nixery-action/internal/actions"
 	"github.com/org/nixery-action/internal/explain"
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nixbuild"
@@ -128,7 +129,7 @@ func planSpec(ctx context.Context, c *console, o planOptions) ([]explain.Explana
 	if err != nil {
 		return nil, err
 	}
-	request, err := newRequest(buildOptions{platforms: o.platforms}, images)
+	request, err := newRequest(buildOptions{Inputs: actions.Inputs{Platforms: o.platforms}}, images)
 	if err != nil {
 		return nil, err
 	}

@@ -23,23 +23,23 @@ type request struct {
 
 // newRequest finds all that is wrong with the options at once.
 func newRequest(o buildOptions, images []spec.Image) (*request, error) {
-	r := &request{push: o.push}
+	r := &request{push: o.Push}
 	var errs []error
 	note := func(err error) {
 		if err != nil {
 			errs = append(errs, usageError{err})
 		}
 	}
-	names := o.tags
-	for _, text := range o.outputs {
+	names := o.Tags
+	for _, text := range o.Outputs {
 		output, err := publish.ParseOutput(text)
 		note(err)
 		r.outputs = append(r.outputs, output)
 		names = append(slices.Clone(names), output.Names...)
 	}
-	architectures, err := architecturesOf(o.platforms)
+	architectures, err := architecturesOf(o.Platforms)
 	note(err)
-	labels, err := parseLabels(o.labels)
+	labels, err := parseLabels(o.Labels)
 	note(err)
 	if len(names) > 0 && len(images) > 1 {
 		note(usagef("%d images cannot all be tagged %s: choose one with --image", len(images), strings.Join(names, ", ")))
@@ -175,7 +175,7 @@ func (r *request) destinations(c *console, o buildOptions, meter *pipeline.Meter
 		return dests
 	}
 	return append(dests, publish.NewRegistry(publish.RegistryOptions{
-		Keychain:  publish.Keychain(o.githubToken),
+		Keychain:  publish.Keychain(o.GitHubToken),
 		Insecure:  insecure,
 		UserAgent: userAgent(),
 		Logger:    c.log,

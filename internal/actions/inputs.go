@@ -8,24 +8,36 @@ package actions
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/sethvargo/go-githubactions"
 )
 
-// Inputs are the action's inputs, as action.yml names them. A field is zero if its input is
-// empty.
+// Inputs are the action's inputs. [InputTable] says what each one means. A field
+// is zero if its input is empty; a switch or choice then has its default.
 type Inputs struct {
-	File        string
-	Tags        []string // lines or commas separate them
-	Platforms   []string // lines or commas separate them
-	Push        bool
-	Outputs     []string // a line each: type=…,dest=…
-	Labels      []string // a line each: key=value
-	CacheFrom   []string // a line each: type=…
-	CacheTo     []string // a line each: type=…
-	NoCache     bool
-	Verify      bool
-	GitHubToken string // secret
+	File         string
+	Context      string
+	Images       []string
+	Packages     []string
+	Nixpkgs      string
+	Tags         []string
+	Labels       []string // key=value
+	Annotations  []string // key=value, or with docker's prefixes
+	Platforms    []string
+	Push         bool
+	Load         bool
+	Outputs      []string // type=…,dest=…
+	CacheFrom    []string // type=…
+	CacheTo      []string // type=…
+	NoCache      bool
+	Verify       bool
+	MetadataFile string
+	InstallNix   string // auto or never
+	Summary      bool
+	Comment      bool
+	GitHubToken  string // secret
 }
 
 // InputError is what is wrong with one input.
@@ -37,47 +49,72 @@ type InputError struct {
 func (e *InputError) Error() string { return fmt.Sprintf("input %q: %s", e.Input, e.Problem) }
 
 // ReadInputs reads the inputs from the environment of a step. The error joins one
-// [*InputError] for each bad input.
+// [*InputError] for each bad input; the others are read all the same.
 func ReadInputs(getenv func(string) string) (Inputs, error) {
-	r := reader{step: githubactions.New(githubactions.WithGetenv(getenv))}
-	inputs := Inputs{
-		File:        r.step.GetInput("file"),
-		Tags:        r.list("tags", commaList),
-		Platforms:   r.list("platforms", commaList),
-		Push:        r.boolean("push"),
-		Outputs:     r.list("outputs", rawLines),
-		Labels:      r.list("labels", lineList),
-		CacheFrom:   r.list("cache-from", rawLines),
-		CacheTo:     r.list("cache-to", rawLines),
-		NoCache:     r.boolean("no-cache"),
-		Verify:      r.boolean("verify"),
-		GitHubToken: r.step.GetInput("github-token"),
+	step := githubactions.New(githubactions.WithGetenv(getenv))
+	var inputs Inputs
+	var errs []error
+	for _, input := range inputTable {
+		if err := input.read(step.GetInput(input.Name), &inputs); err != nil {
+			errs = append(errs, &InputError{input.Name, err.Error()})
+		}
 	}
-	return inputs, errors.Join(r.errs...)
+	return inputs, errors.Join(errs...)
 }
 
-type reader struct {
-	step *githubactions.Action
-	errs []error
-}
-
-func (r *reader) list(name string, parse func(string) ([]string, error)) []string {
-	list, err := parse(r.step.GetInput(name))
-	if err != nil {
-		r.errs = append(r.errs, &InputError{name, err.Error()})
+func (in Input) read(text string, into *Inputs) (err error) {
+	switch field := in.field(into).(type) {
+	case *bool:
+		*field, err = in.boolean(text)
+	case *string:
+		*field, err = in.word(text)
+	case *[]string:
+		*field, err = in.list(text)
 	}
-	return list
+	return err
 }
 
 // boolean knows the spellings of YAML 1.2's core schema, §10.3.2, as the runner's own
 // toolkit does.
-func (r *reader) boolean(name string) bool {
-	switch value := r.step.GetInput(name); value {
-	case "true", "True", "TRUE":
-		return true
-	case "false", "False", "FALSE", "":
-	default:
-		r.errs = append(r.errs, &InputError{name, fmt.Sprintf("%q is not a boolean; write true or false", value)})
+func (in Input) boolean(text string) (bool, error) {
+	if text == "" {
+		text = in.Default
 	}
-	return false
+	switch text {
+	case "true", "True", "TRUE":
+		return true, nil
+	case "false", "False", "FALSE":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q is not a boolean; write true or false", text)
+}
+
+func (in Input) word(text string) (string, error) {
+	switch {
+	case in.Kind == Path && strings.ContainsAny(text, "\r\n\x00"):
+		return "", fmt.Errorf("%q is no path; want one, on a line", text)
+	case in.Kind != Choice:
+		return text, nil
+	case text == "":
+		return in.Default, nil
+	case !slices.Contains(in.Words, text):
+		return "", fmt.Errorf("%q is not one of %s", text, strings.Join(in.Words, ", "))
+	}
+	return text, nil
+}
+
+func (in Input) list(text string) ([]string, error) {
+	if in.Metadata && strings.HasPrefix(text, "{") {
+		return partOf(text, in.Name)
+	}
+	switch in.Kind {
+	case Commas:
+		return commaList(text)
+	case Words:
+		return wordList(text)
+	case Lines:
+		return lineList(text)
+	default:
+		return rawLines(text)
+	}
 }

@@ -2,63 +2,99 @@ package actions
 
 import (
 	"errors"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
-	"gopkg.in/yaml.v3"
+	"github.com/google/go-cmp/cmp"
 )
 
 func step(env map[string]string) func(string) string {
 	return func(name string) string { return env[name] }
 }
 
+// defaults are the inputs of a step that sets none, without the runner's own defaults.
+var defaults = Inputs{InstallNix: "auto", Summary: true}
+
 func TestReadInputs(t *testing.T) {
 	got, err := ReadInputs(step(map[string]string{
-		"INPUT_FILE":         " nixery.yaml ",
-		"INPUT_TAGS":         "ghcr.io/a/b:1, ghcr.io/a/b:2\n\n  ghcr.io/a/b:3\r\n",
-		"INPUT_PLATFORMS":    "linux/amd64,linux/arm64",
-		"INPUT_PUSH":         "True",
-		"INPUT_VERIFY":       "true",
-		"INPUT_OUTPUTS":      "type=oci,dest=out\n\"dest=a,b.tar\",type=docker\n",
-		"INPUT_LABELS":       "a=x, y\n\"b=two\nlines\"\nc={\"k\":1,\"l\":2}",
-		"INPUT_GITHUB-TOKEN": "ghs_x",
+		"INPUT_FILE":          " nixery.yaml ",
+		"INPUT_CONTEXT":       "images",
+		"INPUT_IMAGES":        "a,b",
+		"INPUT_PACKAGES":      "git curl,jq\n\n python3Packages.requests ",
+		"INPUT_NIXPKGS":       "github:acme/pkgs?ref=a b",
+		"INPUT_TAGS":          "ghcr.io/a/b:1, ghcr.io/a/b:2\n\n  ghcr.io/a/b:3\r\n",
+		"INPUT_PLATFORMS":     "linux/amd64,linux/arm64",
+		"INPUT_PUSH":          "True",
+		"INPUT_LOAD":          "true",
+		"INPUT_VERIFY":        "true",
+		"INPUT_OUTPUTS":       "type=oci,dest=out\n\"dest=a,b.tar\",type=docker\n",
+		"INPUT_LABELS":        "a=x, y\n\"b=two\nlines\"\nc={\"k\":1,\"l\":2}",
+		"INPUT_ANNOTATIONS":   "a=b\nmanifest,index:c=d, e",
+		"INPUT_METADATA-FILE": "meta data.json",
+		"INPUT_INSTALL-NIX":   "never",
+		"INPUT_SUMMARY":       "false",
+		"INPUT_COMMENT":       "true",
+		"INPUT_GITHUB-TOKEN":  "ghs_x",
 	}))
 	want := Inputs{
-		File:        "nixery.yaml",
-		Tags:        []string{"ghcr.io/a/b:1", "ghcr.io/a/b:2", "ghcr.io/a/b:3"},
-		Platforms:   []string{"linux/amd64", "linux/arm64"},
-		Push:        true,
-		Verify:      true,
-		Outputs:     []string{"type=oci,dest=out", `"dest=a,b.tar",type=docker`},
-		Labels:      []string{"a=x, y", "b=two\nlines", `c={"k":1,"l":2}`},
-		GitHubToken: "ghs_x",
+		File:         "nixery.yaml",
+		Context:      "images",
+		Images:       []string{"a", "b"},
+		Packages:     []string{"git", "curl", "jq", "python3Packages.requests"},
+		Nixpkgs:      "github:acme/pkgs?ref=a b",
+		Tags:         []string{"ghcr.io/a/b:1", "ghcr.io/a/b:2", "ghcr.io/a/b:3"},
+		Platforms:    []string{"linux/amd64", "linux/arm64"},
+		Push:         true,
+		Load:         true,
+		Verify:       true,
+		Outputs:      []string{"type=oci,dest=out", `"dest=a,b.tar",type=docker`},
+		Labels:       []string{"a=x, y", "b=two\nlines", `c={"k":1,"l":2}`},
+		Annotations:  []string{"a=b", "manifest,index:c=d, e"},
+		MetadataFile: "meta data.json",
+		InstallNix:   "never",
+		Comment:      true,
+		GitHubToken:  "ghs_x",
 	}
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v; -want +got:\n%s", err, diff)
+	}
+	if secrets := got.Secrets(); !slices.Equal(secrets, []string{"ghs_x"}) {
+		t.Errorf("the secrets are %q", secrets)
 	}
 }
 
 func TestReadInputsEmpty(t *testing.T) {
 	got, err := ReadInputs(step(nil))
-	if err != nil || !reflect.DeepEqual(got, Inputs{}) {
-		t.Errorf("got %+v, %v", got, err)
+	if diff := cmp.Diff(defaults, got); err != nil || diff != "" {
+		t.Errorf("%v; -want +got:\n%s", err, diff)
+	}
+	if secrets := got.Secrets(); len(secrets) > 0 {
+		t.Errorf("the secrets are %q", secrets)
 	}
 }
 
 func TestReadInputsReportsAllThatIsBad(t *testing.T) {
-	_, err := ReadInputs(step(map[string]string{"INPUT_PUSH": "yes", "INPUT_LABELS": "a=b\n\"c=d\n", "INPUT_TAGS": `"x`}))
-	want := `input "tags": an item begins with a quotation mark that nothing closes; close it, or write "" for the mark itself
+	got, err := ReadInputs(step(map[string]string{
+		"INPUT_PUSH": "yes", "INPUT_LABELS": "a=b\n\"c=d\n", "INPUT_TAGS": `"x`, "INPUT_INSTALL-NIX": "no",
+		"INPUT_FILE": "a\nb", "INPUT_CONTEXT": "here", "INPUT_ANNOTATIONS": "{x",
+	}))
+	want := `input "file": "a\nb" is no path; want one, on a line
+input "tags": an item begins with a quotation mark that nothing closes; close it, or write "" for the mark itself
+input "labels": an item begins with a quotation mark that nothing closes; close it, or write "" for the mark itself
+input "annotations": it begins as JSON, but is none: invalid character 'x' looking for beginning of object key string
 input "push": "yes" is not a boolean; write true or false
-input "labels": an item begins with a quotation mark that nothing closes; close it, or write "" for the mark itself`
+input "install-nix": "no" is not one of auto, never`
 	if err == nil || err.Error() != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)
 	}
 	var bad *InputError
-	if !errors.As(err, &bad) || bad.Input != "tags" {
+	if !errors.As(err, &bad) || bad.Input != "file" {
 		t.Errorf("no InputError in %#v", err)
+	}
+	if got.Context != "here" {
+		t.Errorf("beside bad inputs a good one is %q", got.Context)
 	}
 }
 
@@ -108,38 +144,98 @@ func TestLists(t *testing.T) {
 	}
 }
 
-// action.yml declares exactly the inputs that are read: the runner passes on no others,
-// and an input that nothing reads would be a lie.
-func TestInputsAreThoseOfActionYML(t *testing.T) {
-	text, err := os.ReadFile("../../action.yml")
+// The outputs of docker/metadata-action are taken as they come; its json output has a part for each of three inputs.
+func TestInputsFromMetadataAction(t *testing.T) {
+	const json = `{"tags":["ghcr.io/a/b:1","ghcr.io/a/b:latest"],"tag-names":["1","latest"],` +
+		`"labels":{"org.opencontainers.image.title":"b","org.opencontainers.image.description":"one, two\nthree=3"},` +
+		`"annotations":["manifest:org.opencontainers.image.title=b","index:a=b=c"]}`
+	got, err := ReadInputs(step(map[string]string{"INPUT_TAGS": json, "INPUT_LABELS": json, "INPUT_ANNOTATIONS": json}))
+	want := defaults
+	want.Tags = []string{"ghcr.io/a/b:1", "ghcr.io/a/b:latest"}
+	want.Labels = []string{"org.opencontainers.image.description=one, two\nthree=3", "org.opencontainers.image.title=b"}
+	want.Annotations = []string{"manifest:org.opencontainers.image.title=b", "index:a=b=c"}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v; -want +got:\n%s", err, diff)
+	}
+	for text, problem := range map[string]string{
+		`{"labels":{}}`: `the JSON has no key "tags"; want the output json of docker/metadata-action, or a list`,
+		`{"tags":[1]}`:  "its part of the JSON is neither a list of strings nor an object of strings",
+		`{"tags":[]`:    "it begins as JSON, but is none: unexpected end of JSON input",
+	} {
+		if _, err := ReadInputs(step(map[string]string{"INPUT_TAGS": text})); err == nil || err.Error() != `input "tags": `+problem {
+			t.Errorf("%s: got %v", text, err)
+		}
+	}
+}
+
+// Every row of the table is whole, reads an input of its own, and is fit for YAML and Markdown as it is.
+func TestInputTable(t *testing.T) {
+	var read []string
+	_, err := ReadInputs(func(name string) string { read = append(read, name); return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
-	var action struct {
-		Inputs map[string]struct {
-			Description string
-			Default     string
+	fields := map[any]string{}
+	var inputs Inputs
+	for i, row := range InputTable() {
+		if want := "INPUT_" + strings.ToUpper(row.Name); read[i] != want {
+			t.Errorf("row %d reads %s, not %s", i, read[i], want)
+		}
+		if other, taken := fields[row.field(&inputs)]; taken {
+			t.Errorf("%s and %s read into one field", row.Name, other)
+		}
+		fields[row.field(&inputs)] = row.Name
+		checkRow(t, row.Name, row.Description)
+		if !strings.HasPrefix(row.Default, "${{") && row.read(row.Default, &Inputs{}) != nil {
+			t.Errorf("%s: its default %q is no value for it", row.Name, row.Default)
 		}
 	}
-	if err := yaml.Unmarshal(text, &action); err != nil {
-		t.Fatal(err)
+	if want := reflect.TypeFor[Inputs]().NumField(); len(fields) != want {
+		t.Errorf("%d fields are read, of %d", len(fields), want)
 	}
-	var declared, read []string
-	env := map[string]string{}
-	for name, input := range action.Inputs {
-		declared = append(declared, "INPUT_"+strings.ToUpper(name))
-		env[declared[len(declared)-1]] = input.Default
-		if input.Description == "" {
-			t.Errorf("input %q has no description", name)
+}
+
+func TestOutputTable(t *testing.T) {
+	var outputs Outputs
+	fields := reflect.ValueOf(&outputs).Elem()
+	for i := range fields.NumField() {
+		fields.Field(i).SetString(fields.Type().Field(i).Name)
+	}
+	seen := map[string]string{}
+	for _, row := range OutputTable() {
+		checkRow(t, row.Name, row.Description)
+		seen[row.value(outputs)] = row.Name
+	}
+	if len(seen) != fields.NumField() || len(seen) != len(OutputTable()) {
+		t.Errorf("of %d fields and %d rows these agree: %v", fields.NumField(), len(OutputTable()), seen)
+	}
+}
+
+func checkRow(t *testing.T, name, description string) {
+	t.Helper()
+	if name == "" || !strings.HasSuffix(description, ".") || strings.ContainsAny(description, "`*_<>\n") {
+		t.Errorf("%q: is %q a sentence, without Markdown?", name, description)
+	}
+}
+
+func TestWordList(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                     nil,
+		" a  b\tc ":            {"a", "b", "c"},
+		"a,b , c\r\nd\n\n e f": {"a", "b", "c", "d", "e", "f"},
+		`"a b", c`:             {"a", "b", "c"},
+	} {
+		if got, err := wordList(text); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: got %q, %v", text, got, err)
 		}
 	}
-	if _, err := ReadInputs(func(name string) string { read = append(read, name); return env[name] }); err != nil {
-		t.Errorf("reading the defaults: %v", err)
-	}
-	slices.Sort(declared)
-	slices.Sort(read)
-	if !slices.Equal(declared, read) {
-		t.Errorf("action.yml declares %q, ReadInputs reads %q", declared, read)
+}
+
+func TestFlagOf(t *testing.T) {
+	for input, want := range map[string]string{"tags": "--tag", "push": "--push", "metadata-file": "--metadata-file"} {
+		if got := FlagOf(input); got != want {
+			t.Errorf("%s: got %s, want %s", input, got, want)
+		}
 	}
 }
 

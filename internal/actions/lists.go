@@ -20,6 +20,16 @@ var errQuote = errors.New(`an item begins with a quotation mark that nothing clo
 // commaList separates at commas and line ends. Quotes keep both.
 func commaList(text string) ([]string, error) { return items(text, quotedItem, ",\n") }
 
+// wordList separates at blanks too, which no name of a package has.
+func wordList(text string) ([]string, error) {
+	list, err := commaList(text)
+	var words []string
+	for _, item := range list {
+		words = append(words, strings.Fields(item)...)
+	}
+	return words, err
+}
+
 // lineList separates at line ends only. Quotes around an item keep them.
 func lineList(text string) ([]string, error) { return items(text, quotedLine, "\n") }
 

@@ -3,34 +3,37 @@ package actions
 import (
 	"errors"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestSetOutputs(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "output")
-	first := map[string]string{"digest": "sha256:1", "tags": "a\nb\n", "empty": ""}
-	if err := SetOutputs(file, first); err != nil {
+	if err := SetOutputs(file, Outputs{Digest: "sha256:1", Tags: "a\nb\n"}); err != nil {
 		t.Fatal(err)
+	}
+	want := map[string]string{"digest": "sha256:1", "tags": "a\nb\n", "imageid": "", "digests": "", "metadata": "", "json": "", "cache-hit": ""}
+	if diff := cmp.Diff(want, readOutputs(t, file)); diff != "" {
+		t.Errorf("the runner reads, -want +got:\n%s", diff)
 	}
 	text, _ := os.ReadFile(file)
 	known := strings.Split(string(text), "\n")[2] // the end word of the first output
 	evil := "x\n" + known + "\n_GitHubActionsFileCommandDelimeter_\ndigest<<e\nsha256:evil\ne"
-	if err := SetOutputs(file, map[string]string{"metadata": evil}); err != nil {
+	if err := SetOutputs(file, Outputs{Digest: "sha256:2", Metadata: evil}); err != nil {
 		t.Fatal(err)
 	}
-	want := maps.Clone(first)
-	want["metadata"] = evil
-	if got := readOutputs(t, file); !maps.Equal(got, want) {
-		t.Errorf("the runner reads %q, want %q", got, want)
+	want["digest"], want["tags"], want["metadata"] = "sha256:2", "", evil
+	if diff := cmp.Diff(want, readOutputs(t, file)); diff != "" {
+		t.Errorf("the runner reads, -want +got:\n%s", diff)
 	}
 }
 
 func TestSetOutputsFails(t *testing.T) {
-	err := SetOutputs(filepath.Join(t.TempDir(), "no", "such"), nil)
+	err := SetOutputs(filepath.Join(t.TempDir(), "no", "such"), Outputs{})
 	if !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "writing the step's outputs: ") {
 		t.Errorf("got %v", err)
 	}
