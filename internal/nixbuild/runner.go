@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -55,6 +56,7 @@ const shownLines = 25
 type Exec struct {
 	Env    []string          // added to this process's environment, as KEY=VALUE
 	Dir    string            // working directory; empty for this process's own
+	Stdin  *os.File          // nil for none; the caller closes it
 	Stderr func(line string) // gets each line of stderr as it comes, from one goroutine a call; may be nil
 	Grace  time.Duration     // between the SIGINT that a cancelled context sends and SIGKILL; 0 for 5 s
 
@@ -75,6 +77,9 @@ func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
 		}
 	}}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if e.Stdin != nil { // a nil *os.File in cmd.Stdin would not be nil
+		cmd.Stdin = e.Stdin
+	}
 	cmd.Dir = e.Dir
 	cmd.Env = append(cmd.Environ(), e.Env...)
 	e.ownGroup(cmd)
@@ -117,7 +122,7 @@ func runError(program string, stderr []string, err error) error {
 	if errors.Is(err, exec.ErrNotFound) && program == "git" {
 		return errors.New("running git: it is not on this machine, and is needed to see what a branch stands for; install it, or give a rev")
 	}
-	if errors.Is(err, exec.ErrNotFound) {
+	if errors.Is(err, exec.ErrNotFound) && strings.HasPrefix(program, "nix") {
 		return fmt.Errorf("running %s: %w", program, ErrNoNix)
 	}
 	var exit *exec.ExitError

@@ -67,6 +67,33 @@ func TestExecEnvAndDir(t *testing.T) {
 	}
 }
 
+// Only what is Nix's is missed as Nix.
+func TestExecWithoutAnother(t *testing.T) {
+	_, err := Exec{}.Run(t.Context(), "program-of-another-world")
+	if err == nil || errors.Is(err, ErrNoNix) {
+		t.Fatalf("error is %v", err)
+	}
+	mustContain(t, err.Error(), "running program-of-another-world: ")
+}
+
+func TestExecStdin(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "in")
+	if err := os.WriteFile(file, []byte("what is read"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	in, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if out, err := (Exec{Stdin: in}).Run(t.Context(), "cat"); err != nil || string(out) != "what is read" {
+		t.Errorf("got %q, %v", out, err)
+	}
+	if out, err := (Exec{}).Run(t.Context(), "cat"); err != nil || len(out) > 0 {
+		t.Errorf("got %q, %v without a stdin", out, err)
+	}
+}
+
 func TestExecBoundsStdout(t *testing.T) {
 	// Without a bound this would never end.
 	_, err := Exec{maxStdout: 100_000}.Run(t.Context(), "sh", "-c", "while echo more; do :; done")

@@ -1,0 +1,63 @@
+package nixinstall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/org/nixery-action/internal/progress"
+)
+
+// Installer installs a Nix for the user who runs it, without a daemon. It is
+// used once.
+type Installer struct {
+	Archive   Archive
+	Keep      string // a folder where the archive is kept for later runs; empty for none
+	TempDir   string // for the archive otherwise; empty for the system's
+	ConfDir   string // where nix.conf is; empty for /etc/nix
+	UserAgent string
+	Log       *slog.Logger
+	Display   *progress.Display
+
+	root string        // for tests; empty for /nix
+	wait time.Duration // after a first failure, for tests; 0 for a second
+}
+
+// Install makes /nix and all that is in it, and returns the folder with Nix's
+// programs. That folder is a profile's: what it links to is safe from Nix's
+// garbage collector. An error leaves the machine as it was, but for an empty /nix
+// that sudo made. A cancelled context's error is its cause.
+func (i Installer) Install(ctx context.Context) (bin string, err error) {
+	if i.root == "" {
+		i.root = "/nix"
+	}
+	stage := i.Display.Stage("installing " + i.Archive.title())
+	if err := i.install(ctx, stage); err != nil {
+		stage.Done("stopped")
+		return "", fmt.Errorf("installing %s: %w", i.Archive.title(), err)
+	}
+	stage.Done("")
+	return filepath.Join(i.root, profile, "bin"), nil
+}
+
+func (i Installer) install(ctx context.Context, stage *progress.Stage) (err error) {
+	room, err := enter(ctx, i.root)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, room.leave(err == nil)) }()
+	archive, err := i.fetch(ctx, stage)
+	if err != nil {
+		return err
+	}
+	defer archive.Close()
+	stage.Status("unpacking")
+	if err := unpack(ctx, archive, room.staging()); err != nil {
+		return fmt.Errorf("unpacking %s: %w", i.Archive.name(), err)
+	}
+	stage.Status("registering")
+	return i.register(ctx, room)
+}
