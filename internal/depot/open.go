@@ -1,0 +1,81 @@
+package depot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gocloud.dev/blob/fileblob"
+	"gocloud.dev/blob/memblob"
+)
+
+// Open opens the depot at a location: a folder, as a path or file:///path, which is made if it is missing; mem://, which lasts as long as
+// the process; and in a build with the tag cloud gs://bucket[/prefix] and s3://bucket[/prefix], whose queries are those of
+// gocloud.dev: s3://b?region=…&endpoint=…&use_path_style=true. The caller closes it.
+func Open(ctx context.Context, location string, o Options) (*Depot, error) {
+	scheme, rest, found := strings.Cut(location, "://")
+	switch {
+	case !found || scheme == "file":
+		return openFolder(strings.TrimPrefix(location, "file://"), o)
+	case location == "mem://":
+		return named(New(memblob.OpenBucket(nil), o), "memory"), nil
+	case scheme != "gs" && scheme != "s3" || rest == "":
+		return nil, fmt.Errorf("storage %q: want a folder, mem://, gs://bucket or s3://bucket", location)
+	}
+	return openCloud(ctx, location, o)
+}
+
+func named(d *Depot, name string) *Depot {
+	d.name = name
+	return d
+}
+
+// openFolder reads by fileblob, and writes by itself: see folderPlacer.
+func openFolder(dir string, o Options) (*Depot, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("storage %s: %w", dir, err)
+	}
+	spools := filepath.Join(dir, "uploads")
+	if err := os.MkdirAll(spools, 0o777); err != nil {
+		return nil, fmt.Errorf("storage %s: %w", dir, err)
+	}
+	bucket, err := fileblob.OpenBucket(dir, &fileblob.Options{Metadata: fileblob.MetadataDontWrite})
+	if err != nil {
+		return nil, fmt.Errorf("storage %s: %w", dir, err)
+	}
+	d := named(New(bucket, o), "folder "+dir)
+	d.place, d.spools, d.folder = folderPlacer(dir), spools, true
+	if err := sweep(spools, d.Log); err != nil {
+		return nil, errors.Join(fmt.Errorf("storage %s: removing old uploads: %w", dir, err), bucket.Close())
+	}
+	return d, nil
+}
+
+// abandoned is how long nothing was written to an upload that nobody will finish. Another process may be at work on younger ones.
+const abandoned = time.Hour
+
+// sweep removes what killed processes left.
+func sweep(spools string, log *slog.Logger) error {
+	files, err := os.ReadDir(spools)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		stat, err := file.Info()
+		if err != nil || !strings.HasPrefix(file.Name(), spoolPrefix) || time.Since(stat.ModTime()) < abandoned {
+			continue
+		}
+		if err := os.Remove(filepath.Join(spools, file.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		log.Info("removed an upload that was never finished", "file", file.Name(), "bytes", stat.Size())
+	}
+	return nil
+}
