@@ -22,7 +22,8 @@ func (e *BuildError) Error() string {
 			return strings.Join(append(lines, "the build runs programs of another system; "+otherSystemHint), "\n")
 		}
 	}
-	return strings.Join(append(lines, "the whole log: nix-store --read-log "+string(e.Derivation)), "\n")
+	return strings.Join(append(lines, "the whole log: nix-store --read-log "+string(e.Derivation)+
+		"; in a workflow, in a step after this one with if: failure()"), "\n")
 }
 
 func (e *BuildError) Unwrap() error { return e.cause }

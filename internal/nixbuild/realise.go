@@ -36,7 +36,8 @@ func Realise(ctx context.Context, r Runner, pkgs []Package, rootsDir string) err
 }
 
 func buildCommand(pkgs []Package, dir string) []string {
-	args := []string{"nix-build", "--option", "log-lines", fmt.Sprint(shownLines), "--out-link", filepath.Join(dir, "package")}
+	args := append([]string{"nix-build"}, journalFormat...)
+	args = append(args, "--option", "log-lines", fmt.Sprint(shownLines), "--out-link", filepath.Join(dir, "package"))
 	var wanted []string
 	for _, p := range pkgs {
 		wanted = append(wanted, string(p.Drv)+"!"+p.Output)

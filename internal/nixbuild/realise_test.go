@@ -28,7 +28,7 @@ func TestRealiseAsksOnce(t *testing.T) {
 	if err := Realise(t.Context(), r, somePackages(), roots); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"nix-build", "--option", "log-lines", "25", "--out-link", roots + "/package",
+	want := []string{"nix-build", "--log-format", "internal-json", "--option", "log-lines", "25", "--out-link", roots + "/package",
 		string(fakePath("a.drv")) + "!out", string(fakePath("b.drv")) + "!bin"}
 	if len(r.calls) != 1 || !slices.Equal(r.calls[0], want) {
 		t.Errorf("calls are %q", r.calls)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -58,6 +59,7 @@ type Exec struct {
 	Dir    string            // working directory; empty for this process's own
 	Stdin  *os.File          // nil for none; the caller closes it
 	Stderr func(line string) // gets each line of stderr as it comes, from one goroutine a call; may be nil
+	Moved  func(Progress)    // gets what [Realise] can tell of itself, from the same goroutine; may be nil
 	Grace  time.Duration     // between the SIGINT that a cancelled context sends and SIGKILL; 0 for 5 s
 
 	maxStdout int // bytes, for tests; 0 for the constant
@@ -70,12 +72,12 @@ func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	stdout := &cappedBuffer{limit: cmp.Or(e.maxStdout, maxStdout)}
 	last := &tail{limit: keptLines}
-	stderr := &lineWriter{limit: maxLine, emit: func(line string) {
+	stderr := &lineWriter{limit: maxLine, emit: e.listen(args, func(line string) {
 		last.add(line)
 		if e.Stderr != nil {
 			e.Stderr(line)
 		}
-	}}
+	})}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	if e.Stdin != nil { // a nil *os.File in cmd.Stdin would not be nil
 		cmd.Stdin = e.Stdin
@@ -97,6 +99,18 @@ func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
 		return stdout.buf.Bytes(), nil
 	}
 	return stdout.buf.Bytes(), runError(args[0], last.lines(), err)
+}
+
+// listen is what takes the lines of stderr, and gives those for people to hear.
+func (e Exec) listen(args []string, hear func(string)) func(line string) {
+	if !slices.Contains(args, journalFormat[1]) {
+		return hear
+	}
+	moved := e.Moved
+	if moved == nil {
+		moved = func(Progress) {}
+	}
+	return newJournal(hear, moved).read
 }
 
 // ownGroup makes cmd the leader of a process group, so that a signal reaches

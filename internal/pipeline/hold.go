@@ -31,7 +31,6 @@ func (h *hold) realise(ctx context.Context) error {
 
 func (h *hold) realiseNow(ctx context.Context) error {
 	stage := h.line.begin("realising")
-	stage.Total(len(h.packages), 0)
 	var err error
 	if h.temp, err = os.MkdirTemp(h.line.TempDir, "nixery-action-"); err != nil {
 		return fmt.Errorf("making a folder for garbage collector roots: %w", err)
@@ -39,7 +38,7 @@ func (h *hold) realiseNow(ctx context.Context) error {
 	if err := nixbuild.Realise(ctx, h.line.Runner, h.packages, filepath.Join(h.temp, "roots")); err != nil {
 		return err
 	}
-	stage.Done(fmt.Sprintf("%d packages", len(h.packages)))
+	stage.Done(h.line.realised(len(h.packages)))
 	return nil
 }
 

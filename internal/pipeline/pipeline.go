@@ -56,21 +56,7 @@ type Line struct {
 	Display *progress.Display
 
 	now atomic.Pointer[progress.Stage]
-}
-
-// Hear takes what Nix prints, a line at a time, and shows it with the stage
-// that is under way.
-func (l *Line) Hear(line string) {
-	l.Log.Debug(line)
-	if stage := l.now.Load(); stage != nil {
-		stage.Status(line)
-	}
-}
-
-func (l *Line) begin(name string) *progress.Stage {
-	stage := l.Display.Stage(name)
-	l.now.Store(stage)
-	return stage
+	far atomic.Pointer[nixbuild.Progress] // of the stage under way, if Nix says
 }
 
 // Run makes all orders and delivers them to all destinations. Without any
