@@ -142,7 +142,7 @@ func newLine(c *console) (*pipeline.Line, error) {
 		Cache:   cache.New(nil, nil, c.log),
 	}
 	// Nobody is there to answer: what git would ask for must be in a credential helper.
-	line.Runner = nixbuild.Exec{Stderr: line.Hear, Env: []string{"GIT_TERMINAL_PROMPT=0"}}
+	line.Runner = nixbuild.Exec{Stderr: line.Hear, Moved: line.Follow, Env: []string{"GIT_TERMINAL_PROMPT=0"}}
 	return line, nil
 }
 
