@@ -32,7 +32,7 @@ func (d *decoder) imageFields(img *Image) fields {
 		"repository":    func(n *yaml.Node) { img.Repository, _ = d.word(n, "repository", repository) },
 		"tags":          func(n *yaml.Node) { img.Tags, _ = d.set(n, "tags", d.tag) },
 		"packages":      func(n *yaml.Node) { img.Packages, img.PackagePos = d.set(n, "packages", d.packageName) },
-		"architectures": func(n *yaml.Node) { img.Architectures, _ = d.set(n, "architectures", d.architecture) },
+		"architectures": func(n *yaml.Node) { img.Architectures, img.ArchitecturePos = d.set(n, "architectures", d.architecture) },
 		"config":        func(n *yaml.Node) { img.Config = d.config(n) },
 		"layers":        func(n *yaml.Node) { img.Layers = d.layers(n) },
 		"format":        func(n *yaml.Node) { img.Format = d.format(n) },

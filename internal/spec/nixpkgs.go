@@ -27,7 +27,9 @@ func (d *decoder) nixpkgs(n *yaml.Node) Nixpkgs {
 			d.errorf(e.key, "nixpkgs: want one of channel, git, path and flake, found %s beside %s", clip(e.key.Value), clip(first.Value))
 		}
 	}
-	if first == nil {
+	if first != nil {
+		from.Pos = Position{first.Line, first.Column}
+	} else {
 		from.Channel = defaultChannel
 	}
 	if _, isFlake := given["flake"]; isFlake {

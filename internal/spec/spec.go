@@ -31,6 +31,8 @@ type Spec struct {
 // Nixpkgs says where the package set comes from: exactly one of channel, git,
 // path and flake, and how it is configured.
 type Nixpkgs struct {
+	// Where the file names the source; zero if it names none.
+	Pos Position `yaml:"-"`
 	// A channel, such as nixos-25.11, or a commit of nixpkgs in 40 hexadecimal digits. This is the default: nixos-unstable.
 	Channel string `yaml:"channel" jsonschema:"pattern=^[A-Za-z0-9][A-Za-z0-9.-]*$"`
 	// A git repository with a package set at its root.
@@ -71,6 +73,8 @@ type Image struct {
 	PackagePos []Position `yaml:"-"`
 	// The architectures to build for. The default does not depend on the machine that builds.
 	Architectures []string `yaml:"architectures" jsonschema:"minItems=1,uniqueItems=true,enum=amd64,enum=arm64,default=amd64"`
+	// Where each of Architectures stands in the file; empty if they are the default.
+	ArchitecturePos []Position `yaml:"-"`
 	// What a container made of the image runs, and how.
 	Config Config `yaml:"config"`
 	// How store paths become layers.

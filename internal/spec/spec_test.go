@@ -30,9 +30,9 @@ func TestLoadShortest(t *testing.T) {
 			Tags:          []string{"latest"},
 			Packages:      []string{"git", "curl"},
 			PackagePos:    []Position{{1, 12}, {1, 17}},
-			Architectures: []string{"amd64", "arm64"},
-			Layers:        Layers{Budget: 94, Compression: "gzip", Level: 6, Popularity: "embedded"},
-			Format:        Docker,
+			Architectures: []string{"amd64", "arm64"}, ArchitecturePos: []Position{{2, 17}, {2, 24}},
+			Layers: Layers{Budget: 94, Compression: "gzip", Level: 6, Popularity: "embedded"},
+			Format: Docker,
 		}},
 	}
 	if diff := cmp.Diff(want, load(t, "shortest.yaml")); diff != "" {
@@ -67,6 +67,7 @@ func TestLoadWhole(t *testing.T) {
 		File:    filepath.Join(specs, "whole.yaml"),
 		Version: 1,
 		Nixpkgs: Nixpkgs{
+			Pos: Position{3, 3},
 			Git: &Git{URL: "https://git.example.org/pkgs.git", Ref: "main", Rev: "0123456789abcdef0123456789abcdef01234567"},
 			Config: map[string]any{
 				"allowUnfree":               true,
@@ -84,7 +85,7 @@ func TestLoadWhole(t *testing.T) {
 			Tags:          []string{"latest", "0123456789abcdef0123456789abcdef01234567", "run-7"},
 			Packages:      []string{"shell", "git", "python3Packages.requests"},
 			PackagePos:    []Position{{15, 16}, {15, 23}, {15, 28}},
-			Architectures: []string{"amd64", "arm64"},
+			Architectures: []string{"amd64", "arm64"}, ArchitecturePos: []Position{{16, 21}, {16, 28}},
 			Config: Config{
 				Entrypoint:   []string{"/bin/bash", "-c"},
 				Cmd:          []string{"git --version; echo $HOME"},
