@@ -19,14 +19,14 @@ const (
 	longestAnnotation = 4096 // counted here in bytes, of which there are never fewer
 )
 
-// NewHandler returns a handler that writes records to w for the runner: errors and warnings as
-// annotations, at the place in a file that the attributes "file", "line" and "col" name
-// and under "title"; debug records as debug lines; the rest as plain lines. Errors and
-// warnings that the runner would drop or cut are plain lines too. w is given whole lines, and
-// must reach the runner as they are. Errors and warnings are written by aside, which sees to it that they
+// NewHandler returns a handler that writes records to w for the runner: errors, warnings and
+// notices ([logline.Notice]) as annotations, at the place in a file that the attributes "file",
+// "line" and "col" name and under "title"; debug records as debug lines; the rest as plain lines.
+// Annotations that the runner would drop or cut are plain lines too. w is given whole lines, and
+// must reach the runner as they are. Annotations are written by aside, which sees to it that they
 // are in no group, where they would be folded away.
 func NewHandler(w io.Writer, level slog.Leveler, aside func(write func() error) error) *logline.Handler {
-	a := &annotator{w: w, aside: aside, left: map[string]int{"error": mostAnnotations, "warning": mostAnnotations}}
+	a := &annotator{w: w, aside: aside, left: map[string]int{"error": mostAnnotations, "warning": mostAnnotations, "notice": mostAnnotations}}
 	return logline.NewHandler(level, a.emit)
 }
 
@@ -45,7 +45,7 @@ func (a *annotator) emit(line logline.Line) error {
 		_, err := io.WriteString(a.w, text)
 		return err
 	}
-	if line.Level < slog.LevelWarn {
+	if line.Level < logline.Notice {
 		return write()
 	}
 	return a.aside(write)
@@ -57,6 +57,8 @@ func (a *annotator) format(line logline.Line) string {
 		return a.annotation("error", line)
 	case line.Level >= slog.LevelWarn:
 		return a.annotation("warning", line)
+	case line.Level >= logline.Notice:
+		return a.annotation("notice", line)
 	case line.Level >= slog.LevelInfo:
 		return plain(line.String())
 	default:

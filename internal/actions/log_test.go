@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/org/nixery-action/internal/logline"
 )
 
 func atOnce(write func() error) error { return write() }
@@ -20,6 +22,7 @@ func TestHandler(t *testing.T) {
 		{"info", func(l *slog.Logger) { l.Info("pushed", "layers", 3) }, "pushed layers=3\n"},
 		{"debug", func(l *slog.Logger) { l.Debug("why", "a", "b") }, "::debug::why a=b\n"},
 		{"warning", func(l *slog.Logger) { l.Warn("slow") }, "::warning::slow\n"},
+		{"notice", func(l *slog.Logger) { l.Log(t.Context(), logline.Notice, "so it is") }, "::notice::so it is\n"},
 		{"error with place", func(l *slog.Logger) {
 			l.Error("unknown key", "file", "a,b:c.yaml", "line", 3, "col", 7, "title", "Spec", "near", "tags")
 		}, "::error col=7,file=a%2Cb%3Ac.yaml,line=3,title=Spec::unknown key near=tags\n"},

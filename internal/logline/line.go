@@ -7,6 +7,10 @@ import (
 	"unicode"
 )
 
+// Notice is a level between information and warning: what a user may want to know
+// of a run that does as it was told. A workflow's page shows it.
+const Notice = slog.LevelInfo + 2
+
 // Line is a log record made flat.
 type Line struct {
 	Level   slog.Level

@@ -16,8 +16,8 @@ type Errors []Error
 // Error is one thing that is wrong with a spec, and what to do about it.
 type Error struct {
 	File    string // empty if what is wrong stands in no file
-	Line    int // from 1; 0 when the error is not of one place
-	Column  int // from 1, in characters; 0 when the error is not of one place
+	Line    int    // from 1; 0 when the error is not of one place
+	Column  int    // from 1, in characters; 0 when the error is not of one place
 	Message string
 }
 
