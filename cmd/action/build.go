@@ -26,10 +26,11 @@ import (
 // command line the flags are the inputs of the same meaning.
 type buildOptions struct {
 	actions.Inputs
-	step     bool // they are a step's inputs
-	dryRun   bool
-	insecure []string
-	service  func(string) string // the environment that tells where the Actions cache is
+	step       bool // they are a step's inputs
+	dryRun     bool
+	insecure   []string
+	installNix bool                // if there is none
+	service    func(string) string // the environment that tells where the Actions cache is
 }
 
 func newBuild(c *console) *cobra.Command {
@@ -66,6 +67,7 @@ func newBuild(c *console) *cobra.Command {
 	f.StringArrayVar(&o.CacheTo, "cache-to", nil, "tell later runs: type=gha, type=local,dest=PATH or type=registry,ref=REF, with mode=max the layers too (repeatable)")
 	f.BoolVar(&o.NoCache, "no-cache", false, "neither learn nor tell")
 	f.BoolVar(&o.Verify, "verify", false, "make everything anew, and publish it only if what --cache-from knows is the same")
+	f.BoolVar(&o.installNix, "install-nix", false, "install Nix in /nix if it is needed and missing")
 	return cmd
 }
 
@@ -92,6 +94,7 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 	if err != nil {
 		return nil, err
 	}
+	line.Runner = withNix(c, o, line.Runner)
 	line.Spec = filepath.ToSlash(c.relative(o.File))
 	if line.Cache, err = newCache(c, o); err != nil {
 		return nil, err
