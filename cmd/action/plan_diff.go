@@ -46,7 +46,7 @@ func diff(ctx context.Context, c *console, o planOptions, oldName, newName strin
 	if o.format == "json" {
 		return explain.WriteDifferencesJSON(c.stdout, differences)
 	}
-	return explain.WriteDifferences(c.stdout, differences)
+	return explain.WriteDifferences(c.stdout, differences, 0)
 }
 
 // operand is one side of a comparison.

@@ -129,7 +129,7 @@ func TestDiffImages(t *testing.T) {
 		if want := (explain.LayerDifference{Old: two, New: two, Shared: one, Added: one, Removed: one}); amd.Platform != "linux/amd64" || amd.Layers != want {
 			t.Errorf("%s: %s %+v, want %+v", medium, amd.Platform, amd.Layers, want)
 		}
-		if len(amd.Paths.Updated) != 1 || amd.Paths.Updated[0].Old != appPath || amd.Paths.Updated[0].New != newPath {
+		if len(amd.Paths.Updated) != 1 || amd.Paths.Updated[0].Old.Path != appPath || amd.Paths.Updated[0].New.Path != newPath {
 			t.Errorf("%s: %+v", medium, amd.Paths)
 		}
 		if arm.Platform != "linux/arm64" || arm.Layers.Shared != two || arm.Paths.Shared != 2 {

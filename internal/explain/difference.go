@@ -5,9 +5,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-
-	"github.com/org/nixery-action/internal/nixbuild"
-	"github.com/org/nixery-action/internal/popularity"
 )
 
 // Difference is what two images, or two plans, have in common and what not.
@@ -32,25 +29,6 @@ type LayerDifference struct {
 type Amount struct {
 	Layers int   `json:"layers"`
 	Size   int64 `json:"size"`
-}
-
-// PathDifference is in store paths. All lists are sorted by name.
-type PathDifference struct {
-	Known   bool                 `json:"known"`   // false if an image does not say what it holds
-	Shared  int                  `json:"shared"`  // how many are in both
-	Updated []Update             `json:"updated"` // other version
-	Rebuilt []Update             `json:"rebuilt"` // same version, other hash: something below has changed
-	Added   []nixbuild.StorePath `json:"added"`
-	Removed []nixbuild.StorePath `json:"removed"`
-}
-
-// Update is a store path that took the place of another of the same name.
-type Update struct {
-	Name       string             `json:"name"` // without version
-	OldVersion string             `json:"oldVersion"`
-	NewVersion string             `json:"newVersion"`
-	Old        nixbuild.StorePath `json:"old"`
-	New        nixbuild.StorePath `json:"new"`
 }
 
 // Compare tells two contents of one kind apart. Either may be empty: an image
@@ -117,85 +95,6 @@ func sizesOf(c Contents) map[string]int64 {
 		sizes[layer.ID] = layer.Size
 	}
 	return sizes
-}
-
-func comparePaths(old, new Contents) PathDifference {
-	before, after := old.paths(), new.paths()
-	d := PathDifference{
-		Known:   (len(before) > 0 || len(old.Layers) == 0) && (len(after) > 0 || len(new.Layers) == 0),
-		Removed: without(before, after), Added: without(after, before),
-		Updated: []Update{}, Rebuilt: []Update{},
-	}
-	d.Shared = len(before) - len(d.Removed)
-	// A path goes with one of the same full name, else of the same name and
-	// output (openssl-3.0.11-dev, openssl-3.0.13-dev), else of the same name.
-	for _, likeness := range []func(nixbuild.StorePath) string{nixbuild.StorePath.Name, nameAndOutput, shortName} {
-		d.pair(likeness)
-	}
-	slices.SortFunc(d.Updated, compareUpdates)
-	slices.SortFunc(d.Rebuilt, compareUpdates)
-	return d
-}
-
-// without is what is in all and not in some, both sorted by path; the result is
-// sorted by name.
-func without(all, some []nixbuild.StorePath) []nixbuild.StorePath {
-	rest := []nixbuild.StorePath{}
-	for _, p := range all {
-		if _, found := slices.BinarySearch(some, p); !found {
-			rest = append(rest, p)
-		}
-	}
-	slices.SortFunc(rest, compareNames)
-	return rest
-}
-
-// pair moves paths that were removed and added, and are alike, to the updates.
-func (d *PathDifference) pair(likeness func(nixbuild.StorePath) string) {
-	added := map[string][]nixbuild.StorePath{}
-	for _, p := range d.Added {
-		added[likeness(p)] = append(added[likeness(p)], p)
-	}
-	taken := map[nixbuild.StorePath]bool{}
-	d.Removed = slices.DeleteFunc(d.Removed, func(old nixbuild.StorePath) bool {
-		candidates := added[likeness(old)]
-		if len(candidates) == 0 {
-			return false
-		}
-		taken[candidates[0]] = true
-		added[likeness(old)] = candidates[1:]
-		d.note(old, candidates[0])
-		return true
-	})
-	d.Added = slices.DeleteFunc(d.Added, func(p nixbuild.StorePath) bool { return taken[p] })
-}
-
-func (d *PathDifference) note(old, new nixbuild.StorePath) {
-	name := shortName(new)
-	u := Update{Name: name, Old: old, New: new, OldVersion: versionOf(old, name), NewVersion: versionOf(new, name)}
-	if old.Name() == new.Name() {
-		d.Rebuilt = append(d.Rebuilt, u)
-	} else {
-		d.Updated = append(d.Updated, u)
-	}
-}
-
-func shortName(p nixbuild.StorePath) string { return popularity.Name(p.Name()) }
-
-// nameAndOutput is a name without version, and what follows the version if it is
-// a word, as the outputs of a derivation do.
-func nameAndOutput(p nixbuild.StorePath) string {
-	name := shortName(p)
-	version := versionOf(p, name)
-	for i := len(version) - 1; i > 0; i-- {
-		switch c := version[i]; {
-		case c == '-':
-			return name + version[i:]
-		case c < 'a' || c > 'z':
-			return name
-		}
-	}
-	return name
 }
 
 // WriteDifferencesJSON writes one difference as an object, several as a list of

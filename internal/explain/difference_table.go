@@ -1,17 +1,16 @@
 package explain
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"text/tabwriter"
 
-	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/progress"
 )
 
-// WriteDifferences writes differences for people, one after the other.
-func WriteDifferences(w io.Writer, all []Difference) error {
+// WriteDifferences writes differences for people, one after the other, with at
+// most limit store paths of each; 0 is all.
+func WriteDifferences(w io.Writer, all []Difference, limit int) error {
 	for i, d := range all {
 		if i > 0 {
 			fmt.Fprintln(w)
@@ -22,7 +21,7 @@ func WriteDifferences(w io.Writer, all []Difference) error {
 		if err := d.writeTable(w); err != nil {
 			return err
 		}
-		if err := d.Paths.writeLists(w); err != nil {
+		if err := d.Paths.writeLists(w, limit); err != nil {
 			return err
 		}
 	}
@@ -30,12 +29,8 @@ func WriteDifferences(w io.Writer, all []Difference) error {
 }
 
 func (d Difference) writeTable(w io.Writer) error {
-	kind := "uncompressed"
-	if d.Compressed {
-		kind = "compressed"
-	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(table, "\tlayers\t%s\tof new\t\n", kind)
+	fmt.Fprintf(table, "\tlayers\t%s\tof new\t\n", d.measure())
 	for _, line := range []struct {
 		name   string
 		amount Amount
@@ -49,33 +44,44 @@ func (d Difference) writeTable(w io.Writer) error {
 	return table.Flush()
 }
 
-func (d PathDifference) writeLists(w io.Writer) error {
+// measure says what the sizes of layers are.
+func (d Difference) measure() string {
+	if d.Compressed {
+		return "compressed"
+	}
+	return "uncompressed"
+}
+
+func (d PathDifference) writeLists(w io.Writer, limit int) error {
 	if !d.Known {
 		_, err := fmt.Fprintln(w, "\nthe store paths are not known: an image does not list them in its history")
 		return err
 	}
 	fmt.Fprintf(w, "\n%s in both, %d updated, %d rebuilt, %d added, %d removed\n",
 		plural(d.Shared, "store path"), len(d.Updated), len(d.Rebuilt), len(d.Added), len(d.Removed))
+	lines, more := first(append(d.lines(), d.rebuilds()...), limit)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, u := range d.Updated {
-		fmt.Fprintf(table, "updated\t%s\t%s -> %s\n", u.Name, u.OldVersion, u.NewVersion)
+	for _, r := range lines {
+		fmt.Fprintf(table, "%s\t%s\t%s", r.kind, clean(r.name), clean(r.versions()))
+		if r.size != "" {
+			fmt.Fprintf(table, "\t%s", r.size)
+		}
+		fmt.Fprintln(table)
 	}
-	for _, u := range d.Rebuilt {
-		fmt.Fprintf(table, "rebuilt\t%s\t%s\n", u.Name, u.NewVersion)
+	if err := table.Flush(); err != nil || more == 0 {
+		return err
 	}
-	for _, p := range d.Added {
-		fmt.Fprintf(table, "added\t%s\t%s\n", shortName(p), versionOf(p, shortName(p)))
-	}
-	for _, p := range d.Removed {
-		fmt.Fprintf(table, "removed\t%s\t%s\n", shortName(p), versionOf(p, shortName(p)))
-	}
-	return table.Flush()
+	_, err := fmt.Fprintf(w, "… and %d more\n", more)
+	return err
 }
 
-func compareNames(a, b nixbuild.StorePath) int {
-	return cmp.Or(cmp.Compare(a.Name(), b.Name()), cmp.Compare(a, b))
-}
-
-func compareUpdates(a, b Update) int {
-	return cmp.Or(compareNames(a.New, b.New), compareNames(a.Old, b.Old))
+// versions are one version, or two with an arrow between them.
+func (r line) versions() string {
+	switch {
+	case r.kind == "updated":
+		return r.before + " -> " + r.after
+	case r.kind == "removed":
+		return r.before
+	}
+	return r.after
 }

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -10,11 +11,12 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/org/nixery-action/internal/image"
+	"github.com/org/nixery-action/internal/markdown"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
 // upgraded is the small closure after a new expat: it, python and app have other
-// hashes. zlib is gone, xz is new.
+// hashes. expat is larger. zlib is gone, xz is new.
 func upgraded() nixbuild.Closure {
 	c := small()
 	rename := map[nixbuild.StorePath]nixbuild.StorePath{
@@ -24,6 +26,9 @@ func upgraded() nixbuild.Closure {
 	for i := range c.Paths {
 		if to, ok := rename[c.Paths[i].Path]; ok {
 			c.Paths[i].Path = to
+			if to == storePath(13, "expat-2.7") {
+				c.Paths[i].NarSize = 3e5
+			}
 		}
 		for j, ref := range c.Paths[i].References {
 			if to, ok := rename[ref]; ok {
@@ -34,30 +39,101 @@ func upgraded() nixbuild.Closure {
 	return c
 }
 
+func version(n int, name, number string, size int64, asked bool) Version {
+	return Version{Name: name, Version: number, Path: storePath(n, name+"-"+number), Size: size, Asked: asked}
+}
+
 func TestCompareClosures(t *testing.T) {
-	d := Compare(explained(small(), 4).Contents(), explained(upgraded(), 4).Contents())
+	old, new := explained(small(), 4).Contents(), explained(upgraded(), 4).Contents()
+	old.Packages = []image.Package{{Name: "app", Path: storePath(0, "app-1.0")}}
+	d := Compare(old, new)
 	want := Difference{
-		Layers: LayerDifference{Old: Amount{4, 1228e5}, New: Amount{4, 1228e5}, Shared: Amount{1, 30e6}, Added: Amount{3, 928e5}, Removed: Amount{3, 928e5}},
+		Layers: LayerDifference{Old: Amount{4, 1228e5}, New: Amount{4, 1229e5}, Shared: Amount{1, 30e6}, Added: Amount{3, 929e5}, Removed: Amount{3, 928e5}},
 		Paths: PathDifference{
-			Known: true, Shared: 2,
+			Known: true, Shared: 2, OldSize: 1228e5, NewSize: 1229e5,
 			Updated: []Update{
-				{"app", "1.0", "1.1", storePath(0, "app-1.0"), storePath(10, "app-1.1")},
-				{"expat", "2.6", "2.7", storePath(3, "expat-2.6"), storePath(13, "expat-2.7")},
+				{version(0, "app", "1.0", 1e6, true), version(10, "app", "1.1", 1e6, false)},
+				{version(3, "expat", "2.6", 2e5, false), version(13, "expat", "2.7", 3e5, false)},
 			},
-			Rebuilt: []Update{{"python3", "3.11.2", "3.11.2", storePath(1, "python3-3.11.2"), storePath(11, "python3-3.11.2")}},
-			Added:   []nixbuild.StorePath{storePath(12, "xz-5.4")},
-			Removed: []nixbuild.StorePath{storePath(2, "zlib-1.3")},
+			Rebuilt: []Update{{version(1, "python3", "3.11.2", 90e6, false), version(11, "python3", "3.11.2", 90e6, false)}},
+			Added:   []Version{version(12, "xz", "5.4", 1e5, false)},
+			Removed: []Version{version(2, "zlib", "1.3", 1e5, false)},
 		},
 	}
 	if diff := gocmp.Diff(want, d); diff != "" {
 		t.Error(diff)
 	}
-	for format, write := range map[string]func(io.Writer, []Difference) error{"txt": WriteDifferences, "json": WriteDifferencesJSON} {
-		var got bytes.Buffer
-		if err := write(&got, []Difference{d}); err != nil {
-			t.Fatal(err)
+	write := map[string]func(io.Writer, []Difference, int) error{
+		"txt": WriteDifferences, "md": WriteDifferencesMarkdown,
+		"json": func(w io.Writer, all []Difference, _ int) error { return WriteDifferencesJSON(w, all) },
+	}
+	for format, write := range write {
+		for name, limit := range map[string]int{"difference": 0, "difference-2": 2} {
+			var got bytes.Buffer
+			if err := write(&got, []Difference{d}, limit); err != nil {
+				t.Fatal(err)
+			}
+			if format != "json" || limit == 0 {
+				golden(t, name+"."+format, got.Bytes())
+			}
 		}
-		golden(t, "difference."+format, got.Bytes())
+	}
+}
+
+// A size that is not known is left out, and so is the sum that lacks it.
+func TestCompareWithoutSizes(t *testing.T) {
+	old, new := explained(small(), 4).Contents(), explained(upgraded(), 4).Contents()
+	delete(old.Sizes, storePath(3, "expat-2.6"))
+	delete(new.Sizes, storePath(11, "python3-3.11.2"))
+	d := Compare(old, new)
+	if d.Paths.OldSize != 0 || d.Paths.NewSize != 0 || d.Paths.RebuiltSize() != 0 {
+		t.Errorf("sums of what is not known: %+v", d.Paths)
+	}
+	var text, page bytes.Buffer
+	if err := errors.Join(WriteDifferences(&text, []Difference{d}, 0), WriteDifferencesMarkdown(&page, []Difference{d}, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text.String(), "2.6 -> 2.7  300.0 kB\n") || strings.Contains(page.String(), "Unpacked") {
+		t.Errorf("got\n%s\nand\n%s", &text, &page)
+	}
+}
+
+// Whoever names a package or makes an image chooses what is in its history.
+func TestMarkdownOfHostileNames(t *testing.T) {
+	hostile := func(platform, name string) Contents {
+		return Contents{Platform: platform, Layers: []Content{{ID: name, Size: 1, Paths: []nixbuild.StorePath{storePath(1, name)}}}}
+	}
+	const platform = "a|b\n<b>@octocat"
+	var got bytes.Buffer
+	d := CompareAll([]Contents{hostile(platform, "_x_-1=2")}, []Contents{hostile(platform, "_x_-1?3")})
+	if err := WriteDifferencesMarkdown(&got, d, 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{markdown.Text(platform), `| updated | \_x\_ | 1\=2 | 1\?3 |`} {
+		if !strings.Contains(got.String(), want) {
+			t.Errorf("no %s in\n%s", want, &got)
+		}
+	}
+	if strings.Contains(got.String(), platform) {
+		t.Errorf("got\n%s", &got)
+	}
+}
+
+func TestMarkdownSentences(t *testing.T) {
+	one := Contents{Compressed: true, Layers: []Content{{ID: "a", Size: 5}}}
+	for want, d := range map[string]Difference{
+		"all layers are the same.":           Compare(one, one),
+		"new, 5 B in 1 layer (compressed).":  Compare(Contents{}, one),
+		"removed.":                           Compare(one, Contents{}),
+		"5 B of 5 B to pull for one who has": Compare(Contents{Layers: []Content{{ID: "b"}}}, one),
+	} {
+		if got := d.sentence(); !strings.HasPrefix(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		var b bytes.Buffer
+		if err := d.writeMarkdown(&b, 0); err != nil || strings.Contains(b.String(), "not known") != strings.HasPrefix(want, "5 B") {
+			t.Errorf("%s: got\n%s", want, &b)
+		}
 	}
 }
 
@@ -96,16 +172,16 @@ func TestPairs(t *testing.T) {
 		d := Compare(contents(0, c.old...), contents(100, c.new...)).Paths
 		var got []string
 		for _, u := range d.Updated {
-			got = append(got, u.OldVersion+">"+u.NewVersion)
+			got = append(got, u.Old.Version+">"+u.New.Version)
 		}
 		for _, u := range d.Rebuilt {
-			got = append(got, "="+u.NewVersion)
+			got = append(got, "="+u.New.Version)
 		}
 		for _, p := range d.Added {
-			got = append(got, "+"+versionOf(p, shortName(p)))
+			got = append(got, "+"+p.Version)
 		}
 		for _, p := range d.Removed {
-			got = append(got, "-"+versionOf(p, shortName(p)))
+			got = append(got, "-"+p.Version)
 		}
 		if text := strings.Join(got, " "); text != c.want {
 			t.Errorf("%s: got %s, want %s", title, text, c.want)
@@ -171,7 +247,7 @@ func TestImageContents(t *testing.T) {
 		t.Error("what an image holds is known if it says so")
 	}
 	var b2 bytes.Buffer
-	if err := WriteDifferences(&b2, []Difference{Compare(foreign, got)}); err != nil || !strings.Contains(b2.String(), "not known") {
+	if err := WriteDifferences(&b2, []Difference{Compare(foreign, got)}, 0); err != nil || !strings.Contains(b2.String(), "not known") {
 		t.Errorf("got %s, %v", b2.String(), err)
 	}
 }
