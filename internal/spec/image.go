@@ -29,13 +29,21 @@ func DefaultLayers() Layers { return defaultLayers }
 
 func (d *decoder) imageFields(img *Image) fields {
 	return fields{
-		"repository":    func(n *yaml.Node) { img.Repository, _ = d.word(n, "repository", repository) },
+		"repository": func(n *yaml.Node) {
+			img.Repository, _ = d.word(n, "repository", repository)
+			img.RepositoryPos = Position{n.Line, n.Column}
+		},
 		"tags":          func(n *yaml.Node) { img.Tags, _ = d.set(n, "tags", d.tag) },
 		"packages":      func(n *yaml.Node) { img.Packages, img.PackagePos = d.set(n, "packages", d.packageName) },
 		"architectures": func(n *yaml.Node) { img.Architectures, img.ArchitecturePos = d.set(n, "architectures", d.architecture) },
 		"config":        func(n *yaml.Node) { img.Config = d.config(n) },
-		"layers":        func(n *yaml.Node) { img.Layers = d.layers(n) },
-		"format":        func(n *yaml.Node) { img.Format = d.format(n) },
+		"layers": func(n *yaml.Node) {
+			img.Layers = d.layers(n)
+			if at := child(n, "popularity"); at != n {
+				img.PopularityPos = Position{at.Line, at.Column}
+			}
+		},
+		"format": func(n *yaml.Node) { img.Format = d.format(n) },
 	}
 }
 

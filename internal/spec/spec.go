@@ -65,6 +65,8 @@ type Image struct {
 	Pos Position `yaml:"-"`
 	// The repository that the image is published to, such as ghcr.io/acme/toolbox, without a tag.
 	Repository string `yaml:"repository" jsonschema:"minLength=1"`
+	// Where Repository stands in the file; zero if it does not.
+	RepositoryPos Position `yaml:"-"`
 	// Tags that will name the image. GitHub's default variables expand, such as ${GITHUB_SHA}; a plain $ is written $$.
 	Tags []string `yaml:"tags" jsonschema:"minItems=1,uniqueItems=true,minLength=1,default=latest"`
 	// What the image holds: names in the package set, with dots to descend. Their order makes no difference.
@@ -79,6 +81,8 @@ type Image struct {
 	Config Config `yaml:"config"`
 	// How store paths become layers.
 	Layers Layers `yaml:"layers"`
+	// Where the file names a popularity table; zero if it names none.
+	PopularityPos Position `yaml:"-"`
 	// The manifests' format: Docker's schema 2, or OCI.
 	Format Format `yaml:"format" jsonschema:"enum=docker,enum=oci,default=docker"`
 }

@@ -79,8 +79,8 @@ func TestLoadWhole(t *testing.T) {
 			Overlays: []string{filepath.Join(folder, "overlay.nix"), filepath.Join(filepath.Dir(folder), "shared.nix")},
 		},
 		Images: []Image{{
-			Name:          "toolbox",
-			Pos:           Position{12, 3},
+			Name: "toolbox",
+			Pos:  Position{12, 3}, RepositoryPos: Position{13, 17}, PopularityPos: Position{32, 19},
 			Repository:    "ghcr.io/acme/toolbox",
 			Tags:          []string{"latest", "0123456789abcdef0123456789abcdef01234567", "run-7"},
 			Packages:      []string{"shell", "git", "python3Packages.requests"},
@@ -106,8 +106,8 @@ func TestLoadWhole(t *testing.T) {
 			},
 			Format: Docker,
 		}, {
-			Name:          "small.image_2",
-			Pos:           Position{34, 3},
+			Name: "small.image_2",
+			Pos:  Position{34, 3}, PopularityPos: Position{37, 45},
 			Tags:          []string{"latest"},
 			Packages:      []string{"7zz", "builder"},
 			PackagePos:    []Position{{35, 16}, {35, 23}},
