@@ -47,10 +47,10 @@ func (l *Line) fix(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
 // pin fixes what the source stands for, for the whole run.
 func (l *Line) pin(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
 	moving := sourceOf(source)
-	p := pinned{Source: moving, report: report.Source{Source: moving.String()}}
+	p := pinned{Source: moving, report: report.Source{Source: Describe(source)}}
 	level := slog.LevelInfo
-	if moving.Path != "" { // which is known, and differs between machines
-		p.report.Source, level = "path", slog.LevelDebug
+	if moving.Path != "" { // which is known
+		level = slog.LevelDebug
 	}
 	fixed, pin, err := nixbuild.Pin(ctx, l.Runner, moving)
 	if errors.Is(err, nixbuild.ErrUnpinned) {
@@ -79,6 +79,14 @@ func (p pinned) keyOf(w Wish) string {
 		fmt.Fprintf(h, "%d:%s", len(field), field)
 	}
 	return fmt.Sprintf("%x", h.Sum(nil))
+}
+
+// Describe names a source for people, without credentials and without a path, which differs between machines.
+func Describe(source spec.Nixpkgs) string {
+	if source.Path != "" {
+		return "path"
+	}
+	return sourceOf(source).String()
 }
 
 func sourceOf(n spec.Nixpkgs) nixbuild.Source {
