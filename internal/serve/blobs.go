@@ -1,0 +1,115 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/depot"
+)
+
+// blob answers with the bytes of a layer or config, or sends the client to where the storage itself has them.
+func (s *Server) blob(w http.ResponseWriter, r *http.Request, reference string) error {
+	digest, is, err := digestIn(reference)
+	if !is {
+		err = absent(digestInvalid, "blobs are named by their digest: sha256: and 64 hexadecimal digits")
+	}
+	if err != nil {
+		return err
+	}
+	stored, err := s.options.Depot.Stat(r.Context(), digest)
+	if errors.Is(err, depot.ErrNotFound) {
+		return absent(blobUnknown, "this registry has no blob "+digest.String())
+	}
+	if err != nil {
+		return err
+	}
+	if r.Method == http.MethodGet { // a signature is for one method
+		if to, err := s.options.Depot.SignedURL(r.Context(), digest); err != nil || to != "" {
+			return redirect(w, r, to, err)
+		}
+	}
+	content := &blobReader{ctx: r.Context(), depot: s.options.Depot, digest: digest, size: stored.Size}
+	defer content.Close()
+	// Before the answer begins: an error can still be one.
+	if err := content.begin(r); err != nil {
+		return err
+	}
+	// What a blob is, says the manifest that names it.
+	describe(w.Header(), "application/octet-stream", digest)
+	return s.send(w, r, Blob, content)
+}
+
+func redirect(w http.ResponseWriter, r *http.Request, to string, err error) error {
+	if err == nil {
+		http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+	}
+	return err
+}
+
+// blobReader is a blob as an [io.ReadSeeker]. Seeking costs nothing; the storage is asked when bytes are.
+type blobReader struct {
+	ctx    context.Context
+	depot  *depot.Depot
+	digest v1.Hash
+	size   int64
+
+	at      int64 // where the next Read begins
+	content io.ReadCloser
+	next    int64 // where content goes on
+}
+
+// begin opens the blob, if it will be read from its beginning.
+func (b *blobReader) begin(r *http.Request) error {
+	if r.Method != http.MethodGet || r.Header.Get("Range") != "" || r.Header.Get("If-None-Match") != "" {
+		return nil
+	}
+	return b.open()
+}
+
+func (b *blobReader) open() (err error) {
+	b.Close()
+	b.content, _, err = b.depot.Open(b.ctx, b.digest, b.at, -1)
+	b.next = b.at
+	return err
+}
+
+func (b *blobReader) Read(p []byte) (int, error) {
+	if b.at >= b.size {
+		return 0, io.EOF
+	}
+	if b.content == nil || b.next != b.at {
+		if err := b.open(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := b.content.Read(p)
+	b.at += int64(n)
+	b.next = b.at
+	return n, err
+}
+
+// Seek implements [io.Seeker].
+func (b *blobReader) Seek(offset int64, whence int) (int64, error) {
+	from := map[int]int64{io.SeekStart: 0, io.SeekCurrent: b.at, io.SeekEnd: b.size}
+	base, ok := from[whence]
+	if !ok || base+offset < 0 {
+		return 0, fmt.Errorf("seeking in blob %s: there is no %d from %d", b.digest, offset, whence)
+	}
+	b.at = base + offset
+	return b.at, nil
+}
+
+// Close implements [io.Closer].
+func (b *blobReader) Close() error {
+	if b.content == nil {
+		return nil
+	}
+	err := b.content.Close()
+	b.content = nil
+	return err
+}

@@ -1,0 +1,245 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Why a build does not begin, or does not go on.
+var (
+	errBusy      = errors.New("the server has as many builds as it takes")
+	errClosing   = errors.New("the server is shutting down")
+	errAbandoned = errors.New("nobody waits for the image any more")
+	errTimeout   = errors.New("the build took too long")
+)
+
+// panicError is a build that ended in a panic.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// builds makes each query's image once, however many clients want it, and no more than some at a time. A build is for those who wait for
+// it: when the last has gone, it is cancelled.
+type builds struct {
+	make    func(context.Context, *job) (v1.Hash, error)
+	ended   func(Build)
+	most    int // at once
+	queue   int // that may wait
+	keep    int // that have ended
+	timeout time.Duration
+
+	mu       sync.Mutex
+	serial   int64
+	under    map[query]*job // those that one can join
+	waiting  []*job         // in order
+	running  []*job
+	finished []Build // newest last
+	closed   bool
+	idle     sync.WaitGroup
+}
+
+// job is one build. Its Build is guarded by builds.mu.
+type job struct {
+	query  query
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	done   chan struct{} // closed when digest and err are there
+	digest v1.Hash
+	err    error
+
+	journal *journal
+	build   Build
+}
+
+// join waits for the image of a query: of a build under way, or of a new one. It returns early if ctx ends.
+func (b *builds) join(ctx context.Context, q query, secrets []string) (v1.Hash, error) {
+	j, err := b.enter(q, secrets)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	select {
+	case <-j.done:
+	case <-ctx.Done():
+		b.leave(j)
+		return v1.Hash{}, context.Cause(ctx)
+	}
+	return j.digest, j.err
+}
+
+func (b *builds) enter(q query, secrets []string) (*job, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, errClosing
+	}
+	if j, ok := b.under[q]; ok {
+		j.build.Clients++
+		return j, nil
+	}
+	if len(b.running) >= b.most && len(b.waiting) >= b.queue {
+		return nil, errBusy
+	}
+	j := b.add(q, secrets)
+	if len(b.running) < b.most {
+		b.start(j)
+	} else {
+		b.waiting = append(b.waiting, j)
+	}
+	return j, nil
+}
+
+func (b *builds) add(q query, secrets []string) *job {
+	b.serial++
+	j := &job{query: q, done: make(chan struct{})}
+	j.ctx, j.cancel = context.WithCancelCause(context.Background())
+	j.journal = newJournal(secrets)
+	j.build = Build{
+		Serial: b.serial, Name: q.image, Tag: q.tag, Architectures: q.split(), Format: string(q.format),
+		Phase: Waiting, Clients: 1, Asked: time.Now(),
+	}
+	b.under[q] = j
+	return j
+}
+
+// start is called with the lock.
+func (b *builds) start(j *job) {
+	j.build.Phase, j.build.Began = Running, time.Now()
+	b.running = append(b.running, j)
+	b.idle.Go(func() { b.run(j) })
+}
+
+func (b *builds) run(j *job) {
+	ctx, stop := context.WithTimeoutCause(j.ctx, b.timeout, errTimeout)
+	defer stop()
+	digest, err := b.protect(ctx, j)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause // whatever it was in the middle of
+	}
+	b.mu.Lock()
+	b.running = slices.DeleteFunc(b.running, func(other *job) bool { return other == j })
+	if len(b.waiting) > 0 {
+		b.start(b.waiting[0])
+		b.waiting = b.waiting[1:]
+	}
+	b.finish(j, digest, err)
+	ended := j.build
+	b.mu.Unlock()
+	b.ended(ended)
+}
+
+// protect makes a panic the error of its build: the other clients have nothing to do with it.
+func (b *builds) protect(ctx context.Context, j *job) (digest v1.Hash, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &panicError{value, debug.Stack()}
+		}
+	}()
+	return b.make(ctx, j)
+}
+
+// finish tells everybody who waits. It is called with the lock.
+func (b *builds) finish(j *job, digest v1.Hash, err error) {
+	if b.under[j.query] == j {
+		delete(b.under, j.query)
+	}
+	j.cancel(nil)
+	j.digest, j.err = digest, err
+	j.build.Phase, j.build.Ended, j.build.Digest, j.build.Log = phaseOf(err), time.Now(), digest, j.journal.last()
+	if err != nil {
+		j.build.Err = j.journal.plain(err.Error())
+	}
+	b.finished = append(b.finished, j.build)
+	b.finished = b.finished[max(0, len(b.finished)-b.keep):]
+	close(j.done)
+}
+
+func phaseOf(err error) Phase {
+	switch {
+	case err == nil:
+		return Done
+	case errors.Is(err, errAbandoned), errors.Is(err, errClosing):
+		return Abandoned
+	case errors.Is(err, errTimeout):
+		return TimedOut
+	}
+	return Failed
+}
+
+// leave is for a client that has gone. Who comes after the last one begins anew.
+func (b *builds) leave(j *job) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if j.build.Clients--; j.build.Clients == 0 {
+		b.give(j, errAbandoned)
+	}
+}
+
+// give up a build. One that waits is over at once. It is called with the lock.
+func (b *builds) give(j *job, why error) {
+	if b.under[j.query] != j {
+		return // over already
+	}
+	delete(b.under, j.query)
+	j.cancel(why)
+	if at := slices.Index(b.waiting, j); at >= 0 {
+		b.waiting = slices.Delete(b.waiting, at, at+1)
+		b.finish(j, v1.Hash{}, why)
+	}
+}
+
+// close ends all builds and waits for them, at most until ctx ends.
+func (b *builds) close(ctx context.Context) error {
+	b.mu.Lock()
+	b.closed = true
+	for _, j := range slices.Concat(b.waiting, b.running) {
+		b.give(j, errClosing)
+	}
+	b.mu.Unlock()
+	over := make(chan struct{})
+	go func() { b.idle.Wait(); close(over) }()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for builds to end: %w", context.Cause(ctx))
+	}
+}
+
+// list is what there is to say of builds.
+func (b *builds) list() []Build {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []Build
+	for _, j := range slices.Backward(slices.Concat(b.running, b.waiting)) {
+		now := j.build
+		now.Log = j.journal.last()
+		all = append(all, now)
+	}
+	for _, over := range slices.Backward(b.finished) {
+		all = append(all, over)
+	}
+	return all
+}
+
+func (b *builds) load() (running, waiting int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.running), len(b.waiting)
+}
+
+// note changes what is known of a build under way.
+func (b *builds) note(j *job, change func(*Build)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(&j.build)
+}

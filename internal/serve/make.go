@@ -1,0 +1,130 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/logline"
+	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/pipeline"
+	"github.com/org/nixery-action/internal/popularity"
+	"github.com/org/nixery-action/internal/progress"
+	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/spec"
+)
+
+// make runs the pipeline for one query, into the depot.
+func (s *Server) make(ctx context.Context, j *job) (v1.Hash, error) {
+	source, fixed, err := tagSource(s.options.Source, j.query.tag)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	key, err := s.key(j.query, source)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	report, err := s.runLine(ctx, j, source)
+	if err != nil {
+		if missing, ok := errors.AsType[*nixbuild.EvaluationError](err); ok {
+			s.recent.remember(key, answer{query: j.query, fault: missing, made: time.Now()})
+		}
+		return v1.Hash{}, err
+	}
+	// Not when it began: else what took longer to build than a tag stays fresh would be built for ever.
+	a := answer{query: j.query, digest: report.Images[0].Digest, source: report.Source.Pinned, made: time.Now(), fixed: fixed}
+	s.builds.note(j, func(b *Build) { b.Pinned = a.source })
+	if err := s.recent.keep(ctx, key, a); err != nil {
+		s.options.Log.Warn("the depot does not remember what a tag stands for", "image", j.query.String(), "cause", err)
+	}
+	return a.digest, nil
+}
+
+func (s *Server) runLine(ctx context.Context, j *job, source spec.Nixpkgs) (*pipeline.Report, error) {
+	line := s.newLine(j)
+	if source.Path == "" { // a path is looked at by each run: its files may have changed since
+		var err error
+		if line.Pinned, err = s.pins.of(ctx, line, source); err != nil {
+			return nil, err
+		}
+	}
+	meter := &pipeline.Meter{}
+	repository, _ := name.NewRepository("localhost/" + strings.ToLower(j.query.image)) // for the log: an empty one will do
+	dest := s.options.Depot.Destination(depot.DestinationOptions{Repository: repository, Report: meter.Report, Sent: meter.Sent})
+	return line.Run(ctx, source, []pipeline.Order{s.order(j.query)}, []publish.Destination{dest}, meter)
+}
+
+// newLine is a pipeline of one build's own: what it says goes to the build's log, and with the build's number to the server's.
+func (s *Server) newLine(j *job) *pipeline.Line {
+	log := slog.New(fork{
+		main: s.options.Log.Handler().WithAttrs([]slog.Attr{slog.Int64("build", j.build.Serial), slog.String("image", j.query.String())}),
+		own:  logline.NewPlain(j.journal, slog.LevelInfo, false),
+	})
+	ledgers := []cache.Place{{Store: s.options.Depot.Cache(), Mode: cache.Min}} // the depot has the blobs
+	line := &pipeline.Line{
+		Store:   s.options.Store,
+		Created: s.options.Created,
+		TempDir: s.options.TempDir,
+		Cache:   cache.New(ledgers, ledgers, log),
+		Spec:    "serve",
+		Load:    s.tables.load,
+		Log:     log,
+		Display: progress.New(j.journal, false, nil, time.Now),
+	}
+	line.Runner = s.options.Runner(func(text string) {
+		fmt.Fprintln(j.journal, text)
+		line.Hear(text)
+	}, line.Follow)
+	return line
+}
+
+// tables are popularity tables, each loaded once.
+type tables struct {
+	mu     sync.Mutex
+	loaded map[[2]string]popularity.Table
+}
+
+func (t *tables) load(ctx context.Context, where, sum string) (popularity.Table, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if table, ok := t.loaded[[2]string{where, sum}]; ok {
+		return table, nil
+	}
+	table, err := popularity.Load(ctx, where, sum)
+	if err == nil {
+		t.loaded[[2]string{where, sum}] = table
+	}
+	return table, err
+}
+
+// secretsOf are what a source's address gives away: in a build's log, Nix and git repeat it.
+func secretsOf(source spec.Nixpkgs) []string {
+	addresses := []string{source.Flake}
+	if source.Git != nil {
+		addresses = append(addresses, source.Git.URL)
+	}
+	var secrets []string
+	for _, address := range addresses {
+		u, err := url.Parse(strings.TrimPrefix(address, "git+"))
+		if err != nil || u.User == nil {
+			continue
+		}
+		secrets = append(secrets, u.User.String())
+		if password, ok := u.User.Password(); ok {
+			secrets = append(secrets, password)
+		} else if u.Scheme != "ssh" {
+			secrets = append(secrets, u.User.Username()) // over HTTP a token alone is given so
+		}
+	}
+	return secrets
+}

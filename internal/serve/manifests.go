@@ -1,0 +1,92 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/org/nixery-action/internal/depot"
+)
+
+// largestManifest is what registries take at most: the distribution specification 1.1, "Pushing Manifests".
+const largestManifest = 4 << 20
+
+// manifest answers with a manifest: by digest what the depot has, whatever the client accepts; by tag what that stands for now.
+// A HEAD by tag does as much as a GET, for clients ask for the digest so before they pull.
+func (s *Server) manifest(w http.ResponseWriter, r *http.Request, n Name, reference string) (query, error) {
+	digest, is, err := digestIn(reference)
+	if err != nil {
+		return query{}, err
+	}
+	if is {
+		return query{}, s.writeManifest(w, r, digest)
+	}
+	w.Header().Set("Vary", "Accept")
+	q := s.ask(n, reference, tasteOf(r.Header.Values("Accept")))
+	if digest, _, err = s.resolve(r.Context(), q); err != nil {
+		return q, err
+	}
+	return q, s.writeManifest(w, r, digest)
+}
+
+// stillThere is errUnknown if what is remembered is not in the depot: somebody has emptied it.
+func (s *Server) stillThere(ctx context.Context, digest v1.Hash, key string) error {
+	_, err := s.options.Depot.Stat(ctx, digest)
+	if errors.Is(err, depot.ErrNotFound) {
+		s.recent.forget(key)
+		return errUnknown
+	}
+	return err
+}
+
+func (s *Server) writeManifest(w http.ResponseWriter, r *http.Request, digest v1.Hash) error {
+	raw, mediaType, err := s.readManifest(r.Context(), digest)
+	if err != nil {
+		return err
+	}
+	describe(w.Header(), mediaType, digest)
+	return s.send(w, r, Manifest, bytes.NewReader(raw))
+}
+
+// readManifest reads a manifest whole: the depot checks its digest.
+func (s *Server) readManifest(ctx context.Context, digest v1.Hash) (raw []byte, mediaType string, err error) {
+	none := absent(manifestUnknown, "this registry has no manifest "+digest.String())
+	content, stored, err := s.options.Depot.Open(ctx, digest, 0, -1)
+	if errors.Is(err, depot.ErrNotFound) {
+		return nil, "", none
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	defer content.Close()
+	kind := types.MediaType(stored.MediaType)
+	if !kind.IsImage() && !kind.IsIndex() || stored.Size > largestManifest {
+		return nil, "", none
+	}
+	raw, err = io.ReadAll(content)
+	return raw, stored.MediaType, err
+}
+
+// describe sets what is said of content that has a digest.
+func describe(h http.Header, mediaType string, digest v1.Hash) {
+	h.Set("Content-Type", mediaType)
+	h.Set("Docker-Content-Digest", digest.String())
+	h.Set("ETag", `"`+digest.String()+`"`)
+	h.Set("X-Content-Type-Options", "nosniff")
+}
+
+// send lets net/http see to lengths, ranges and conditions. Content that breaks off ends the connection, so that nobody takes the
+// part for the whole.
+func (s *Server) send(w http.ResponseWriter, r *http.Request, what Sort, content io.ReadSeeker) error {
+	http.ServeContent(w, r, "", time.Time{}, content)
+	if p, ok := w.(*paced); ok && p.sent > 0 && s.options.Hooks.Sent != nil {
+		s.options.Hooks.Sent(what, p.sent)
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+package serve
+
+import (
+	"errors"
+	"net/http"
+	"time"
+)
+
+// paced gives a client some time for each chunk, however long the whole takes: one that has stopped reading is let go, and one that is
+// slow is not.
+type paced struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	stall   time.Duration
+	sent    int64 // bytes of content
+}
+
+func newPaced(w http.ResponseWriter, stall time.Duration) *paced {
+	return &paced{ResponseWriter: w, control: http.NewResponseController(w), stall: stall}
+}
+
+func (p *paced) Write(chunk []byte) (int, error) {
+	if err := p.until(time.Now().Add(p.stall)); err != nil {
+		return 0, err
+	}
+	n, err := p.ResponseWriter.Write(chunk)
+	p.sent += int64(n)
+	return n, err
+}
+
+// Unwrap is for [http.ResponseController].
+func (p *paced) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// finish sends what is left, and takes the deadline back: it would end the connection in the middle of a later request, which may
+// have to wait for a build.
+func (p *paced) finish() {
+	if p.until(time.Now().Add(p.stall)) == nil && p.control.Flush() == nil {
+		_ = p.until(time.Time{})
+	}
+}
+
+func (p *paced) until(deadline time.Time) error {
+	err := p.control.SetWriteDeadline(deadline)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil // a recorder in a test has no connection
+	}
+	return err
+}

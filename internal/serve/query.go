@@ -1,0 +1,63 @@
+package serve
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/pipeline"
+	"github.com/org/nixery-action/internal/spec"
+)
+
+// query is an image that somebody wants. Queries that are equal want the same, and share a build.
+type query struct {
+	image         string // the name, without an architecture
+	tag           string
+	format        spec.Format
+	architectures string // joined by commas
+}
+
+// ask makes a query of what a client wants and takes. An index is for who takes one and names no architecture.
+func (s *Server) ask(n Name, tag string, t taste) query {
+	q := query{image: n.image(), tag: tag, format: t.format, architectures: s.options.Architectures[0]}
+	switch {
+	case n.architecture != "":
+		q.architectures = n.architecture
+	case t.index:
+		q.architectures = strings.Join(s.options.Architectures, ",")
+	}
+	return q
+}
+
+// String names the image as a client would.
+func (q query) String() string { return q.image + ":" + q.tag }
+
+// variant is what of an image the query wants.
+func (q query) variant() string { return string(q.format) + " " + q.architectures }
+
+// split lists the architectures.
+func (q query) split() []string { return strings.Split(q.architectures, ",") }
+
+// order is the query as the pipeline takes it: what a spec of these packages says.
+func (s *Server) order(q query) pipeline.Order {
+	return pipeline.Order{Image: spec.Image{
+		Name:          q.image,
+		Packages:      strings.Split(q.image, "/"),
+		Architectures: q.split(),
+		Layers:        s.options.Layers,
+		Format:        q.format,
+	}}
+}
+
+// key is all that fixes what a query's answer is at one time. Its fields cannot run into each other, and have the source and the
+// architectures among them: in Nixery, arm64/hello after hello was the image for amd64. The source may hold a password, so what it
+// is does not show.
+func (s *Server) key(q query, source spec.Nixpkgs) (string, error) {
+	raw, err := json.Marshal([]any{layers.FormatVersion, source, s.options.Layers, s.options.Created.Unix(), q.image, q.tag, q.variant()})
+	if err != nil {
+		return "", fmt.Errorf("naming %s: %w", q, err)
+	}
+	return fmt.Sprintf("%s %s %x", q, q.variant(), sha256.Sum256(raw)), nil
+}

@@ -1,0 +1,130 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/depot"
+)
+
+// recent has what tags stood for when that was last found out: in memory, and behind it in the depot, where other processes see it,
+// and this one after a restart.
+type recent struct {
+	depot *depot.Depot
+	fresh time.Duration
+	now   func() time.Time
+
+	mu     sync.Mutex
+	all    map[string]answer
+	latest answer // the newest one of that tag
+}
+
+// answer is what came of a query: a digest, or a fault that the next client would be told too.
+type answer struct {
+	query
+	digest v1.Hash
+	fault  error
+	source string // pinned
+	made   time.Time
+	fixed  bool
+}
+
+const (
+	mostAnswers = 4096
+	// A package that is not there may come to be there, and those who wait for it try now and then.
+	freshFault = 30 * time.Second
+)
+
+// errUnknown says that nobody knows, or that it was too long ago.
+var errUnknown = errors.New("not known")
+
+// look returns the digest that a query was answered with lately, the fault that it met, or errUnknown.
+func (r *recent) look(ctx context.Context, q query, key string) (v1.Hash, error) {
+	if a, ok := r.remembered(key); ok {
+		return a.digest, a.fault
+	}
+	tag, err := r.depot.Tag(ctx, key)
+	if errors.Is(err, depot.ErrNotFound) {
+		return v1.Hash{}, errUnknown
+	}
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	a := answer{query: q, digest: tag.Digests[q.variant()], source: tag.Source, made: tag.Made, fixed: tag.Fixed}
+	if a.digest == (v1.Hash{}) || !r.isFresh(a) {
+		return v1.Hash{}, errUnknown
+	}
+	r.remember(key, a)
+	return a.digest, nil
+}
+
+func (r *recent) remembered(key string) (answer, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, ok := r.all[key]
+	return a, ok && r.isFresh(a)
+}
+
+func (r *recent) isFresh(a answer) bool {
+	age := r.now().Sub(a.made)
+	if a.fault != nil {
+		return age < min(r.fresh, freshFault)
+	}
+	// A clock that went back makes nothing fresh for longer.
+	return a.fixed || age < r.fresh && age > -r.fresh
+}
+
+func (r *recent) remember(key string, a answer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.all) >= mostAnswers {
+		maps.DeleteFunc(r.all, func(_ string, a answer) bool { return !r.isFresh(a) })
+	}
+	if len(r.all) >= mostAnswers {
+		clear(r.all) // the depot has the rest
+	}
+	r.all[key] = a
+	if a.tag == latest && a.fault == nil && a.made.After(r.latest.made) {
+		r.latest = a
+	}
+}
+
+// source is what the tag latest was last made of.
+func (r *recent) source() (pinned string, when time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.latest.source, r.latest.made
+}
+
+func (r *recent) forget(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.all, key)
+}
+
+// keep remembers an answer for good: here, and in the depot.
+func (r *recent) keep(ctx context.Context, key string, a answer) error {
+	r.remember(key, a)
+	return r.depot.SetTag(ctx, key, depot.Tag{
+		Digests: map[string]v1.Hash{a.variant(): a.digest}, Made: a.made, Source: a.source, Fixed: a.fixed,
+	})
+}
+
+// tags lists the tags that an image was pulled by lately, sorted.
+func (r *recent) tags(image string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen := map[string]bool{}
+	for _, a := range r.all {
+		if a.image == image && a.fault == nil {
+			seen[a.tag] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
