@@ -1,0 +1,169 @@
+package settings
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/org/nixery-action/internal/spec"
+)
+
+type env map[string]string
+
+func (e env) lookup(name string) (string, bool) {
+	value, ok := e[name]
+	return value, ok
+}
+
+func read(t *testing.T, flags map[string][]string, e env) Settings {
+	t.Helper()
+	s, err := Read(Places{Flags: flags, Env: e.lookup})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "serve.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestDefaults(t *testing.T) {
+	want := Settings{
+		Port: 8080, Nixpkgs: spec.Nixpkgs{Channel: "nixos-unstable"}, Storage: "./depot", Popularity: "embedded", Timeout: 30 * time.Minute,
+		Builds: 2, Queue: 100, Fresh: 15 * time.Minute, LogFormat: "auto", Grace: 25 * time.Second,
+	}
+	if got := read(t, map[string][]string{"storage": {"./depot"}}, nil); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// What Nixery's deployments have in their environment means here what it means there.
+func TestEnvironmentOfNixery(t *testing.T) {
+	commit := strings.Repeat("0123456789", 4)
+	for name, c := range map[string]struct {
+		env  env
+		want func(Settings) bool
+	}{
+		"folder": {env{"PORT": "45243", "NIXERY_CHANNEL": "nixos-25.11", "NIXERY_STORAGE_BACKEND": "filesystem", "STORAGE_PATH": "/var/lib/nixery",
+			"NIX_TIMEOUT": "90", "NIX_POPULARITY_URL": "https://x.example/popularity.json", "WEB_DIR": "/web"},
+			func(s Settings) bool {
+				return s.Port == 45243 && s.Nixpkgs.Channel == "nixos-25.11" && s.Storage == "/var/lib/nixery" && s.Timeout == 90*time.Second &&
+					s.Popularity == "https://x.example/popularity.json"
+			}},
+		"commit": {env{"NIXERY_CHANNEL": commit, "NIXERY_STORAGE_BACKEND": "gcs", "GCS_BUCKET": "images", "S3_BUCKET": ""},
+			func(s Settings) bool { return s.Nixpkgs.Channel == commit && s.Storage == "gs://images" }},
+		"git": {env{"NIXERY_PKGS_REPO": "https://git.example/pkgs.git", "NIXERY_STORAGE_BACKEND": "s3", "S3_BUCKET": "images", "AWS_REGION": "eu-west-1"},
+			func(s Settings) bool {
+				return s.Nixpkgs.Git.URL == "https://git.example/pkgs.git" && s.Storage == "s3://images?region=eu-west-1"
+			}},
+		"path": {env{"NIXERY_PKGS_PATH": "/pkgs", "NIXERY_CHANNEL": "", "NIXERY_STORAGE_BACKEND": "s3", "S3_BUCKET": "images"},
+			func(s Settings) bool { return s.Nixpkgs.Path == "/pkgs" && s.Storage == "s3://images?region=us-east-1" }},
+	} {
+		if s := read(t, nil, c.env); !c.want(s) {
+			t.Errorf("%s: got %+v", name, s)
+		}
+	}
+}
+
+func TestFlagsOverEnvironmentOverFile(t *testing.T) {
+	file := write(t, "port: 1\nbuilds: 1\nqueue: 1\nchannel: nixos-25.05\nstorage: from-file\nallow: [a, b.*]\nredirect: true\n")
+	e := env{"NIXERY_CONFIG": file, "PORT": "2", "NIXERY_BUILDS": "2", "NIXERY_CHANNEL": "nixos-25.11"}
+	s := read(t, map[string][]string{"port": {"3"}, "pkgs-path": {"/pkgs"}}, e)
+	if s.Port != 3 || s.Builds != 2 || s.Queue != 1 || s.Storage != "from-file" || !s.Redirect {
+		t.Errorf("got %+v", s)
+	}
+	if s.Nixpkgs.Path != "/pkgs" || s.Nixpkgs.Channel != "" {
+		t.Errorf("packages come from %+v", s.Nixpkgs)
+	}
+	if !reflect.DeepEqual(s.Allow, []string{"a", "b.*"}) {
+		t.Errorf("allowed are %q", s.Allow)
+	}
+	if s := read(t, map[string][]string{"config": {write(t, "storage: other\n")}}, e); s.Storage != "other" || s.Queue != 100 {
+		t.Errorf("another file: %+v", s)
+	}
+	if s := read(t, nil, env{"NIXERY_STORAGE": "mem://", "NIXERY_STORAGE_BACKEND": "gcs", "NIXERY_ALLOW": "x, y"}); s.Storage != "mem://" || len(s.Allow) != 2 {
+		t.Errorf("a location beside a backend: %+v", s)
+	}
+}
+
+// Everything that is wrong is told at once, with the place where it was said.
+func TestErrors(t *testing.T) {
+	file := write(t, "queue: many\nbuild: 3\ntimeout: [1, 2]\nfresh:\nqueue: 2\n")
+	_, err := Read(Places{
+		Flags: map[string][]string{"config": {file}, "builds": {"0"}, "grace": {"soon"}, "redirect": {"yes"}, "allow": {"a b"}, "log-format": {"xml"}},
+		Env:   env{"PORT": "http", "NIXERY_CHANNEL": "../x", "NIXERY_STORAGE_BACKEND": "gcs"}.lookup,
+	})
+	for _, says := range []string{
+		file + `:1:8: want a number from 0 to 100000, found "many"`,
+		file + `:2:1: unknown key "build"; did you mean builds?`,
+		file + ":3:10: timeout: want time",
+		file + ":4:7: fresh: want time",
+		file + ":5:1: queue is given twice",
+		`--builds: want a number from 1 to 1000, found "0"`,
+		`--grace: want a time such as 90s or 15m, found "soon"`,
+		`--redirect: want true or false, found "yes"`,
+		`--allow: want a package, or the beginning of one and *, found "a b"`,
+		`--log-format: want one of auto, text, json, found "xml"`,
+		`$PORT: want a number from 0 to 65535, found "http"`,
+		"$NIXERY_CHANNEL: channel: ",
+		"$NIXERY_STORAGE_BACKEND: gcs needs $GCS_BUCKET",
+	} {
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("error does not say %q:\n%v", says, err)
+		}
+	}
+	if errs, ok := errors.AsType[Errors](err); !ok || len(errs) != 13 {
+		t.Errorf("%d errors", len(errs))
+	}
+}
+
+func TestSingleErrors(t *testing.T) {
+	for says, p := range map[string]Places{
+		"storage: say where blobs are to be kept":             {},
+		"$NIXERY_STORAGE_BACKEND: want one of filesystem":     {Env: env{"NIXERY_STORAGE_BACKEND": "ftp"}.lookup},
+		"$GCS_BUCKET: want a bucket's name":                   {Env: env{"NIXERY_STORAGE_BACKEND": "gcs", "GCS_BUCKET": "a/b"}.lookup},
+		"$NIXERY_PKGS_REPO: there is $NIXERY_CHANNEL already": {Env: env{"NIXERY_STORAGE": "x", "NIXERY_CHANNEL": "nixos-25.11", "NIXERY_PKGS_REPO": "https://x.example/y"}.lookup},
+		"--storage: want one value":                           {Flags: map[string][]string{"storage": {"a", "b"}}},
+		"no such file":                                        {Flags: map[string][]string{"storage": {"a"}, "config": {"/nonexistent.yaml"}}},
+		"want a mapping":                                      {Flags: map[string][]string{"storage": {"a"}, "config": {write(t, "[a]")}}},
+		"is larger than":                                      {Flags: map[string][]string{"storage": {"a"}, "config": {write(t, strings.Repeat("#", largestFile+1))}}},
+	} {
+		_, err := Read(p)
+		if errs, ok := errors.AsType[Errors](err); !ok || len(errs) != 1 || !strings.Contains(err.Error(), says) {
+			t.Errorf("error does not say %q alone: %v", says, err)
+		}
+	}
+}
+
+// A repository's URL may hold a password by mistake.
+func TestErrorsRepeatNoPassword(t *testing.T) {
+	_, err := Read(Places{Env: env{"NIXERY_STORAGE": "x", "NIXERY_PKGS_REPO": "htps://u:hunter2@x.example/y"}.lookup})
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestTableIsConsistent(t *testing.T) {
+	seen := map[string]bool{}
+	for _, row := range Table {
+		for _, name := range []string{row.Flag, row.Env} {
+			if name != "" && seen[name] {
+				t.Errorf("%s is there twice", name)
+			}
+			seen[name] = true
+		}
+		if row.name() == "" || row.Help == "" || row.Value == "" || strings.HasSuffix(row.Help, ".") {
+			t.Errorf("row %+v is not whole", row)
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Setting is a row of the table.
+type Setting struct {
+	Flag    string // its name as a flag and as a key of the file; "" if it is the environment's only
+	Env     string // its variable; "" if it has none
+	Default string
+	Value   string // what it is, in a word
+	Help    string // one line
+	List    bool   // may be given several times, or with commas
+	set     func(*draft, string) error
+}
+
+func (row *Setting) name() string {
+	if row.Flag != "" {
+		return row.Flag
+	}
+	return row.Env
+}
+
+// Table is all there is to set, in the order of the documentation.
+var Table = []Setting{
+	{Flag: "config", Env: "NIXERY_CONFIG", Value: "file", Help: "YAML file with settings, by the names of the flags", set: ignore},
+	{Flag: "address", Env: "NIXERY_ADDRESS", Value: "host", Help: "address to listen on; all of them if empty",
+		set: func(d *draft, v string) error { d.Address = v; return nil }},
+	{Flag: "port", Env: "PORT", Default: "8080", Value: "number", Help: "port to listen on; 0 takes a free one",
+		set: func(d *draft, v string) error { return number(&d.Port, v, 0, 65535) }},
+	{Flag: "channel", Env: "NIXERY_CHANNEL", Value: "channel", Help: "packages come from this channel of nixpkgs, or commit; nixos-unstable if there is no other source", set: ignore},
+	{Flag: "pkgs-repo", Env: "NIXERY_PKGS_REPO", Value: "URL", Help: "packages come from this git repository; an image's tag is a branch or commit", set: ignore},
+	{Flag: "pkgs-path", Env: "NIXERY_PKGS_PATH", Value: "path", Help: "packages come from this folder or file", set: ignore},
+	{Flag: "storage", Env: "NIXERY_STORAGE", Value: "location", Help: "where blobs are kept: a folder, mem://, gs://BUCKET or s3://BUCKET", set: ignore},
+	{Env: "NIXERY_STORAGE_BACKEND", Value: "word", Help: "`filesystem`, `gcs` or `s3`, with one of the next three, in place of a location", set: backend},
+	{Env: "STORAGE_PATH", Value: "path", Help: "the folder, for `filesystem`", set: ignore},
+	{Env: "GCS_BUCKET", Value: "name", Help: "the bucket, for `gcs`", set: bucketName},
+	{Env: "S3_BUCKET", Value: "name", Help: "the bucket, for `s3`", set: bucketName},
+	{Env: "AWS_REGION", Value: "region", Default: "us-east-1", Help: "where the bucket is, for `s3`", set: region},
+	{Flag: "redirect", Env: "NIXERY_REDIRECT", Default: "false", Value: "bool", Help: "send clients to the bucket itself, by URLs that last five minutes",
+		set: func(d *draft, v string) error { return boolean(&d.Redirect, v) }},
+	{Flag: "popularity", Env: "NIX_POPULARITY_URL", Default: "embedded", Value: "source", Help: "popularity table: a URL, a file, embedded or none",
+		set: func(d *draft, v string) error { d.Popularity = v; return nil }},
+	{Flag: "timeout", Env: "NIX_TIMEOUT", Default: "30m", Value: "time", Help: "longest time for a build; a number alone is seconds",
+		set: func(d *draft, v string) error { return duration(&d.Timeout, v) }},
+	{Flag: "builds", Env: "NIXERY_BUILDS", Default: "2", Value: "number", Help: "builds at a time",
+		set: func(d *draft, v string) error { return number(&d.Builds, v, 1, 1000) }},
+	{Flag: "queue", Env: "NIXERY_QUEUE", Default: "100", Value: "number", Help: "builds that may wait; more are answered with 429",
+		set: func(d *draft, v string) error { return number(&d.Queue, v, 0, 100_000) }},
+	{Flag: "fresh", Env: "NIXERY_FRESH", Default: "15m", Value: "time", Help: "how long a channel or branch is taken to be what it was",
+		set: func(d *draft, v string) error { return duration(&d.Fresh, v) }},
+	{Flag: "allow", Env: "NIXERY_ALLOW", Value: "package", List: true, Help: "only these packages; python3Packages.* allows all below",
+		set: allow},
+	{Flag: "htpasswd", Env: "NIXERY_HTPASSWD", Value: "file", Help: "users and their bcrypt hashes, as htpasswd -B writes them; without it all may pull",
+		set: func(d *draft, v string) error { d.Htpasswd = v; return nil }},
+	{Flag: "log-format", Env: "NIXERY_LOG_FORMAT", Default: "auto", Value: "word", Help: "text, json as Google's log service reads it, or auto: text on a terminal",
+		set: func(d *draft, v string) error { return oneOf(&d.LogFormat, v, "auto", "text", "json") }},
+	{Flag: "grace", Env: "NIXERY_GRACE", Default: "25s", Value: "time", Help: "how long downloads may go on after SIGTERM",
+		set: func(d *draft, v string) error { return duration(&d.Grace, v) }},
+}
+
+// ignore is for what is read together with others.
+func ignore(*draft, string) error { return nil }
+
+func number(into *int, text string, least, most int) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		return fmt.Errorf("want a number from %d to %d, found %.100q", least, most, text)
+	}
+	*into = n
+	return nil
+}
+
+func boolean(into *bool, text string) error {
+	b, err := strconv.ParseBool(text)
+	if err != nil {
+		return fmt.Errorf("want true or false, found %.100q", text)
+	}
+	*into = b
+	return nil
+}
+
+// duration reads Go's way of writing a time, and Nixery's, which is seconds.
+func duration(into *time.Duration, text string) error {
+	if _, err := strconv.ParseUint(text, 10, 31); err == nil {
+		text += "s"
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return fmt.Errorf("want a time such as 90s or 15m, found %.100q", text)
+	}
+	*into = d
+	return nil
+}
+
+func oneOf(into *string, text string, words ...string) error {
+	for _, word := range words {
+		if text == word {
+			*into = text
+			return nil
+		}
+	}
+	return fmt.Errorf("want one of %s, found %.100q", strings.Join(words, ", "), text)
+}
+
+var packagePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+-]{0,254}\*?$`)
+
+func allow(d *draft, text string) error {
+	if !packagePattern.MatchString(text) {
+		return fmt.Errorf("want a package, or the beginning of one and *, found %.100q", text)
+	}
+	d.Allow = append(d.Allow, text)
+	return nil
+}
+
+func backend(_ *draft, text string) error {
+	var word string
+	return oneOf(&word, text, "filesystem", "gcs", "s3")
+}
+
+var (
+	bucketForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$`)
+	regionForm = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
+)
+
+func bucketName(_ *draft, text string) error {
+	if !bucketForm.MatchString(text) {
+		return fmt.Errorf("want a bucket's name, found %.100q", text)
+	}
+	return nil
+}
+
+func region(_ *draft, text string) error {
+	if !regionForm.MatchString(text) {
+		return errors.New("want the name of a region")
+	}
+	return nil
+}
