@@ -30,7 +30,8 @@ const (
 
 // download fills f with the archive and verifies it, again and again if that
 // may help.
-func (i Installer) download(ctx context.Context, f *os.File, stage *progress.Stage) error {
+func (i Installer) download(ctx context.Context, f *os.File) error {
+	stage := i.Display.Stage("downloading " + i.Archive.title())
 	waits := backoff.NewExponentialBackOff()
 	waits.InitialInterval, waits.Multiplier = cmp.Or(i.wait, firstWait), 2
 	client := newClient()
@@ -41,9 +42,13 @@ func (i Installer) download(ctx context.Context, f *os.File, stage *progress.Sta
 		backoff.WithNotify(func(err error, wait time.Duration) {
 			i.Log.Warn("trying again", "where", i.Archive.where(), "wait", wait, "cause", err)
 		}))
+	if err != nil {
+		stage.Done("stopped")
+	}
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	stage.Done("")
 	return err
 }
 

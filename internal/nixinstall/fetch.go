@@ -9,15 +9,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-
-	"github.com/org/nixery-action/internal/progress"
 )
 
 const mostArchive = 256 << 20 // bytes; that of Nix 2.35 has a tenth
 
 // fetch opens the archive, kept or downloaded, at its begin and verified. Its
 // bytes cannot change any more, but by those who may change what we run.
-func (i Installer) fetch(ctx context.Context, stage *progress.Stage) (*os.File, error) {
+func (i Installer) fetch(ctx context.Context) (*os.File, error) {
 	if i.Keep != "" {
 		kept, err := i.kept()
 		if err == nil {
@@ -31,7 +29,7 @@ func (i Installer) fetch(ctx context.Context, stage *progress.Stage) (*os.File, 
 	if err != nil {
 		return nil, err
 	}
-	if err := i.download(ctx, f, stage); err != nil {
+	if err := i.download(ctx, f); err != nil {
 		f.Close()
 		return nil, errors.Join(fmt.Errorf("downloading %s: %w", i.Archive.where(), err), forget(f))
 	}

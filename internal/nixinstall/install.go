@@ -34,30 +34,31 @@ func (i Installer) Install(ctx context.Context) (bin string, err error) {
 	if i.root == "" {
 		i.root = "/nix"
 	}
-	stage := i.Display.Stage("installing " + i.Archive.title())
-	if err := i.install(ctx, stage); err != nil {
-		stage.Done("stopped")
+	if err := i.install(ctx); err != nil {
 		return "", fmt.Errorf("installing %s: %w", i.Archive.title(), err)
 	}
-	stage.Done("")
 	return filepath.Join(i.root, profile, "bin"), nil
 }
 
-func (i Installer) install(ctx context.Context, stage *progress.Stage) (err error) {
+func (i Installer) install(ctx context.Context) (err error) {
 	room, err := enter(ctx, i.root)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, room.leave(err == nil)) }()
-	archive, err := i.fetch(ctx, stage)
+	archive, err := i.fetch(ctx)
 	if err != nil {
 		return err
 	}
 	defer archive.Close()
+	stage := i.Display.Stage("installing " + i.Archive.title())
 	stage.Status("unpacking")
 	if err := unpack(ctx, archive, room.staging()); err != nil {
+		stage.Done("stopped")
 		return fmt.Errorf("unpacking %s: %w", i.Archive.name(), err)
 	}
 	stage.Status("registering")
-	return i.register(ctx, room)
+	err = i.register(ctx, room)
+	stage.Done("")
+	return err
 }

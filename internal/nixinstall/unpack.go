@@ -2,6 +2,7 @@ package nixinstall
 
 import (
 	"archive/tar"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ func unpack(ctx context.Context, archive io.Reader, dir string) error {
 		return err
 	}
 	defer root.Close()
-	plain, err := xz.NewReader(archive)
+	plain, err := xz.NewReader(bufio.NewReaderSize(archive, 1<<20)) // or it reads a byte at a time
 	if err != nil {
 		return err
 	}
