@@ -25,11 +25,11 @@ func agrees(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: agrees FILE IMAGE REFERENCE")
 	}
-	var report pipeline.Report
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &report))
+	var file struct{ Nixery pipeline.Report }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &file))
 	ref, err := name.ParseReference(args[2])
 	ts.Check(err)
-	for _, said := range report.Images {
+	for _, said := range file.Nixery.Images {
 		if said.Name != args[1] {
 			continue
 		}
@@ -46,7 +46,7 @@ func agrees(ts *testscript.TestScript, neg bool, args []string) {
 // published is what a registry can know of a report: neither names of images,
 // nor keys and store paths of layers.
 func published(r pipeline.ImageReport) pipeline.ImageReport {
-	known := pipeline.ImageReport{MediaType: r.MediaType, Digest: r.Digest}
+	known := pipeline.ImageReport{MediaType: r.MediaType, Digest: r.Digest, ManifestSize: r.ManifestSize}
 	for _, p := range r.Platforms {
 		platform := pipeline.PlatformReport{Platform: p.Platform, Digest: p.Digest, Config: p.Config, Size: p.Size}
 		for _, l := range p.Layers {
@@ -63,7 +63,7 @@ func pull(ref name.Reference) (pipeline.ImageReport, error) {
 	if err != nil {
 		return pipeline.ImageReport{}, err
 	}
-	report := pipeline.ImageReport{MediaType: descriptor.MediaType, Digest: descriptor.Digest}
+	report := pipeline.ImageReport{MediaType: descriptor.MediaType, Digest: descriptor.Digest, ManifestSize: descriptor.Size}
 	if !descriptor.MediaType.IsIndex() {
 		image, err := descriptor.Image()
 		if err != nil {

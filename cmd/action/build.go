@@ -113,7 +113,7 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 		return nil, withPlaces(err, s, request.images())
 	}
 	if o.MetadataFile != "" {
-		if err := writeJSON(o.MetadataFile, report); err != nil {
+		if err := writeMetadata(o.MetadataFile, report); err != nil {
 			return nil, err
 		}
 	}

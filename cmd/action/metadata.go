@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -21,13 +23,14 @@ type metadata struct {
 type descriptor struct {
 	MediaType types.MediaType `json:"mediaType"`
 	Digest    v1.Hash         `json:"digest"`
+	Size      int64           `json:"size"`
 }
 
 // metadataOf is that of the image, or of each by its name.
 func metadataOf(r *pipeline.Report) any {
 	return ofImages(r, func(img pipeline.ImageReport) metadata {
 		m := metadata{
-			Descriptor: descriptor{img.MediaType, img.Digest},
+			Descriptor: descriptor{img.MediaType, img.Digest, img.ManifestSize},
 			Digest:     img.Digest,
 			Names:      strings.Join(img.Tags, ","),
 		}
@@ -36,4 +39,21 @@ func metadataOf(r *pipeline.Report) any {
 		}
 		return m
 	})
+}
+
+// reportKey is where a metadata file has our report, beside buildx's keys.
+const reportKey = "nixery"
+
+// writeMetadata replaces a file by buildx's keys and our report.
+func writeMetadata(file string, r *pipeline.Report) error {
+	data, err := json.Marshal(metadataOf(r))
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	all := map[string]any{}
+	if err := json.Unmarshal(data, &all); err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	all[reportKey] = r
+	return writeJSON(file, all)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/org/nixery-action/internal/actions"
@@ -18,7 +19,7 @@ func setOutputs(file string, r *pipeline.Report) error {
 	if file == "" {
 		return nil
 	}
-	outputs := actions.Outputs{Tags: strings.Join(tagsOf(r), "\n")}
+	outputs := actions.Outputs{Tags: strings.Join(tagsOf(r), "\n"), CacheHit: strconv.FormatBool(r.Run.CacheHit)}
 	if len(r.Images) == 1 {
 		outputs.Digest, outputs.ImageID = r.Images[0].Digest.String(), imageID(r.Images[0])
 	}

@@ -37,8 +37,8 @@ var outputTable = []Output{
 		value:       func(o Outputs) string { return o.Tags },
 	}, {
 		Name: "cache-hit",
-		Description: "true if an earlier run told of every layer, so that none was planned to be made; else false. " +
-			"A layer that the registry has lost since is made again all the same.",
+		Description: "true if no layer was made, because earlier runs told of all of them; else false. It says nothing of what was sent: " +
+			"a registry that is new gets all layers.",
 		value: func(o Outputs) string { return o.CacheHit },
 	}, {
 		Name: "metadata",

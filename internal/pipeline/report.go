@@ -39,6 +39,7 @@ func describeImage(order Order, b built) (report.Image, error) {
 	var made interface {
 		Digest() (v1.Hash, error)
 		MediaType() (types.MediaType, error)
+		Size() (int64, error)
 	} = b.image
 	if b.index != nil {
 		made = b.index
@@ -48,6 +49,9 @@ func describeImage(order Order, b built) (report.Image, error) {
 		return r, err
 	}
 	if r.MediaType, err = made.MediaType(); err != nil {
+		return r, err
+	}
+	if r.ManifestSize, err = made.Size(); err != nil {
 		return r, err
 	}
 	for _, p := range b.platforms {

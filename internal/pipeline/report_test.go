@@ -160,7 +160,7 @@ func TestReportJSON(t *testing.T) {
 		want  []string
 	}{
 		{"report", r, []string{"images", "run", "source"}},
-		{"image", r.Images[0], []string{"digest", "mediaType", "name", "platforms", "popularity", "tags"}},
+		{"image", r.Images[0], []string{"digest", "manifestSize", "mediaType", "name", "platforms", "popularity", "tags"}},
 		{"platform", r.Images[0].Platforms[0], []string{"config", "digest", "layers", "platform", "size", "unpackedSize"}},
 		{"layer", r.Images[0].Platforms[0].Layers[0], []string{"diffID", "digest", "key", "narSizes", "paths", "size"}},
 		{"run", r.Run, []string{"cacheHit", "images", "seconds"}},

@@ -32,12 +32,13 @@ type Source struct {
 // Image is one image of the spec: an index, or an image if there is one
 // platform only.
 type Image struct {
-	Name       string          `json:"name"`
-	MediaType  types.MediaType `json:"mediaType"`
-	Digest     v1.Hash         `json:"digest"`
-	Tags       []string        `json:"tags"`
-	Platforms  []Platform      `json:"platforms"` // in the order of the spec
-	Popularity Table           `json:"popularity"`
+	Name         string          `json:"name"`
+	MediaType    types.MediaType `json:"mediaType"`
+	Digest       v1.Hash         `json:"digest"`
+	ManifestSize int64           `json:"manifestSize"` // of what the digest is of, bytes
+	Tags         []string        `json:"tags"`
+	Platforms    []Platform      `json:"platforms"` // in the order of the spec
+	Popularity   Table           `json:"popularity"`
 }
 
 // Table is the popularity table that the layers were planned with: with another
