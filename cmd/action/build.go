@@ -88,7 +88,7 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 	}
 	request, err := newRequest(o, images)
 	if err != nil {
-		return nil, err
+		return nil, withPlaces(err, s, images)
 	}
 	line, err := newLine(c)
 	if err != nil {

@@ -76,20 +76,28 @@ func (c *console) exit(err error) int {
 	if err == nil {
 		return 0
 	}
-	for _, fault := range faultsOf(err) {
-		var attrs []any
-		if fault.file != "" {
-			attrs = append(attrs, "file", c.relative(fault.file))
-		}
-		if fault.line > 0 {
-			attrs = append(attrs, "line", fault.line, "col", fault.column)
-		}
-		c.log.Error(fault.message, attrs...)
+	for _, f := range faultsOf(err) {
+		c.log.Error(f.message, c.attrs(f)...)
 	}
 	if isBadInput(err) {
 		return 2
 	}
 	return 1
+}
+
+// attrs are a fault's place, and its title where titles are shown apart from messages.
+func (c *console) attrs(f fault) []any {
+	var attrs []any
+	if f.file != "" {
+		attrs = append(attrs, "file", c.relative(f.file))
+	}
+	if f.line > 0 {
+		attrs = append(attrs, "line", f.line, "col", f.column)
+	}
+	if f.title != "" && c.env.InActions {
+		attrs = append(attrs, "title", f.title)
+	}
+	return attrs
 }
 
 // relative names a file as annotations want it: from the checkout.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/org/nixery-action/internal/actions"
@@ -16,78 +15,63 @@ import (
 
 // fault is one thing to tell the user, and where in a file it lies, if it does.
 type fault struct {
+	title        string // of an annotation; may be empty
 	message      string
 	file         string
 	line, column int
 }
 
-// unavailable is packages that cannot be had, and the images that ask for them.
-type unavailable struct {
-	*nixbuild.EvaluationError
-	file   string
-	images []spec.Image
-}
-
-func (e *unavailable) Unwrap() error { return e.EvaluationError }
-
-// withPlaces lets faultsOf find the packages of an evaluation error in the spec.
-func withPlaces(err error, s *spec.Spec, images []spec.Image) error {
-	if evaluation, ok := errors.AsType[*nixbuild.EvaluationError](err); ok {
-		return &unavailable{EvaluationError: evaluation, file: s.File, images: images}
-	}
-	return err
-}
-
 // faultsOf takes an error apart into what can be told on its own.
 func faultsOf(err error) []fault {
-	if errs, ok := errors.AsType[spec.Errors](err); ok {
-		var faults []fault
-		for _, e := range errs {
-			faults = append(faults, fault{message: e.Message, file: e.File, line: e.Line, column: e.Column})
-		}
-		return faults
+	var where places
+	if l, ok := errors.AsType[*located](err); ok {
+		where = l.places
 	}
-	if e, ok := errors.AsType[*unavailable](err); ok {
-		return e.faults()
+	return where.faultsOf(err)
+}
+
+func (p places) faultsOf(err error) []fault {
+	if l, ok := err.(*located); ok {
+		return p.faultsOf(l.error)
+	}
+	if _, ok := err.(interruption); ok {
+		return []fault{{title: titleOf(err), message: err.Error()}}
+	}
+	if errs, ok := errors.AsType[spec.Errors](err); ok {
+		return specFaults(errs)
+	}
+	if e, ok := errors.AsType[*nixbuild.EvaluationError](err); ok {
+		return p.packageFaults(e)
 	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var faults []fault
 		for _, one := range joined.Unwrap() {
-			faults = append(faults, faultsOf(one)...)
+			faults = append(faults, p.faultsOf(one)...)
 		}
 		return faults
 	}
-	return []fault{{message: err.Error()}}
+	return []fault{p.at(fault{title: titleOf(err), message: err.Error()}, p.find(err))}
 }
 
-func (e *unavailable) faults() []fault {
+func specFaults(errs spec.Errors) []fault {
+	var faults []fault
+	for _, e := range errs {
+		faults = append(faults, fault{title: "Spec", message: e.Message, file: e.File, line: e.Line, column: e.Column})
+	}
+	return faults
+}
+
+// packageFaults has a fault for each package, in the spec's order.
+func (p places) packageFaults(e *nixbuild.EvaluationError) []fault {
 	var faults []fault
 	for _, failure := range e.Joined() {
-		f := fault{message: failure.String(), file: e.file}
-		if at := e.find(failure.Name); at != nil {
-			f.line, f.column = at.Line, at.Column
-		}
-		faults = append(faults, f)
+		f := fault{title: packageTitles[failure.Reason], message: failure.String(), file: p.file}
+		faults = append(faults, p.at(f, p.ofPackage(failure.Name)))
 	}
 	slices.SortStableFunc(faults, func(a, b fault) int {
 		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.column, b.column))
 	})
 	return faults
-}
-
-// find is where a package was asked for, by its name or one that stands for it.
-func (e *unavailable) find(name string) *spec.Position {
-	for _, img := range e.images {
-		for i, asked := range img.Packages {
-			expanded, _ := nixbuild.Expand([]string{asked})
-			for _, n := range expanded {
-				if n == name && i < len(img.PackagePos) {
-					return &img.PackagePos[i]
-				}
-			}
-		}
-	}
-	return nil
 }
 
 // isBadInput tells what the user must change from what failed.
@@ -111,11 +95,18 @@ func isBadInput(err error) bool {
 	return ok
 }
 
+// interruption is what was under way when somebody stopped the program.
+type interruption struct{ error }
+
+func (e interruption) Error() string { return "interrupted: " + e.error.Error() }
+
+func (e interruption) Unwrap() error { return e.error }
+
 // interrupted says first that somebody stopped the program: what else a
 // cancelled context breaks is no news.
 func interrupted(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
-	return fmt.Errorf("interrupted: %w", err)
+	return interruption{err}
 }

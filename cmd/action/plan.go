@@ -142,7 +142,7 @@ func planSpec(ctx context.Context, c *console, o planOptions) ([]explain.Explana
 	}
 	tables, err := line.Tables(ctx, request.orders)
 	if err != nil {
-		return nil, err
+		return nil, withPlaces(err, s, images)
 	}
 	wishes, err := line.Closures(ctx, s.Nixpkgs, request.orders)
 	if err != nil {

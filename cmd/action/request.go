@@ -122,7 +122,7 @@ func (r *request) checkPush() error {
 	for i := range r.orders {
 		order := &r.orders[i]
 		if len(order.Tags) == 0 {
-			return usagef("image %q has nowhere to be pushed to: give it a repository in the spec, or --tag", order.Name)
+			return imageError{order.Name, usagef("image %q has nowhere to be pushed to: give it a repository in the spec, or --tag", order.Name)}
 		}
 		if byDigest {
 			for _, tag := range order.Tags {

@@ -10,6 +10,7 @@ import (
 // BuildError is a derivation whose build ended badly.
 type BuildError struct {
 	Derivation StorePath
+	Packages   []string // those that were asked for of which this is the derivation; empty for what they depend on
 	Message    string   // Nix's sentence: an exit code, a hash that differs, …
 	Log        []string // the last lines that Nix repeats of the build's log; may be empty
 	cause      error
@@ -121,6 +122,15 @@ func buildError(exit *ExitError) error {
 		return e
 	}
 	return nil
+}
+
+// name finds the packages that the derivation makes.
+func (e *BuildError) name(pkgs []Package) {
+	for _, p := range pkgs {
+		if p.Drv == e.Derivation && !slices.Contains(e.Packages, p.Name) {
+			e.Packages = append(e.Packages, p.Name)
+		}
+	}
 }
 
 // readParticulars takes reason, digests and log from the lines that follow Nix's

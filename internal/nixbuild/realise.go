@@ -30,7 +30,11 @@ func Realise(ctx context.Context, r Runner, pkgs []Package, rootsDir string) err
 	}
 	out, err := r.Run(ctx, buildCommand(pkgs, dir)...)
 	if err != nil {
-		return realiseError(err)
+		err = realiseError(err)
+		if build, ok := errors.AsType[*BuildError](err); ok {
+			build.name(pkgs)
+		}
+		return err
 	}
 	return checkBuilt(pkgs, string(out))
 }

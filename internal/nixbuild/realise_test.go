@@ -181,3 +181,14 @@ func TestRealiseOtherErrors(t *testing.T) {
 	err := realiseWith(t, &ExitError{Program: "nix-build", Status: "exit status 1", Stderr: []string{"error: cannot connect to socket"}})
 	mustContain(t, err.Error(), "realising packages: nix-build: exit status 1\nerror: cannot connect to socket")
 }
+
+// A package whose own build fails can be pointed at; what it depends on cannot.
+func TestBuildErrorNamesPackages(t *testing.T) {
+	for drv, want := range map[string][]string{"a.drv": {"a", "A"}, "b.drv": {"b"}, "below.drv": nil} {
+		err := realiseWith(t, &ExitError{Stderr: []string{"error: builder for '" + string(fakePath(drv)) + "' failed with exit code 2"}})
+		var build *BuildError
+		if !errors.As(err, &build) || !slices.Equal(build.Packages, want) {
+			t.Errorf("%s: packages %q of %v", drv, build.Packages, err)
+		}
+	}
+}
