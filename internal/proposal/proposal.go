@@ -58,17 +58,17 @@ func Open(slug, api, token string) (*Repository, error) {
 func (r *Repository) Propose(ctx context.Context, p Proposal) (string, error) {
 	sha, err := r.commit(ctx, p)
 	if err != nil {
-		return "", fmt.Errorf("committing to %s/%s: %w", r.owner, r.name, err)
+		return "", fmt.Errorf("committing to %s/%s: %w", r.owner, r.name, needs("contents: write", err))
 	}
 	if sha == "" {
 		return "", nil
 	}
 	if err := r.moveBranch(ctx, p.Branch, sha); err != nil {
-		return "", fmt.Errorf("moving branch %s: %w", p.Branch, err)
+		return "", fmt.Errorf("moving branch %s: %w", p.Branch, needs("contents: write", err))
 	}
 	page, err := r.pull(ctx, p)
 	if err != nil {
-		return "", fmt.Errorf("opening a pull request for %s: %w", p.Branch, err)
+		return "", fmt.Errorf("opening a pull request for %s: %w", p.Branch, needs("pull-requests: write", err))
 	}
 	return page, nil
 }
@@ -146,6 +146,15 @@ func (r *Repository) pull(ctx context.Context, p Proposal) (page string, err err
 		Title: &p.Title, Body: &p.Body, Head: &p.Branch, Base: &p.Base,
 	})
 	return opened.GetHTMLURL(), err
+}
+
+// needs says which line a workflow lacks, if the token may not do what was tried.
+func needs(permission string, err error) error {
+	answer, ok := errors.AsType[*github.ErrorResponse](err)
+	if !ok || answer.Response.StatusCode != http.StatusForbidden {
+		return err
+	}
+	return fmt.Errorf("%w; in a workflow, add `%s` to permissions, and let Actions create pull requests in the repository's settings", err, permission)
 }
 
 func isNotFound(err error) bool {

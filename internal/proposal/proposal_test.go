@@ -95,7 +95,8 @@ func TestProposeRefused(t *testing.T) {
 	f.answers["POST "+repo+"/pulls"] = `{"message": "GitHub Actions is not permitted to create or approve pull requests."}`
 	f.status["POST "+repo+"/pulls"] = http.StatusForbidden
 	_, err := f.open(t).Propose(t.Context(), proposal)
-	if err == nil || !strings.Contains(err.Error(), "opening a pull request for refresh") || !strings.Contains(err.Error(), "not permitted to create") {
+	if err == nil || !strings.Contains(err.Error(), "opening a pull request for refresh") || !strings.Contains(err.Error(), "not permitted to create") ||
+		!strings.Contains(err.Error(), "add `pull-requests: write` to permissions") {
 		t.Errorf("got %v", err)
 	}
 	stranger, err := Open("acme/box", f.URL+"/api/v3", "ghp_other")
@@ -103,7 +104,7 @@ func TestProposeRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = stranger.Propose(t.Context(), proposal)
-	if err == nil || !strings.Contains(err.Error(), "committing to acme/box") || !strings.Contains(err.Error(), "401 Bad credentials") || strings.Contains(err.Error(), "ghp_") {
+	if err == nil || !strings.Contains(err.Error(), "committing to acme/box") || !strings.Contains(err.Error(), "401 Bad credentials") || strings.Contains(err.Error(), "permissions") || strings.Contains(err.Error(), "ghp_") {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -222,3 +222,26 @@ func TestCheckOfARegistryThatIsDownIsQuick(t *testing.T) {
 		t.Errorf("error is %v, after waits %v", err, waits())
 	}
 }
+
+// What ghcr.io says tells what is missing: a line of the workflow, or a link that only the package's owner can make.
+func TestGitHubHints(t *testing.T) {
+	for message, want := range map[string]string{
+		"installation not allowed to Write organization package":                "the job needs `permissions: packages: write`; if it has that, in the package's settings, under Manage Actions access",
+		"installation not allowed to Create organization package":               "the job needs `permissions: packages: write`, and the organization must let workflows create packages",
+		"permission_denied: write_package":                                      "the package is there, and is not linked to this repository: in the package's settings, under Manage Actions access, add this repository with the role write",
+		"permission_denied: create_package":                                     "a job may create packages of its repository's owner only: check the name after ghcr.io/",
+		"permission_denied: The token provided does not match expected scopes.": "or a personal access token the scope write:packages",
+		"denied": "the job needs `permissions: packages: write`, and the package must give this repository write access",
+	} {
+		denied := newRegistry(t, &fault{method: "POST", path: "/blobs/uploads/", nth: 1, forever: true, answer: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, `{"errors":[{"code":"DENIED","message":"`+message+`"}]}`)
+		}})
+		r, _ := hasty(RegistryOptions{Insecure: []string{"ghcr.io"}, Transport: dialing(denied.Server)})
+		err := r.Check(t.Context(), []Artifact{artifactFor(t, "ghcr.io/acme/box:x")})
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), message) {
+			t.Errorf("%q gives\n%v", message, err)
+		}
+	}
+}

@@ -70,8 +70,7 @@ func (e *RegistryError) permissionHint() string {
 		right, verb = "read", "read"
 	}
 	if e.Registry == githubRegistry {
-		return looked + ", then in the input github-token; the job needs `permissions: packages: " + right + "`, " +
-			"and the package must give this repository " + right + " access"
+		return looked + ", then in the input github-token; " + e.githubHint(right)
 	}
 	login := "log in with docker/login-action or `docker login " + e.Registry + "`"
 	if cloud := cloudOf(e.Registry); cloud != "" {
@@ -81,6 +80,27 @@ func (e *RegistryError) permissionHint() string {
 		return "the account that is logged in may not " + verb + " there; " + looked
 	}
 	return looked + "; " + login
+}
+
+// githubHint reads ghcr.io's answers, which tell a token that lacks a permission (https://github.com/bachp/git-mirror/pull/516,
+// https://github.com/docker/build-push-action/issues/606) from a package that was made by somebody else and does not know
+// the repository (https://github.com/docker/build-push-action/issues/806).
+func (e *RegistryError) githubHint(right string) string {
+	job := "the job needs `permissions: packages: " + right + "`"
+	linked := "in the package's settings, under Manage Actions access, add this repository with the role " + right
+	switch text := strings.ToLower(cause(e.Err)); {
+	case strings.Contains(text, "installation not allowed to create"):
+		return job + ", and the organization must let workflows create packages"
+	case strings.Contains(text, "installation not allowed"):
+		return job + "; if it has that, " + linked
+	case strings.Contains(text, "write_package"):
+		return "the package is there, and is not linked to this repository: " + linked
+	case strings.Contains(text, "create_package"):
+		return "a job may create packages of its repository's owner only: check the name after " + githubRegistry + "/"
+	case strings.Contains(text, "expected scopes"):
+		return job + ", or a personal access token the scope " + right + ":packages"
+	}
+	return job + ", and the package must give this repository " + right + " access"
 }
 
 func cloudOf(registry string) string {
