@@ -34,7 +34,7 @@ func execute(ctx context.Context, c *console, args []string) error {
 	quiet := root.PersistentFlags().BoolP("quiet", "q", false, "log warnings and errors only, and no progress")
 	root.MarkFlagsMutuallyExclusive("debug", "quiet")
 	started := false
-	root.AddCommand(newBuild(c), newPlan(c), newPopularity(c), newCacheCommand(c), newAction(c))
+	root.AddCommand(newBuild(c), newPlan(c), newPopularity(c), newServe(c), newCacheCommand(c), newAction(c))
 	eachBelow(root, func(sub *cobra.Command) {
 		if sub.Args == nil {
 			sub.Args = cobra.NoArgs

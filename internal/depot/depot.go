@@ -17,6 +17,8 @@ type Options struct {
 	TempDir string
 	// Redirect lets SignedURL sign. Only Google's and S3's buckets can.
 	Redirect bool
+	// Wrote is called with the size of each blob that is new to the bucket; nil is nobody. Calls may overlap.
+	Wrote func(bytes int64)
 	// Log is told what was odd, and mended; nil means silence.
 	Log *slog.Logger
 }
@@ -44,6 +46,9 @@ type Stored struct {
 func New(bucket *blob.Bucket, o Options) *Depot {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Wrote == nil {
+		o.Wrote = func(int64) {}
 	}
 	return &Depot{bucket: bucket, name: "a bucket", place: bucketPlacer(bucket), spools: o.TempDir, Options: o}
 }

@@ -247,7 +247,7 @@ func TestDamageIsSeenAndMended(t *testing.T) {
 		d := s.open()
 		stored := put(t, d, "x/y", "the whole content")
 		key, _ := blobKey(stored.Digest)
-		for name, damaged := range map[string]string{"changed": "the whole c0ntent", "cut": "the whole", "empty": ""} {
+		for _, damaged := range []string{"the whole c0ntent", "", "the whole"} {
 			s.tamper(key, []byte(damaged))
 			content, seen, err := d.Open(t.Context(), stored.Digest, 0, -1)
 			if err != nil {
@@ -256,7 +256,7 @@ func TestDamageIsSeenAndMended(t *testing.T) {
 			// As an HTTP server reads: no more than the length that it was told.
 			got, err := io.Copy(io.Discard, io.LimitReader(content, max(seen.Size, 1)))
 			if !errors.As(err, new(*StorageError)) || got == int64(len("the whole content")) {
-				t.Errorf("%s: %d bytes, error is %v", name, got, err)
+				t.Errorf("%q: %d bytes, error is %v", damaged, got, err)
 			}
 			_ = content.Close()
 		}

@@ -31,7 +31,10 @@ func (d *Depot) Put(ctx context.Context, want v1.Hash, mediaType string, content
 		return Stored{}, err
 	}
 	err = d.place(ctx, key, mediaType, s.File, false)
-	if errors.Is(err, errTaken) {
+	switch {
+	case err == nil:
+		d.Wrote(s.size)
+	case errors.Is(err, errTaken):
 		err = d.mend(ctx, key, mediaType, s)
 	}
 	return stored, fault(ctx, "writing", key, err)

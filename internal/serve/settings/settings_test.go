@@ -40,7 +40,7 @@ func write(t *testing.T, text string) string {
 func TestDefaults(t *testing.T) {
 	want := Settings{
 		Port: 8080, Nixpkgs: spec.Nixpkgs{Channel: "nixos-unstable"}, Storage: "./depot", Popularity: "embedded", Timeout: 30 * time.Minute,
-		Builds: 2, Queue: 100, Fresh: 15 * time.Minute, LogFormat: "auto", Grace: 25 * time.Second,
+		Builds: 2, Queue: 64, Fresh: 5 * time.Minute, LogFormat: "auto", Grace: 25 * time.Second,
 	}
 	if got := read(t, map[string][]string{"storage": {"./depot"}}, nil); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -88,7 +88,7 @@ func TestFlagsOverEnvironmentOverFile(t *testing.T) {
 	if !reflect.DeepEqual(s.Allow, []string{"a", "b.*"}) {
 		t.Errorf("allowed are %q", s.Allow)
 	}
-	if s := read(t, map[string][]string{"config": {write(t, "storage: other\n")}}, e); s.Storage != "other" || s.Queue != 100 {
+	if s := read(t, map[string][]string{"config": {write(t, "storage: other\n")}}, e); s.Storage != "other" || s.Queue != 64 {
 		t.Errorf("another file: %+v", s)
 	}
 	if s := read(t, nil, env{"NIXERY_STORAGE": "mem://", "NIXERY_STORAGE_BACKEND": "gcs", "NIXERY_ALLOW": "x, y"}); s.Storage != "mem://" || len(s.Allow) != 2 {

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/progress"
+	"github.com/org/nixery-action/internal/serve"
+	"github.com/org/nixery-action/internal/serve/front"
+	"github.com/org/nixery-action/internal/serve/settings"
+	"github.com/org/nixery-action/internal/spec"
+)
+
+// serveImages serves until ctx ends.
+func serveImages(ctx context.Context, c *console, s settings.Settings) error {
+	structured := c.logAs(s.LogFormat)
+	var users *front.Users
+	var err error
+	if s.Htpasswd != "" {
+		if users, err = front.ReadUsers(s.Htpasswd); err != nil {
+			return usageError{err}
+		}
+	}
+	metrics := front.NewMetrics(version)
+	store, err := depot.Open(ctx, s.Storage, depot.Options{TempDir: c.env.TempDir, Redirect: s.Redirect, Wrote: metrics.Stored, Log: c.log})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	if err := checkAtStart(ctx, store); err != nil {
+		return interrupted(ctx, err)
+	}
+	server, err := newServer(c, s, store, metrics.Hooks())
+	if err != nil {
+		return err
+	}
+	metrics.Watch(server.Load)
+	ready := front.NewReadiness(c.log, front.Check{Name: "storage", Do: store.Ready}, front.Check{Name: "Nix", Do: nixIsThere})
+	handler := front.Handler(front.Options{
+		Registry: server.Handler(), Metrics: metrics, Ready: ready, Users: users, Log: c.log, Structured: structured,
+		Page: front.NewPage(front.PageOptions{Version: version, Builds: server.Builds, Source: server.Source, Allow: s.Allow}),
+	})
+	l := &listening{console: c, settings: s, handler: handler, server: server, ready: ready}
+	return l.run(ctx, store.String())
+}
+
+// newServer is the registry on this machine's Nix and store.
+func newServer(c *console, s settings.Settings, store *depot.Depot, hooks serve.Hooks) (*serve.Server, error) {
+	created, err := sourceDateEpoch(os.Getenv("SOURCE_DATE_EPOCH"))
+	if err != nil {
+		return nil, err
+	}
+	layers := spec.DefaultLayers()
+	layers.Popularity = s.Popularity
+	queue := s.Queue
+	if queue == 0 {
+		queue = -1 // none, where 0 is the default
+	}
+	return serve.New(serve.Options{
+		Depot: store, Runner: newRunner, Store: os.DirFS("/"), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: c.env.TempDir,
+		Allow: s.Allow, Builds: s.Builds, Queue: queue, Timeout: s.Timeout, Fresh: s.Fresh, Log: c.log, Hooks: hooks,
+	})
+}
+
+// newRunner is this machine's Nix. Nobody is there to answer git.
+func newRunner(hear func(string), moved func(nixbuild.Progress)) nixbuild.Runner {
+	return nixbuild.Exec{Stderr: hear, Moved: moved, Env: []string{"GIT_TERMINAL_PROMPT=0"}}
+}
+
+// checkAtStart finds out at once what would make every pull fail.
+func checkAtStart(ctx context.Context, store *depot.Depot) error {
+	if err := store.Ready(ctx); err != nil {
+		return err
+	}
+	return nixIsThere(ctx)
+}
+
+func nixIsThere(ctx context.Context) error {
+	_, err := nixbuild.Exec{}.Run(ctx, "nix-instantiate", "--version")
+	return err
+}
+
+// logAs chooses how the log is written from here on, and tells whether that is JSON. Secrets are taken out of either.
+func (c *console) logAs(format string) (structured bool) {
+	terminal, _ := progress.Terminal(os.Stderr, os.Getenv)
+	if format == "text" || format == "auto" && terminal {
+		return false
+	}
+	c.log = slog.New(front.NewLog(c.stderr, c.level, version))
+	return true
+}

@@ -1,0 +1,82 @@
+package front
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// recorder remembers what was answered. http.ResponseController sees through it.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 && status >= http.StatusOK {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(p)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// logged logs every request when it has been answered, and counts it. Health and metrics are asked for all day long, and are only told
+// to those who debug.
+func logged(o Options, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		rec := &recorder{ResponseWriter: w}
+		rec.Header().Set("X-Content-Type-Options", "nosniff")
+		if r.ContentLength != 0 {
+			// Nobody reads bodies here. The server would, to use the connection again, and wait for slow ones.
+			rec.Header().Set("Connection", "close")
+		}
+		// A handler that panics is answered nothing, and the connection ends; what it did is told all the same.
+		defer func() {
+			took := time.Since(began)
+			o.Metrics.request(r, rec.status, took)
+			log := o.Log
+			if o.Structured {
+				log = log.With(httpRequest(r, rec, took))
+			}
+			log.Log(r.Context(), levelOf(r.URL.Path), fmt.Sprintf("%s %s: %d, %d bytes in %.3f s", r.Method, r.URL.Path, rec.status, rec.bytes, took.Seconds()))
+		}()
+		next.ServeHTTP(rec, r)
+	})
+}
+
+func levelOf(path string) slog.Level {
+	if strings.HasPrefix(path, "/v2") || path == "/" {
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
+}
+
+// httpRequest has the names that Google's log service knows:
+// https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry#HttpRequest. A query is left out: it might hold a secret.
+func httpRequest(r *http.Request, rec *recorder, took time.Duration) slog.Attr {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	return slog.Group("httpRequest",
+		"requestMethod", r.Method, "requestUrl", r.URL.EscapedPath(), "status", rec.status,
+		"responseSize", strconv.FormatInt(rec.bytes, 10), "userAgent", r.UserAgent(), "remoteIp", host, "protocol", r.Proto,
+		"latency", strconv.FormatFloat(took.Seconds(), 'f', -1, 64)+"s")
+}
