@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/org/nixery-action/internal/cache"
-	"github.com/org/nixery-action/internal/publish"
 )
 
 // newCache is where a build learns from earlier runs and tells later ones.
@@ -27,7 +26,7 @@ func newCache(c *console, o buildOptions) (*cache.Cache, error) {
 		Getenv:  o.service,
 		Actions: cache.ActionsOptions{UserAgent: userAgent()},
 		Registry: cache.RegistryOptions{
-			Keychain:  publish.Keychain(o.GitHubToken),
+			Keychain:  c.keychain(o.GitHubToken),
 			UserAgent: userAgent(),
 			Insecure:  o.insecure,
 		},

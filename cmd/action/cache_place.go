@@ -7,7 +7,6 @@ import (
 
 	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/hub"
-	"github.com/org/nixery-action/internal/publish"
 )
 
 // cachePlace is which cache a command is about, and how it is printed.
@@ -55,7 +54,7 @@ func (p *cachePlace) open(c *console) (cache.Inventory, error) {
 	case p.folder != "":
 		return cache.NewFolder(p.folder), nil
 	case p.registry != "":
-		return p.openRegistry(token)
+		return p.openRegistry(c, token)
 	}
 	slug := p.repository
 	if slug == "" {
@@ -71,9 +70,9 @@ func (p *cachePlace) open(c *console) (cache.Inventory, error) {
 	return cache.NewOnGitHub(repository), nil
 }
 
-func (p *cachePlace) openRegistry(token string) (cache.Inventory, error) {
+func (p *cachePlace) openRegistry(c *console, token string) (cache.Inventory, error) {
 	registry, err := cache.NewRegistry(p.registry, cache.RegistryOptions{
-		Keychain: publish.Keychain(token), UserAgent: userAgent(), Insecure: p.insecure,
+		Keychain: c.keychain(token), UserAgent: userAgent(), Insecure: p.insecure,
 	})
 	if err != nil {
 		return nil, usageError{err}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/org/nixery-action/internal/actions"
 	"github.com/org/nixery-action/internal/logline"
@@ -22,9 +23,18 @@ type console struct {
 	log     *slog.Logger
 	level   *slog.LevelVar
 	env     actions.Environment
+	hidden  sync.Map // secrets that are hidden
 }
 
 func newConsole() *console {
+	c := openConsole()
+	if err := c.hideEnvironment(os.Getenv); err != nil {
+		c.log.Warn("the runner does not know which tokens to hide", "cause", err)
+	}
+	return c
+}
+
+func openConsole() *console {
 	c := &console{stdout: os.Stdout, stderr: redact.NewWriter(os.Stderr), env: actions.Detect(os.Getenv), level: new(slog.LevelVar)}
 	if c.env.Debug {
 		c.level.Set(slog.LevelDebug)
@@ -53,15 +63,6 @@ func (c *console) speak(debug, quiet bool) {
 		c.level.Set(slog.LevelWarn)
 		c.display.Mute()
 	}
-}
-
-// hide keeps a secret out of the log, and asks the runner to do the same.
-func (c *console) hide(secret string) error {
-	c.stderr.Add(secret)
-	if !c.env.InActions || secret == "" {
-		return nil
-	}
-	return actions.Mask(os.Stderr, secret)
 }
 
 func (c *console) close() {

@@ -113,7 +113,7 @@ func (p operand) readImages(ctx context.Context, c *console, o planOptions) ([]e
 		return nil, err
 	}
 	registry := publish.NewRegistry(publish.RegistryOptions{
-		Keychain: publish.Keychain(token), Insecure: o.insecure, UserAgent: "nixery-action/" + version, Logger: c.log,
+		Keychain: c.keychain(token), Insecure: o.insecure, UserAgent: "nixery-action/" + version, Logger: c.log,
 	})
 	return readReference(ctx, registry, p.ref)
 }

@@ -175,7 +175,7 @@ func (r *request) destinations(c *console, o buildOptions, meter *pipeline.Meter
 		return dests
 	}
 	return append(dests, publish.NewRegistry(publish.RegistryOptions{
-		Keychain:  publish.Keychain(o.GitHubToken),
+		Keychain:  c.keychain(o.GitHubToken),
 		Insecure:  insecure,
 		UserAgent: userAgent(),
 		Logger:    c.log,
