@@ -104,7 +104,10 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 		return nil, err
 	}
 	meter := &pipeline.Meter{}
-	dests := request.destinations(c, o, meter)
+	dests, err := request.destinations(c, o, meter)
+	if err != nil {
+		return nil, err
+	}
 	if o.dryRun {
 		return nil, dryRun(ctx, c, line, s, request, dests)
 	}

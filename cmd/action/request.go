@@ -134,12 +134,12 @@ func (r *request) checkPush() error {
 	return nil
 }
 
-// checkArchives: a docker archive has no index, so several platforms cannot be
-// in one. That is known before anything is built.
+// checkArchives: neither a docker archive nor a daemon has indexes, so several
+// platforms cannot be in one. That is known before anything is built.
 func (r *request) checkArchives() error {
 	for _, output := range r.outputs {
 		for _, order := range r.orders {
-			if output.Kind == publish.ToArchive && len(order.Architectures) != 1 {
+			if (output.Kind == publish.ToArchive || output.Kind == publish.ToDaemon) && len(order.Architectures) != 1 {
 				return &publish.PlatformsError{Name: order.Name, Platforms: len(order.Architectures)}
 			}
 		}
@@ -156,7 +156,7 @@ func (r *request) images() []spec.Image {
 }
 
 // destinations are files first: a registry is the place that others look at.
-func (r *request) destinations(c *console, o buildOptions, meter *pipeline.Meter) []publish.Destination {
+func (r *request) destinations(c *console, o buildOptions, meter *pipeline.Meter) ([]publish.Destination, error) {
 	var dests []publish.Destination
 	insecure := o.insecure
 	for _, output := range r.outputs {
@@ -165,6 +165,12 @@ func (r *request) destinations(c *console, o buildOptions, meter *pipeline.Meter
 			dests = append(dests, publish.Layout{Path: output.Dest, Tar: output.Tar, Stdout: c.stdout, Sent: meter.Sent})
 		case publish.ToArchive:
 			dests = append(dests, publish.Archive{Path: output.Dest, Stdout: c.stdout, Sent: meter.Sent})
+		case publish.ToDaemon:
+			daemon, err := newDaemon(meter.Sent)
+			if err != nil {
+				return nil, err
+			}
+			dests = append(dests, daemon)
 		case publish.ToRegistry:
 			if output.Insecure {
 				insecure = append(slices.Clone(insecure), r.registries()...)
@@ -172,7 +178,7 @@ func (r *request) destinations(c *console, o buildOptions, meter *pipeline.Meter
 		}
 	}
 	if !r.pushes() {
-		return dests
+		return dests, nil
 	}
 	return append(dests, publish.NewRegistry(publish.RegistryOptions{
 		Keychain:  c.keychain(o.GitHubToken),
@@ -182,7 +188,7 @@ func (r *request) destinations(c *console, o buildOptions, meter *pipeline.Meter
 		Report:    meter.Report,
 		Moved:     meter.Moved,
 		Sent:      meter.Sent,
-	}))
+	})), nil
 }
 
 func (r *request) registries() []string {

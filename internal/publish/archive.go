@@ -34,7 +34,7 @@ type PlatformsError struct {
 }
 
 func (e *PlatformsError) Error() string {
-	return fmt.Sprintf("image %q has %d platforms, and a docker archive holds one: choose it with platforms (--platform linux/amd64), "+
+	return fmt.Sprintf("image %q has %d platforms, and a docker archive or daemon takes one: choose it with platforms (--platform linux/amd64), "+
 		"or use type=oci", e.Name, e.Platforms)
 }
 
@@ -95,12 +95,10 @@ func archiveFiles(layout Layout, artifacts []Artifact, images []v1.Image) ([]tar
 		if err != nil {
 			return nil, fmt.Errorf("image %q: reading manifest: %w", artifacts[i].Name, err)
 		}
-		d := tarball.Descriptor{Config: manifest.Config.Digest.Hex + ".json", RepoTags: repoTags(artifacts[i])}
+		d := describe(artifacts[i], manifest)
 		paths[d.Config] = layout.blobs().path(manifest.Config.Digest)
-		for _, layer := range manifest.Layers {
-			file := layer.Digest.Hex + layerSuffix(layer)
-			d.Layers = append(d.Layers, file)
-			paths[file] = layout.blobs().path(layer.Digest)
+		for j, layer := range manifest.Layers {
+			paths[d.Layers[j]] = layout.blobs().path(layer.Digest)
 		}
 		described = append(described, d)
 	}
@@ -116,6 +114,15 @@ func archiveFiles(layout Layout, artifacts []Artifact, images []v1.Image) ([]tar
 		files = append(files, tarEntry{name: name, path: path})
 	}
 	return files, nil
+}
+
+// describe is what manifest.json says of an image: the names of its files, and its tags.
+func describe(a Artifact, manifest *v1.Manifest) tarball.Descriptor {
+	d := tarball.Descriptor{Config: manifest.Config.Digest.Hex + ".json", RepoTags: repoTags(a)}
+	for _, layer := range manifest.Layers {
+		d.Layers = append(d.Layers, layer.Digest.Hex+layerSuffix(layer))
+	}
+	return d
 }
 
 func layerSuffix(layer v1.Descriptor) string {

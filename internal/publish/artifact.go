@@ -1,4 +1,4 @@
-// Package publish delivers images and indexes to where users want them: registries, OCI layouts and docker archives.
+// Package publish delivers images and indexes to where users want them: registries, OCI layouts, docker archives and docker's daemon.
 // An [Artifact] becomes a digest that can be pulled.
 //
 // It stands apart so that everything which moves an image's bytes out of the process is in one place, and knows nothing of
@@ -35,7 +35,7 @@ type Artifact struct {
 	Repositories []name.Repository
 }
 
-// Destination is where artifacts go: [Registry], [Layout] or [Archive].
+// Destination is where artifacts go: [Registry], [Layout], [Archive] or [Daemon].
 type Destination interface {
 	// Check tells early, before anything is built, what would make Publish fail: no permission, no registry, no
 	// space to write to. It reads Name, Tags and Repositories only, and leaves nothing behind.

@@ -14,11 +14,13 @@ import (
 // OutputKind is the kind of destination that an output asks for.
 type OutputKind string
 
-// The kinds of output. docker's type=image is ToRegistry that only pushes if told to.
+// The kinds of output. docker's type=image is ToRegistry that only pushes if told to, and its type=docker is ToArchive
+// with dest and ToDaemon without.
 const (
 	ToRegistry OutputKind = "registry"
 	ToLayout   OutputKind = "oci"
 	ToArchive  OutputKind = "docker"
+	ToDaemon   OutputKind = "daemon"
 )
 
 // Output is a destination in docker's words, https://docs.docker.com/reference/cli/docker/buildx/build/#output.
@@ -64,7 +66,7 @@ func outputFields(s string) (map[string]string, error) {
 	reader := csv.NewReader(strings.NewReader(s))
 	fields, err := reader.Read()
 	if errors.Is(err, io.EOF) {
-		return nil, errors.New("it is empty; write type=registry, type=oci,dest=… or type=docker,dest=…")
+		return nil, errors.New("it is empty; write type=registry, type=oci,dest=…, type=docker,dest=… or type=docker")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading fields: %w", err)
@@ -125,6 +127,13 @@ func registryOutput(push bool, values map[string]string, names []string) (Output
 
 func fileOutput(kind OutputKind, values map[string]string, names []string) (Output, error) {
 	o := Output{Kind: kind, Dest: values["dest"], Names: names}
+	if _, isFile := values["dest"]; kind == ToArchive && !isFile {
+		if _, isTar := values["tar"]; isTar {
+			return Output{}, errors.New("tar is about a file: write dest=FILE too, or leave it out to load into docker's daemon")
+		}
+		o.Kind = ToDaemon
+		return o, nil
+	}
 	if o.Dest == "" {
 		return Output{}, fmt.Errorf("dest is missing; write type=%s,dest=FILE, or dest=- for standard output", kind)
 	}
