@@ -30,7 +30,7 @@ const (
 // nixStore and nixEnv do what those of Nix do, as far as it can be seen.
 const nixStore = `#!/bin/sh
 root=${0%/store/*}
-[ "$*" = --load-db ] && mkdir -p "$root/var/nix/db" && cat >"$root/var/nix/db/known"
+[ "$*" = --load-db ] && mkdir "$root/var/nix/db" && cat >"$root/var/nix/db/known"
 `
 
 const nixEnv = `#!/bin/sh

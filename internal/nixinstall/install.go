@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -51,14 +52,21 @@ func (i Installer) install(ctx context.Context) (err error) {
 		return err
 	}
 	defer archive.Close()
+	return i.settle(ctx, room, archive)
+}
+
+func (i Installer) settle(ctx context.Context, room *room, archive *os.File) error {
 	stage := i.Display.Stage("installing " + i.Archive.title())
 	stage.Status("unpacking")
-	if err := unpack(ctx, archive, room.staging()); err != nil {
-		stage.Done("stopped")
-		return fmt.Errorf("unpacking %s: %w", i.Archive.name(), err)
+	err := unpack(ctx, archive, room.staging())
+	if err == nil {
+		stage.Status("registering")
+		err = i.register(ctx, room)
 	}
-	stage.Status("registering")
-	err = i.register(ctx, room)
-	stage.Done("")
-	return err
+	if err != nil {
+		stage.Done("stopped")
+		return err
+	}
+	stage.Done("in " + i.root)
+	return nil
 }

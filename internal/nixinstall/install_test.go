@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/org/nixery-action/internal/nixbuild"
 )
 
 func TestInstall(t *testing.T) {
@@ -152,7 +154,7 @@ func TestInstallCancelled(t *testing.T) {
 func TestInstallUndone(t *testing.T) {
 	for name, change := range map[string]func([]member){
 		"loading": func(m []member) {
-			m[5].content = "#!/bin/sh\nmkdir -p ${0%/store/*}/var/nix; echo no space >&2; exit 1\n"
+			m[5].content = "#!/bin/sh\nmkdir ${0%/store/*}/var/nix/db; echo no space >&2; exit 1\n"
 		},
 		"profile":  func(m []member) { m[6].content = "#!/bin/sh\necho no space >&2; exit 1\n" },
 		"a script": func(m []member) { m[1].content = "nix=\"/nix/store/../../bin\"\n" },
@@ -164,6 +166,9 @@ func TestInstallUndone(t *testing.T) {
 			_, err := i.Install(t.Context())
 			if err == nil || !strings.Contains(err.Error(), "no ") {
 				t.Errorf("got %v", err)
+			}
+			if _, answer := errors.AsType[*nixbuild.ExitError](err); answer {
+				t.Error("it passes for what Nix says of packages")
 			}
 			mustBeClean(t, i)
 		})

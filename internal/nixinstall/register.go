@@ -29,12 +29,16 @@ func (i Installer) register(ctx context.Context, r *room) error {
 	if err := os.Rename(filepath.Join(r.staging(), "store"), r.store()); err != nil {
 		return err
 	}
+	// Without it, Nix would make a store of its own for all but root, in their home.
+	if err := os.MkdirAll(filepath.Join(r.dir, "var/nix"), 0o755); err != nil {
+		return err
+	}
 	known, err := os.Open(filepath.Join(r.staging(), registrationFile))
 	if err != nil {
 		return err
 	}
 	defer known.Close()
-	if _, err := (nixbuild.Exec{Stdin: known}).Run(ctx, filepath.Join(nix, "bin/nix-store"), "--load-db"); err != nil {
+	if err := run(ctx, known, filepath.Join(nix, "bin/nix-store"), "--load-db"); err != nil {
 		return err
 	}
 	if os.Geteuid() == 0 {
@@ -42,8 +46,17 @@ func (i Installer) register(ctx context.Context, r *room) error {
 			return err
 		}
 	}
-	_, err = nixbuild.Exec{}.Run(ctx, filepath.Join(nix, "bin/nix-env"),
+	return run(ctx, nil, filepath.Join(nix, "bin/nix-env"),
 		"--profile", filepath.Join(r.dir, profile), "--install", nix, certificates)
+}
+
+// run runs a program. If it ends badly, that is no [*nixbuild.ExitError]: whoever
+// calls Nix for something else would take it for an answer.
+func run(ctx context.Context, stdin *os.File, args ...string) error {
+	_, err := nixbuild.Exec{Stdin: stdin}.Run(ctx, args...)
+	if exit, ok := errors.AsType[*nixbuild.ExitError](err); ok {
+		return errors.New(exit.Error())
+	}
 	return err
 }
 

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-
-	"github.com/org/nixery-action/internal/nixbuild"
 )
 
 // room is a /nix that was empty, and is ours until the end of the installation.
@@ -101,7 +99,7 @@ func removeAll(dir string) error {
 // would answer.
 func bySudo(ctx context.Context, dir string) error {
 	user, group := strconv.Itoa(os.Getuid()), strconv.Itoa(os.Getgid())
-	_, err := nixbuild.Exec{}.Run(ctx, "sudo", "-n", "install", "-d", "-m", "755", "-o", user, "-g", group, dir)
+	err := run(ctx, nil, "sudo", "-n", "install", "-d", "-m", "755", "-o", user, "-g", group, dir)
 	if err != nil {
 		return fmt.Errorf("making %s takes root, or a sudo that asks for no password: %w", dir, err)
 	}
