@@ -43,6 +43,14 @@ func (r *Writer) Add(secrets ...string) {
 	slices.SortFunc(r.forms, func(a, b []byte) int { return len(b) - len(a) })
 }
 
+// Hide is a whole text without the secrets that are known so far.
+func (r *Writer) Hide(text string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out, _ := r.scan([]byte(text), true)
+	return string(out)
+}
+
 // Write takes all of p, even if part of it is held back.
 func (r *Writer) Write(p []byte) (int, error) {
 	r.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 	"testing"
@@ -112,4 +113,13 @@ func through(t *testing.T, secrets []string, parts ...string) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+func TestHide(t *testing.T) {
+	w := NewWriter(io.Discard, "token", "token-and-more")
+	for text, want := range map[string]string{"a token b": "a *** b", "token-and-more": "***", "token-and": "***-and", "tok": "tok", "": ""} {
+		if got := w.Hide(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
 }
