@@ -31,6 +31,7 @@ func (h *hold) realise(ctx context.Context) error {
 
 func (h *hold) realiseNow(ctx context.Context) error {
 	stage := h.line.begin("realising")
+	h.line.Follow(nixbuild.Progress{}) // what Nix announces in lines it soon counts
 	var err error
 	if h.temp, err = os.MkdirTemp(h.line.TempDir, "nixery-action-"); err != nil {
 		return fmt.Errorf("making a folder for garbage collector roots: %w", err)
