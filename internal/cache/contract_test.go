@@ -2,7 +2,6 @@ package cache
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -130,10 +129,10 @@ type bodyWriter struct {
 func (b *bodyWriter) WriteHeader(int)             {}
 func (b *bodyWriter) Write(p []byte) (int, error) { return b.body.Write(p) }
 
-// TestContract is what every store must do.
-func TestContract(t *testing.T) {
+// TestDamage is what a cache makes of every store; what stores must do themselves is in cachetest.
+func TestDamage(t *testing.T) {
 	for store, newSite := range sites {
-		for name, test := range contract {
+		for name, test := range damages {
 			t.Run(store+"/"+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { test(t, newSite(t)) })
 			})
@@ -141,18 +140,7 @@ func TestContract(t *testing.T) {
 	}
 }
 
-var contract = map[string]func(*testing.T, site){
-	"nothing there":          nothingThere,
-	"newest first":           newestFirst,
-	"lanes are apart":        lanesApart,
-	"never changes":          neverChanges,
-	"one name, many jobs":    oneName,
-	"one lane, many jobs":    oneLane,
-	"taken while saving":     takenWhileSaving,
-	"empty content":          emptyContent,
-	"content of wrong size":  wrongSize,
-	"source breaks":          sourceBreaks,
-	"cancelled":              cancelledRun,
+var damages = map[string]func(*testing.T, site){
 	"damage is seen":         damageSeen,
 	"cut is seen":            cutSeen,
 	"nothing learnt is lost": nothingLost,
@@ -197,162 +185,6 @@ func read(t *testing.T, e Entry) string {
 		t.Fatal(err)
 	}
 	return string(content)
-}
-
-func nothingThere(t *testing.T, s site) {
-	if _, err := s.open().Newest(t.Context(), lane("a")); !errors.Is(err, ErrNotFound) {
-		t.Errorf("error is %v", err)
-	}
-}
-
-func newestFirst(t *testing.T, s site) {
-	for serial := range uint32(20) {
-		name := Name{lane("a"), serial + 1}
-		save(t, s.open(), name, name.String())
-		checkNewest(t, s.open(), name, name.String())
-	}
-}
-
-func lanesApart(t *testing.T, s site) {
-	short, long := Name{lane("a"), 1}, Name{lane("a") + "b", 1}
-	save(t, s.open(), short, "short")
-	if _, err := s.open().Newest(t.Context(), long.Lane); !errors.Is(err, ErrNotFound) {
-		t.Errorf("a longer lane: %v", err)
-	}
-	save(t, s.open(), long, "long")
-	checkNewest(t, s.open(), short, "short")
-	checkNewest(t, s.open(), long, "long")
-}
-
-func neverChanges(t *testing.T, s site) {
-	name := Name{lane("a"), 7}
-	save(t, s.open(), name, "first")
-	if err := s.open().Save(t.Context(), name, 6, opener("second")); !errors.Is(err, ErrExists) {
-		t.Errorf("error is %v", err)
-	}
-	checkNewest(t, s.open(), name, "first")
-}
-
-// jobs saves under several names at once, and counts.
-func jobs(t *testing.T, s site, names ...Name) (saved, taken int) {
-	errs := make([]error, len(names))
-	var wait sync.WaitGroup
-	for i, name := range names {
-		store := s.open()
-		wait.Go(func() { errs[i] = store.Save(t.Context(), name, 4, opener("same")) })
-	}
-	wait.Wait()
-	for _, err := range errs {
-		switch {
-		case err == nil:
-			saved++
-		case errors.Is(err, ErrExists):
-			taken++
-		default:
-			t.Error(err)
-		}
-	}
-	return saved, taken
-}
-
-func oneName(t *testing.T, s site) {
-	name := Name{lane("a"), 1}
-	saved, taken := jobs(t, s, name, name, name, name)
-	if saved != 1 && reserves(s.open()) || saved < 1 || saved+taken != 4 {
-		t.Errorf("%d saved it, %d found it taken", saved, taken)
-	}
-	checkNewest(t, s.open(), name, "same")
-}
-
-// reserves says whether of several jobs that save one name at once only one can. Registries and act let them all.
-func reserves(s Store) bool {
-	_, isRegistry := s.(*Registry)
-	_, isV1 := s.(*actionsV1)
-	return !isRegistry && !isV1
-}
-
-func oneLane(t *testing.T, s site) {
-	names := []Name{{lane("a"), 1}, {lane("a"), 2}, {lane("b"), 1}, {lane("b"), 2}}
-	if saved, _ := jobs(t, s, names...); saved < 2 {
-		t.Errorf("%d saved", saved)
-	}
-	for _, l := range []Lane{lane("a"), lane("b")} {
-		e, err := s.open().Newest(t.Context(), l)
-		if err != nil || e.Name.Lane != l || read(t, e) != "same" {
-			t.Errorf("found %v: %v", e.Name, err)
-		}
-	}
-}
-
-// takenWhileSaving lets another job save the name first, when this one has begun.
-func takenWhileSaving(t *testing.T, s site) {
-	name := Name{lane("a"), 1}
-	var inner error
-	first := true
-	outer := s.open().Save(t.Context(), name, 4, func() (io.ReadCloser, error) {
-		if first {
-			first = false
-			inner = s.open().Save(t.Context(), name, 4, opener("same"))
-		}
-		return opener("same")()
-	})
-	if wins := []bool{inner == nil, outer == nil}; reserves(s.open()) && wins[0] == wins[1] {
-		t.Errorf("errors are %v, %v", inner, outer)
-	}
-	for _, err := range []error{inner, outer} {
-		if err != nil && !errors.Is(err, ErrExists) {
-			t.Error(err)
-		}
-	}
-	checkNewest(t, s.open(), name, "same")
-}
-
-func emptyContent(t *testing.T, s site) {
-	name := Name{lane("a"), 1}
-	save(t, s.open(), name, "")
-	checkNewest(t, s.open(), name, "")
-}
-
-func wrongSize(t *testing.T, s site) {
-	for _, size := range []int64{3, 5, blockSize + 4} {
-		name := Name{lane("a"), uint32(size)}
-		err := s.open().Save(t.Context(), name, size, opener("four"))
-		var fault *StoreError
-		if !errors.As(err, &fault) || fault.Kind != Other {
-			t.Errorf("size %d: error is %v", size, err)
-		}
-	}
-	nothingThere(t, s)
-}
-
-func sourceBreaks(t *testing.T, s site) {
-	broken := errors.New("disk on fire")
-	err := s.open().Save(t.Context(), Name{lane("a"), 1}, 10, func() (io.ReadCloser, error) {
-		return io.NopCloser(io.MultiReader(strings.NewReader("1234"), errReader{broken})), nil
-	})
-	if !errors.Is(err, broken) {
-		t.Errorf("error is %v", err)
-	}
-	nothingThere(t, s)
-}
-
-type errReader struct{ err error }
-
-func (r errReader) Read([]byte) (int, error) { return 0, r.err }
-
-func cancelledRun(t *testing.T, s site) {
-	ctx, cancel := context.WithCancel(t.Context())
-	err := s.open().Save(ctx, Name{lane("a"), 1}, 10, func() (io.ReadCloser, error) {
-		cancel()
-		return io.NopCloser(strings.NewReader("0123456789")), nil
-	})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("saving: error is %v", err)
-	}
-	if _, err := s.open().Newest(ctx, lane("a")); !errors.Is(err, context.Canceled) {
-		t.Errorf("looking: error is %v", err)
-	}
-	nothingThere(t, s)
 }
 
 func damageSeen(t *testing.T, s site) {
