@@ -43,6 +43,8 @@ func runScripts(t *testing.T, dir, nix string) {
 		"agrees":   agrees,
 		"podman":   podman,
 		"chroot":   chroot,
+		"release":  release,
+		"bare":     bare,
 	})
 	// Scripts run in parallel: the group ends when the last of them has.
 	t.Run("scripts", func(t *testing.T) {
