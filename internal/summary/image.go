@@ -1,0 +1,137 @@
+package summary
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/org/nixery-action/internal/progress"
+	"github.com/org/nixery-action/internal/report"
+)
+
+// image writes what there is to say of one image.
+func (p *pen) image(page Page, i, rows int) {
+	r := page.Report
+	img := r.Images[i]
+	if len(r.Images) > 1 {
+		p.printf("\n#### %s\n", p.text(img.Name))
+	}
+	cost := reuseOf(r, i)
+	p.printf("\n%s %s\n", cost.bar(), cost)
+	if i < len(r.Run.Images) && r.Run.Images[i].Changes != nil {
+		p.changes(*r.Run.Images[i].Changes, rows)
+	}
+	if pushed(r, i) {
+		p.pull(img)
+	}
+	p.layers(r, i, rows)
+}
+
+// reuse parts an image's bytes into those that were there and those that were made or sent.
+type reuse struct {
+	layers, reused int
+	bytes, saved   int64
+}
+
+func reuseOf(r *report.Report, i int) (u reuse) {
+	came := cameOf(r, i)
+	seen := map[string]bool{}
+	for _, platform := range r.Images[i].Platforms {
+		for _, layer := range platform.Layers {
+			digest := layer.Digest.String()
+			if seen[digest] {
+				continue
+			}
+			seen[digest] = true
+			u.layers++
+			u.bytes += layer.Size
+			if came[digest].Reused() {
+				u.reused++
+				u.saved += layer.Size
+			}
+		}
+	}
+	return u
+}
+
+func cameOf(r *report.Report, i int) map[string]report.Came {
+	came := map[string]report.Came{}
+	if i < len(r.Run.Images) {
+		for _, layer := range r.Run.Images[i].Layers {
+			came[layer.Digest.String()] = layer.Came
+		}
+	}
+	return came
+}
+
+func (u reuse) String() string {
+	return fmt.Sprintf("%d %% reused: %s of %s, %d of %s", u.percent(), progress.Size(u.saved), progress.Size(u.bytes), u.reused, plural(u.layers, "layer"))
+}
+
+// percent is 100 only if nothing is new.
+func (u reuse) percent() int64 {
+	if u.bytes == 0 {
+		return 0
+	}
+	return u.saved * 100 / u.bytes
+}
+
+// bar is twenty blocks; GitHub shows neither styles nor SVG.
+func (u reuse) bar() string {
+	full := int(u.percent() / 5)
+	return strings.Repeat("█", full) + strings.Repeat("░", 20-full)
+}
+
+// pushed tells whether a registry has the image: then it has its layers.
+func pushed(r *report.Report, i int) bool {
+	return i < len(r.Run.Images) && slices.ContainsFunc(r.Run.Images[i].Layers, func(l report.LayerRun) bool {
+		return l.Came == report.Existing || l.Came == report.Mounted || l.Came == report.Uploaded
+	})
+}
+
+// safe are words that mean nothing to Markdown or a shell: all that references consist of.
+var safe = regexp.MustCompile(`^[A-Za-z0-9._:/@\[\]-]+$`)
+
+// pull says how to get the image, or one platform of it.
+func (p *pen) pull(img report.Image) {
+	if len(img.Tags) == 0 || !safe.MatchString(img.Tags[0]) {
+		return
+	}
+	repository := withoutTag(img.Tags[0])
+	lines := []string{fmt.Sprintf("docker pull %s@%s", repository, img.Digest)}
+	if len(img.Platforms) > 1 {
+		for _, platform := range img.Platforms {
+			lines = append(lines, fmt.Sprintf("docker pull %s@%s  # %s only", repository, platform.Digest, platform.Platform))
+		}
+	}
+	text := p.hide(strings.Join(lines, "\n"))
+	if strings.Contains(text, "`") {
+		return
+	}
+	defer p.fold("How to pull it", false)()
+	p.printf("\n```sh\n%s\n```\n", text)
+}
+
+// withoutTag is the repository of a tag, which follows the last colon behind the last slash.
+func withoutTag(tag string) string {
+	if colon := strings.LastIndexByte(tag, ':'); colon > strings.LastIndexByte(tag, '/') {
+		return tag[:colon]
+	}
+	return tag
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func duration(seconds float64) string {
+	if seconds < 60 {
+		return fmt.Sprintf("%.1f s", seconds)
+	}
+	whole := int(seconds + 0.5)
+	return fmt.Sprintf("%d min %d s", whole/60, whole%60)
+}

@@ -1,0 +1,163 @@
+package summary
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/org/nixery-action/internal/markdown"
+	"github.com/org/nixery-action/internal/progress"
+	"github.com/org/nixery-action/internal/report"
+)
+
+// details are how many rows lists may have, tried in turn until a page is short enough.
+var details = []int{300, 100, 30, 10, 3, 0}
+
+// Markdown is the page, of at most limit bytes: what does not fit is counted, or left out.
+func (p Page) Markdown(limit int) string {
+	p.Faults, p.Warnings = p.shorten(p.Faults), p.shorten(p.Warnings)
+	var page string
+	for _, rows := range details {
+		if rows > 0 && p.least(rows) > limit {
+			continue
+		}
+		if page = p.markdown(rows); len(page) <= limit {
+			return page
+		}
+	}
+	const end = "\n\n… and more, which does not fit here\n"
+	cut := strings.LastIndexByte(page[:limit-len(end)], '\n')
+	return page[:max(cut, 0)] + end
+}
+
+// least is a number of bytes that a page has at least: a layer takes a row of shortestRow or more.
+func (p Page) least(rows int) (sum int) {
+	if p.Report == nil {
+		return 0
+	}
+	for _, img := range p.Report.Images {
+		for _, platform := range img.Platforms {
+			sum += min(rows, len(platform.Layers)) * shortestRow
+		}
+	}
+	return sum
+}
+
+const shortestRow = len("| 1 | 1 B | 1 B | 1 | a | made |\n")
+
+func (p Page) markdown(rows int) string {
+	w := newPen(p.Hide)
+	p.heading(w)
+	w.faults(p.Faults, rows)
+	if p.Report != nil {
+		w.images(p.Report)
+		for i := range p.Report.Images {
+			w.image(p, i, rows)
+		}
+		w.source(p.Report)
+	}
+	w.warnings(p.Warnings, p.Unkept, rows)
+	return w.hide(w.String())
+}
+
+func (p Page) heading(w *pen) {
+	title := "Images of Nix packages"
+	if p.Report == nil {
+		title = "No image was made"
+	}
+	w.printf("### %s", title)
+	if p.Title != "" {
+		w.printf(": %s", w.text(p.Title))
+	}
+	w.printf("\n")
+}
+
+// shorten cuts long messages, once they hold no secret of which a part would be left.
+func (p Page) shorten(remarks []Remark) []Remark {
+	short := slices.Clone(remarks)
+	for i := range short {
+		if p.Hide != nil {
+			short[i].Message = p.Hide(short[i].Message)
+		}
+		short[i].Message = clip(short[i].Message, longestMessage)
+	}
+	return short
+}
+
+// leastFaults is how many errors a page has in any case.
+const leastFaults = 10
+
+func (p *pen) faults(faults []Remark, rows int) {
+	shown := faults[:min(len(faults), max(rows, leastFaults))]
+	for _, f := range shown {
+		p.remark("**Error**", f)
+	}
+	if left := len(faults) - len(shown); left > 0 {
+		p.printf("\n… and %d more errors, in the log\n", left)
+	}
+}
+
+func (p *pen) warnings(warnings []Remark, unkept, rows int) {
+	all := len(warnings) + unkept
+	if all == 0 {
+		return
+	}
+	defer p.fold(plural(all, "warning"), false)()
+	for _, w := range warnings[:min(len(warnings), rows)] {
+		p.remark("-", w)
+	}
+	if left := all - min(len(warnings), rows); left > 0 {
+		p.printf("\n… and %d more, in the log\n", left)
+	}
+}
+
+// remark writes a remark of one line as such, and the lines of others as they are.
+func (p *pen) remark(lead string, r Remark) {
+	first, rest, _ := strings.Cut(strings.TrimSpace(r.Message), "\n")
+	p.printf("\n%s ", lead)
+	if r.Place != "" {
+		p.printf("%s: ", p.code(r.Place))
+	}
+	p.printf("%s\n", p.text(first))
+	if rest != "" {
+		p.block(rest)
+	}
+}
+
+func (p *pen) images(r *report.Report) {
+	columns := []markdown.Column{
+		{Title: "Image"}, {Title: "Digest"}, {Title: "Platform"}, {Title: "Compressed", Right: true},
+		{Title: "Unpacked", Right: true}, {Title: "Layers", Right: true}, {Title: "Time", Right: true},
+	}
+	var rows [][]string
+	for i, img := range r.Images {
+		for j, platform := range img.Platforms {
+			row := make([]string, 2, len(columns))
+			if j == 0 {
+				row[0], row[1] = p.code(nameOf(img)), p.code(img.Digest.String())
+			}
+			row = append(row, p.text(platform.Platform), progress.Size(platform.Size), progress.Size(platform.UnpackedSize), fmt.Sprint(len(platform.Layers)))
+			if j == 0 && i < len(r.Run.Images) {
+				row = append(row, duration(r.Run.Images[i].Seconds))
+			}
+			rows = append(rows, row)
+		}
+	}
+	p.table(columns, rows, 1000)
+}
+
+// nameOf is what people call an image: its first tag, if it has one.
+func nameOf(img report.Image) string {
+	if len(img.Tags) > 0 {
+		return img.Tags[0]
+	}
+	return img.Name
+}
+
+func (p *pen) source(r *report.Report) {
+	p.printf("\nPackages are from %s", p.text(r.Source.Source))
+	if r.Source.Pinned != "" && r.Source.Pinned != r.Source.Source {
+		p.printf(": %s", p.code(r.Source.Pinned))
+	}
+	p.printf(".\n")
+}
