@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/org/nixery-action/internal/actions"
+	"github.com/org/nixery-action/internal/pipeline"
 )
 
 func newAction(c *console) *cobra.Command {
@@ -16,20 +18,27 @@ func newAction(c *console) *cobra.Command {
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			inputs, err := actions.ReadInputs(os.Getenv)
-			if err != nil {
-				return err
+			var report *pipeline.Report
+			if err == nil {
+				report, err = step(cmd.Context(), c, inputs)
 			}
-			service, err := takeEnvironment()
-			if err != nil {
-				return err
-			}
-			report, err := build(cmd.Context(), c, buildOptions{Inputs: inputs, step: true, service: service})
-			if err != nil {
-				return err
-			}
-			return setOutputs(c.env.OutputFile, report)
+			c.tell(cmd.Context(), inputs, report, err)
+			return err
 		},
 	}
+}
+
+// step builds what the inputs ask for, and sets the outputs.
+func step(ctx context.Context, c *console, inputs actions.Inputs) (*pipeline.Report, error) {
+	service, err := takeEnvironment()
+	if err != nil {
+		return nil, err
+	}
+	report, err := build(ctx, c, buildOptions{Inputs: inputs, step: true, service: service})
+	if err != nil {
+		return nil, err
+	}
+	return report, setOutputs(c.env.OutputFile, report)
 }
 
 // takeEnvironment takes the step's inputs and tokens away from what Nix runs:

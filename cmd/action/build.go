@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,7 +30,8 @@ type buildOptions struct {
 	step       bool // they are a step's inputs
 	dryRun     bool
 	insecure   []string
-	installNix bool                // if there is none
+	installNix bool // if there is none
+	format     outputFormat
 	service    func(string) string // the environment that tells where the Actions cache is
 }
 
@@ -61,6 +63,7 @@ func newBuild(c *console) *cobra.Command {
 	f.StringArrayVar(&o.Outputs, "output", nil, "write to type=oci,dest=PATH, type=docker,dest=PATH or type=registry (repeatable)")
 	f.StringArrayVar(&o.Labels, "label", nil, "set a label, KEY=VALUE (repeatable)")
 	f.StringVar(&o.MetadataFile, "metadata-file", "", "write digests, tags and layers to this file, as JSON")
+	f.StringVar((*string)(&o.format), "format", string(linesFormat), "print text, a line for each reference, or json, the whole report")
 	f.BoolVar(&o.dryRun, "dry-run", false, "check spec, packages and destinations, and build nothing")
 	f.StringArrayVar(&o.insecure, "insecure-registry", nil, "allow plain HTTP and any certificate for this host (repeatable)")
 	f.StringArrayVar(&o.CacheFrom, "cache-from", nil, "learn from earlier runs: type=gha, type=local,src=PATH or type=registry,ref=REF (repeatable)")
@@ -79,7 +82,7 @@ func build(ctx context.Context, c *console, o buildOptions) (*pipeline.Report, e
 }
 
 func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report, error) {
-	if err := c.hide(o.GitHubToken); err != nil {
+	if err := errors.Join(c.hide(o.GitHubToken), o.format.check()); err != nil {
 		return nil, err
 	}
 	s, images, err := load(o.File, o.Images)
@@ -120,7 +123,8 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 			return nil, err
 		}
 	}
-	return report, printReport(request.resultsTo(c), report, len(dests) > 0)
+	c.show(ctx, report)
+	return report, o.format.print(request.resultsTo(c), report, len(dests) > 0)
 }
 
 // load reads the spec and chooses images.

@@ -11,6 +11,7 @@ import (
 	"github.com/org/nixery-action/internal/logline"
 	"github.com/org/nixery-action/internal/progress"
 	"github.com/org/nixery-action/internal/redact"
+	"github.com/org/nixery-action/internal/summary"
 )
 
 // console is where the program speaks: results on stdout; log and progress on
@@ -24,6 +25,8 @@ type console struct {
 	level   *slog.LevelVar
 	env     actions.Environment
 	hidden  sync.Map // secrets that are hidden
+
+	warnings summary.Warnings // of the run so far
 }
 
 func newConsole() *console {
@@ -45,7 +48,7 @@ func openConsole() *console {
 			Begin: func(title string) { _ = actions.StartGroup(c.stderr, title) },
 			End:   func() { _ = actions.EndGroup(c.stderr) },
 		})
-		c.log = slog.New(actions.NewHandler(c.stderr, c.level, c.display.Aside))
+		c.log = slog.New(c.warnings.Handler(actions.NewHandler(c.stderr, c.level, c.display.Aside)))
 		return c
 	}
 	live, color := progress.Terminal(os.Stderr, os.Getenv)
