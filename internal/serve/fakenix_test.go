@@ -5,20 +5,26 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing/fstest"
+	"time"
 
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
-// fakeNix is a package set, and a store that has all of it. Packages are the same for both systems, but for app; app refers to lib.
+// fakeNix is a package set, and a store that has all of it. Packages are the same for both systems, but for app. app refers to lib, and
+// many to a hundred paths.
 type fakeNix struct {
 	// before is called at the beginning of each process, without a lock; nil for nothing.
 	before func(ctx context.Context, program string) error
+
+	version string // of every package, "-1.0"
 
 	mu    sync.Mutex
 	calls []string // program names, in order
@@ -27,7 +33,7 @@ type fakeNix struct {
 
 var fakePackages = []string{
 	"app", "lib", "git", "htop", "SDL", "_7zz", "cacert", "iana-etc", "bashInteractive", "coreutils", "moreutils", "nano", "stdenv",
-	"ab", "c", "a", "bc",
+	"ab", "c", "a", "bc", "many", "big",
 }
 
 // withheld are packages that are there and cannot be had.
@@ -38,26 +44,51 @@ var withheld = map[string]map[string]any{
 	"set":     {"reason": "not a derivation", "detail": "set"},
 }
 
-func fakePath(pkg, system string) nixbuild.StorePath {
-	name := pkg
+func (f *fakeNix) path(pkg, system string) nixbuild.StorePath {
+	name := pkg + f.version
 	if pkg == "app" {
 		name += "-" + system
 	}
 	sum := sha256.Sum256([]byte(name))
 	digits := make([]byte, 32)
-	for i, b := range sum {
+	for i, b := range sum[:] {
 		digits[i] = '0' + b%10
 	}
 	return nixbuild.StorePath(nixbuild.StoreDir + "/" + string(digits) + "-" + name)
 }
 
-func fakeStore() fstest.MapFS {
-	s := fstest.MapFS{}
-	for _, pkg := range append(fakePackages, "onlyX86") {
-		for _, system := range []string{"x86_64-linux", "aarch64-linux"} {
-			s[string(fakePath(pkg, system)[1:])+"/share/"+pkg] = &fstest.MapFile{Data: []byte(strings.Repeat(pkg+" ", 5000)), Mode: 0o444}
+// references are what a path refers to.
+func (f *fakeNix) references(path string) (all []string) {
+	switch name := nixbuild.StorePath(path).Name(); {
+	case strings.HasPrefix(name, "app"):
+		all = []string{string(f.path("lib", ""))}
+	case strings.HasPrefix(name, "many"):
+		for i := range 100 {
+			all = append(all, string(f.path(fmt.Sprintf("part%02d", i), "")))
 		}
 	}
+	return all
+}
+
+func (f *fakeNix) store() fstest.MapFS {
+	s := fstest.MapFS{}
+	add := func(path nixbuild.StorePath, name string, content []byte, mode fs.FileMode) {
+		s[string(path[1:])+"/"+name] = &fstest.MapFile{Data: content, Mode: mode, ModTime: time.Now()}
+	}
+	for _, pkg := range append(fakePackages, "onlyX86") {
+		for _, system := range []string{"x86_64-linux", "aarch64-linux"} {
+			add(f.path(pkg, system), "share/"+pkg, []byte(strings.Repeat(pkg+" ", 5000)), 0o444)
+		}
+	}
+	for i := range 100 {
+		name := fmt.Sprintf("part%02d", i)
+		add(f.path(name, ""), name, []byte(name), 0o444)
+	}
+	add(f.path("coreutils", ""), "bin/env", []byte("env"), 0o555)
+	add(f.path("lib", ""), "var/empty", nil, fs.ModeDir|0o755)
+	noise := make([]byte, 3<<20)
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	add(f.path("big", ""), "noise", noise, 0o444)
 	return s
 }
 
@@ -89,13 +120,13 @@ func (f fakeRunner) Run(ctx context.Context, args ...string) ([]byte, error) {
 	}
 	switch {
 	case args[0] == "nix-instantiate":
-		return fakeEvaluation(args)
+		return f.evaluate(args)
 	case args[0] == "nix-build":
 		return fakeBuild(args), nil
 	case slices.Contains(args, "--requisites"):
-		return fakeRequisites(args), nil
+		return f.requisites(args), nil
 	case slices.Contains(args, "--dump-db"):
-		return fakeRegistrations(args), nil
+		return f.registrations(args), nil
 	}
 	return nil, fmt.Errorf("what is %q?", args)
 }
@@ -116,7 +147,7 @@ func (f *fakeNix) forget() {
 	f.calls = nil
 }
 
-func fakeEvaluation(args []string) ([]byte, error) {
+func (f *fakeNix) evaluate(args []string) ([]byte, error) {
 	data, err := os.ReadFile(args[slices.Index(args, "--argstr")+2])
 	if err != nil {
 		return nil, err
@@ -132,13 +163,13 @@ func fakeEvaluation(args []string) ([]byte, error) {
 	}
 	answers, places := []map[string]any{}, map[string][]string{}
 	for _, w := range request.Wants {
-		answers = append(answers, fakeAnswer(w.Path[0], w.System))
+		answers = append(answers, f.answer(w.Path[0], w.System))
 		places[w.System] = fakePackages
 	}
 	return json.Marshal(map[string]any{"answers": answers, "places": places})
 }
 
-func fakeAnswer(pkg, system string) map[string]any {
+func (f *fakeNix) answer(pkg, system string) map[string]any {
 	same := func(known string) bool { return strings.EqualFold(known, pkg) || known == "_"+pkg }
 	at := slices.IndexFunc(fakePackages, same)
 	switch {
@@ -150,7 +181,7 @@ func fakeAnswer(pkg, system string) map[string]any {
 	default:
 		pkg = fakePackages[at]
 	}
-	out := string(fakePath(pkg, system))
+	out := string(f.path(pkg, system))
 	return map[string]any{"drv": out + ".drv", "out": out, "output": "out"}
 }
 
@@ -164,25 +195,25 @@ func fakeBuild(args []string) []byte {
 	return []byte(out.String())
 }
 
-func fakeRequisites(args []string) []byte {
+func (f *fakeNix) requisites(args []string) []byte {
 	set := map[string]bool{}
 	for _, arg := range args[3:] {
 		set[arg] = true
-		if strings.Contains(arg, "-app-") {
-			set[string(fakePath("lib", ""))] = true
+		for _, ref := range f.references(arg) {
+			set[ref] = true
 		}
 	}
 	return []byte(strings.Join(slices.Sorted(maps.Keys(set)), "\n") + "\n")
 }
 
-func fakeRegistrations(args []string) []byte {
+func (f *fakeNix) registrations(args []string) []byte {
 	var out strings.Builder
 	for _, arg := range args[2:] {
-		refs := "0"
-		if strings.Contains(arg, "-app-") {
-			refs = "1\n" + string(fakePath("lib", ""))
+		refs := f.references(arg)
+		fmt.Fprintf(&out, "%s\n%x\n%d\n\n%d\n", arg, sha256.Sum256([]byte(arg)), 100, len(refs))
+		for _, ref := range refs {
+			fmt.Fprintln(&out, ref)
 		}
-		fmt.Fprintf(&out, "%s\n%x\n%d\n\n%s\n", arg, sha256.Sum256([]byte(arg)), 100, refs)
 	}
 	return []byte(out.String())
 }

@@ -149,7 +149,7 @@ func reasonText(f nixbuild.Failure) string {
 	switch f.Reason {
 	case nixbuild.NotFound:
 		if len(f.Near) > 0 {
-			return what + "does not exist; did you mean " + strings.Join(f.Near, ", ") + "?"
+			return what + "does not exist (did you mean " + strings.Join(f.Near, ", ") + "?)"
 		}
 		return what + "does not exist"
 	case nixbuild.Unfree:

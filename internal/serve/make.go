@@ -83,7 +83,7 @@ func (s *Server) newLine(j *job) *pipeline.Line {
 	}
 	line.Runner = s.options.Runner(func(text string) {
 		fmt.Fprintln(j.journal, text)
-		line.Hear(text)
+		line.Hear(s.plain(text)) // which shows it, too
 	}, line.Follow)
 	return line
 }

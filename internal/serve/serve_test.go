@@ -50,7 +50,7 @@ func newRegistry(t testing.TB, change func(*Options)) *registry {
 func (r *registry) start() {
 	r.t.Helper()
 	o := Options{
-		Depot: depot.New(r.bucket, depot.Options{TempDir: r.t.TempDir()}), Runner: r.nix.with, Store: fakeStore(),
+		Depot: depot.New(r.bucket, depot.Options{TempDir: r.t.TempDir()}), Runner: r.nix.with, Store: r.nix.store(),
 		Source: spec.Nixpkgs{Channel: someCommit}, TempDir: r.t.TempDir(), Log: slog.New(slog.DiscardHandler),
 	}
 	if r.change != nil {
