@@ -26,51 +26,31 @@ type planOptions struct {
 	budget     int
 	popularity string
 	format     string
-	diff       bool
-	insecure   []string
 }
 
 func newPlan(c *console) *cobra.Command {
 	var o planOptions
 	cmd := &cobra.Command{
-		Use:   "plan [--diff OLD NEW]",
+		Use:   "plan",
 		Short: "Show which store paths share a layer",
 		Long: "plan prints the layers of store paths, lowest first, without packing or publishing\n" +
 			"any: how large each is, why it is there, and what a rebuild costs. The root layer,\n" +
-			"which holds the links to the packages, is not among them.\n\n" +
-			"With --diff it tells what two closures, or two images, have in common: OLD and NEW\n" +
-			"are files that nix path-info --json -r printed, or OCI layouts (DIR or DIR:TAG) and\n" +
-			"references in a registry. Of images only manifest and configuration are read.",
+			"which holds the links to the packages, is not among them.",
 		Example: "  nixery-action plan\n" +
 			"  nixery-action plan --format html >plan.html\n" +
-			"  nix path-info --json -r /run/current-system | nixery-action plan --closure - --budget 40\n" +
-			"  nixery-action plan --diff ghcr.io/acme/toolbox:v1 ghcr.io/acme/toolbox:v2",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if o.diff {
-				return cobra.ExactArgs(2)(cmd, args)
-			}
-			return cobra.NoArgs(cmd, args)
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.diff {
-				return interrupted(cmd.Context(), diff(cmd.Context(), c, o, args[0], args[1]))
-			}
+			"  nix path-info --json -r /run/current-system | nixery-action plan --closure - --budget 40",
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			return interrupted(cmd.Context(), plan(cmd.Context(), c, o))
 		},
 	}
 	f := cmd.Flags()
 	f.StringVarP(&o.file, "file", "f", "nixery.yaml", "the spec, whose packages are realised")
 	f.StringArrayVar(&o.images, "image", nil, "plan only this image of the spec (repeatable)")
-	f.StringSliceVar(&o.platforms, "platform", nil, "plan for these platforms instead of the spec's; compare images for these only")
+	f.StringSliceVar(&o.platforms, "platform", nil, "plan for these platforms instead of the spec's")
 	f.StringVar(&o.closure, "closure", "", "plan this closure instead of a spec: what nix path-info --json -r prints; - is standard input")
 	f.IntVar(&o.budget, "budget", 0, fmt.Sprintf("the most layers, instead of the spec's or %d", layers.DefaultBudget))
 	f.StringVar(&o.popularity, "popularity", "", "the popularity table, instead of the spec's: embedded, none, a file or an https URL")
 	f.StringVar(&o.format, "format", "table", "table, json, dot for Graphviz, or html, a page that needs nothing else")
-	f.BoolVar(&o.diff, "diff", false, "compare two closures or two images, OLD and NEW")
-	f.StringArrayVar(&o.insecure, "insecure-registry", nil, "with --diff: allow plain HTTP and any certificate for this host (repeatable)")
-	for _, other := range []string{"file", "image", "closure"} {
-		cmd.MarkFlagsMutuallyExclusive("diff", other)
-	}
 	cmd.MarkFlagsMutuallyExclusive("file", "closure")
 	cmd.MarkFlagsMutuallyExclusive("image", "closure")
 	cmd.MarkFlagsMutuallyExclusive("platform", "closure")
@@ -90,8 +70,8 @@ func plan(ctx context.Context, c *console, o planOptions) error {
 	if !ok {
 		return usagef("format %q: want table, json, dot or html", o.format)
 	}
-	if o.budget < 0 {
-		return usagef("budget %d: want at least 1", o.budget)
+	if err := checkBudget(o.budget); err != nil {
+		return err
 	}
 	plans, err := planAll(ctx, c, o)
 	if err != nil {
@@ -104,13 +84,21 @@ func planAll(ctx context.Context, c *console, o planOptions) ([]explain.Explanat
 	if o.closure == "" {
 		return planSpec(ctx, c, o)
 	}
-	e, err := o.explainFile(ctx, o.closure)
+	e, err := explainFile(ctx, o.closure, o.budget, o.popularity)
 	return []explain.Explanation{e}, err
 }
 
-// explainFile plans the closure in a file.
-func (o planOptions) explainFile(ctx context.Context, file string) (explain.Explanation, error) {
-	table, err := popularity.Load(ctx, cmp.Or(o.popularity, "embedded"), "")
+func checkBudget(budget int) error {
+	if budget < 0 {
+		return usagef("budget %d: want at least 1", budget)
+	}
+	return nil
+}
+
+// explainFile plans the closure in a file; a budget of 0 and an empty table are
+// the defaults.
+func explainFile(ctx context.Context, file string, budget int, source string) (explain.Explanation, error) {
+	table, err := popularity.Load(ctx, cmp.Or(source, "embedded"), "")
 	if err != nil {
 		return explain.Explanation{}, err
 	}
@@ -118,7 +106,7 @@ func (o planOptions) explainFile(ctx context.Context, file string) (explain.Expl
 	if err != nil {
 		return explain.Explanation{}, err
 	}
-	opts := layers.Options{Budget: cmp.Or(o.budget, layers.DefaultBudget), Counts: table.Counts}
+	opts := layers.Options{Budget: cmp.Or(budget, layers.DefaultBudget), Counts: table.Counts}
 	e := explain.Explain(closure, opts, layers.DefaultCompression)
 	e.Title = file
 	return e, nil

@@ -21,7 +21,7 @@ func execute(ctx context.Context, c *console, args []string) error {
 		Short: "Container images from Nix packages",
 		Long: "nixery-action builds container images from Nix packages: a YAML spec names\n" +
 			"packages and architectures, and an image for each, and an index over them, goes\n" +
-			"to a registry, an OCI layout or a docker archive.",
+			"to a registry, an OCI layout, a docker archive or docker's daemon.",
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -34,7 +34,7 @@ func execute(ctx context.Context, c *console, args []string) error {
 	quiet := root.PersistentFlags().BoolP("quiet", "q", false, "log warnings and errors only, and no progress")
 	root.MarkFlagsMutuallyExclusive("debug", "quiet")
 	started := false
-	root.AddCommand(newBuild(c), newPlan(c), newPopularity(c), newServe(c), newCacheCommand(c), newAction(c))
+	root.AddCommand(newBuild(c), newPlan(c), newDiff(c), newPopularity(c), newServe(c), newCacheCommand(c), newAction(c))
 	eachBelow(root, func(sub *cobra.Command) {
 		if sub.Args == nil {
 			sub.Args = cobra.NoArgs

@@ -102,12 +102,12 @@ func inARegistry(t *testing.T, before, after v1.ImageIndex) string {
 	return repository
 }
 
-// runPlan runs the command, and returns what it prints.
-func runPlan(t *testing.T, args ...string) (string, error) {
+// runDiff runs the command, and returns what it prints.
+func runDiff(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var stdout bytes.Buffer
 	c := &console{stdout: &stdout, stderr: redact.NewWriter(io.Discard), log: slog.New(slog.DiscardHandler)}
-	err := execute(t.Context(), c, append([]string{"plan"}, args...))
+	err := execute(t.Context(), c, append([]string{"diff"}, args...))
 	return stdout.String(), err
 }
 
@@ -115,7 +115,7 @@ func TestDiffImages(t *testing.T) {
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	before, after := boxes(t)
 	for medium, where := range map[string]string{"layout": inALayout(t, before, after), "registry": inARegistry(t, before, after)} {
-		text, err := runPlan(t, "--diff", where+":old", where+":new", "--format", "json")
+		text, err := runDiff(t, where+":old", where+":new", "--format", "json")
 		if err != nil {
 			t.Fatalf("%s: %v", medium, err)
 		}
@@ -135,7 +135,7 @@ func TestDiffImages(t *testing.T) {
 		if arm.Platform != "linux/arm64" || arm.Layers.Shared != two || arm.Paths.Shared != 2 {
 			t.Errorf("%s: %+v", medium, arm)
 		}
-		text, err = runPlan(t, "--diff", where+":old", where+":new", "--platform", "linux/amd64")
+		text, err = runDiff(t, where+":old", where+":new", "--platform", "linux/amd64")
 		if err != nil || !strings.Contains(text, "updated  app  1.0 -> 1.1\n") || strings.Contains(text, "arm64") {
 			t.Errorf("%s: got %s, %v", medium, text, err)
 		}
@@ -154,7 +154,7 @@ func TestDiffBadOperands(t *testing.T) {
 		want string
 	}{
 		"one operand":      {[]string{closure}, "accepts 2 arg(s), received 1"},
-		"graph":            {[]string{closure, closure, "--format", "dot"}, `format "dot": want table or json with --diff`},
+		"graph":            {[]string{closure, closure, "--format", "dot"}, `format "dot": want table, json or markdown`},
 		"closure missing":  {[]string{closure, "other.json"}, `"other.json" is no file and no folder`},
 		"closure in dir":   {[]string{closure, "../up/other.json"}, `"../up/other.json" is no file and no folder`},
 		"docker hub":       {[]string{"debian:12", "debian:13"}, "no reference with its registry"},
@@ -163,9 +163,8 @@ func TestDiffBadOperands(t *testing.T) {
 		"no such image":    {[]string{dir + ":v3", dir + ":new"}, `it has no image "v3", but "`},
 		"no layout":        {[]string{filepath.Dir(closure), dir + ":new"}, "is no OCI layout"},
 		"no such platform": {[]string{dir + ":old", dir + ":new", "--platform", "linux/s390x"}, "s390x"},
-		"and a spec":       {[]string{dir + ":old", dir + ":new", "--file", "nixery.yaml"}, "[diff file] were all set"},
 	} {
-		text, err := runPlan(t, append([]string{"--diff"}, c.args...)...)
+		text, err := runDiff(t, c.args...)
 		if err == nil || !strings.Contains(err.Error(), c.want) || !isBadInput(err) || text != "" {
 			t.Errorf("%s: got %q, %v; want %q", title, text, err, c.want)
 		}
@@ -193,7 +192,7 @@ func TestDiffChecksALayout(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if text, err := runPlan(t, "--diff", dir+":old", dir+":new"); err == nil || !strings.Contains(err.Error(), want) || text != "" || isBadInput(err) {
+		if text, err := runDiff(t, dir+":old", dir+":new"); err == nil || !strings.Contains(err.Error(), want) || text != "" || isBadInput(err) {
 			t.Errorf("got %q, %v; want an error that says it %s", text, err, want)
 		}
 	}

@@ -3,25 +3,73 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/spf13/cobra"
 
 	"github.com/org/nixery-action/internal/explain"
 	"github.com/org/nixery-action/internal/image"
+	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/publish"
 )
 
-// diff compares what two operands of the command line stand for.
-func diff(ctx context.Context, c *console, o planOptions, oldName, newName string) error {
-	if o.format != "table" && o.format != "json" {
-		return usagef("format %q: want table or json with --diff", o.format)
+type diffOptions struct {
+	platforms  []string
+	format     string
+	budget     int
+	popularity string
+	insecure   []string
+}
+
+func newDiff(c *console) *cobra.Command {
+	var o diffOptions
+	cmd := &cobra.Command{
+		Use:   "diff OLD NEW",
+		Short: "Tell what has changed between two images",
+		Long: "diff tells what two images have in common and what not: layers, and the packages\n" +
+			"that were updated, added or removed, with their versions and unpacked sizes. OLD\n" +
+			"and NEW are references in a registry, or OCI layouts (DIR or DIR:TAG). Of images\n" +
+			"only manifest and configuration are read, whose history tells the rest.\n\n" +
+			"OLD and NEW may also be two closures, files that nix path-info --json -r printed:\n" +
+			"they are compared in the layers that they would have. - is standard input.",
+		Example: "  nixery-action diff ghcr.io/acme/toolbox:v1 ghcr.io/acme/toolbox:v2\n" +
+			"  nixery-action diff --format markdown ghcr.io/acme/toolbox:latest ./layout >>\"$GITHUB_STEP_SUMMARY\"\n" +
+			"  nix path-info --json -r ./result | nixery-action diff old.json -",
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return interrupted(cmd.Context(), diff(cmd.Context(), c, o, args[0], args[1]))
+		},
 	}
-	if o.budget < 0 {
-		return usagef("budget %d: want at least 1", o.budget)
+	f := cmd.Flags()
+	f.StringSliceVar(&o.platforms, "platform", nil, "compare images for these platforms only")
+	f.StringVar(&o.format, "format", "table", "table, json, or markdown for a page of GitHub")
+	f.IntVar(&o.budget, "budget", 0, fmt.Sprintf("for closures: the most layers, instead of %d", layers.DefaultBudget))
+	f.StringVar(&o.popularity, "popularity", "", "for closures: the popularity table: embedded (the default), none, a file or an https URL")
+	f.StringArrayVar(&o.insecure, "insecure-registry", nil, "allow plain HTTP and any certificate for this host (repeatable)")
+	return cmd
+}
+
+// diffWriters are the formats of differences.
+var diffWriters = map[string]func(io.Writer, []explain.Difference) error{
+	"table":    func(w io.Writer, all []explain.Difference) error { return explain.WriteDifferences(w, all, 0) },
+	"json":     explain.WriteDifferencesJSON,
+	"markdown": func(w io.Writer, all []explain.Difference) error { return explain.WriteDifferencesMarkdown(w, all, 0) },
+}
+
+// diff compares what two operands of the command line stand for.
+func diff(ctx context.Context, c *console, o diffOptions, oldName, newName string) error {
+	write, ok := diffWriters[o.format]
+	if !ok {
+		return usagef("format %q: want table, json or markdown", o.format)
+	}
+	if err := checkBudget(o.budget); err != nil {
+		return err
 	}
 	before, err := newOperand(oldName)
 	if err != nil {
@@ -42,11 +90,7 @@ func diff(ctx context.Context, c *console, o planOptions, oldName, newName strin
 	if err != nil {
 		return err
 	}
-	differences := explain.CompareAll(old, new)
-	if o.format == "json" {
-		return explain.WriteDifferencesJSON(c.stdout, differences)
-	}
-	return explain.WriteDifferences(c.stdout, differences, 0)
+	return write(c.stdout, explain.CompareAll(old, new))
 }
 
 // operand is one side of a comparison.
@@ -92,9 +136,9 @@ func newOperand(word string) (operand, error) {
 }
 
 // read gets the contents of all platforms that are asked for.
-func (p operand) read(ctx context.Context, c *console, o planOptions) ([]explain.Contents, error) {
+func (p operand) read(ctx context.Context, c *console, o diffOptions) ([]explain.Contents, error) {
 	if p.kind == inClosure {
-		e, err := o.explainFile(ctx, p.name)
+		e, err := explainFile(ctx, p.name, o.budget, o.popularity)
 		return []explain.Contents{e.Contents()}, err
 	}
 	all, err := p.readImages(ctx, c, o)
@@ -104,7 +148,7 @@ func (p operand) read(ctx context.Context, c *console, o planOptions) ([]explain
 	return choose(all, o.platforms, p.name)
 }
 
-func (p operand) readImages(ctx context.Context, c *console, o planOptions) ([]explain.Contents, error) {
+func (p operand) readImages(ctx context.Context, c *console, o diffOptions) ([]explain.Contents, error) {
 	if p.kind == inLayout {
 		return readLayout(p.dir, p.tag)
 	}
