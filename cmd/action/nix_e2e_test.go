@@ -51,8 +51,8 @@ func release(ts *testscript.TestScript, neg bool, args []string) {
 // machines are what a program finds when it runs barely. $0 is a folder, which
 // stands for /nix, or for the root of a container that has no /nix.
 var machines = map[string]string{
-	"volume": `mount --bind "$0" /nix && exec /usr/bin/env PATH=/nowhere "$@"`,
-	"user":   `mount --bind "$0" /nix && exec unshare --user --map-user=1000 --map-group=1000 /usr/bin/env PATH=/nowhere "$@"`,
+	"volume": `mount --bind "$0" /nix && exec /usr/bin/env "PATH=$BARE_PATH" "$@"`,
+	"user":   `mount --bind "$0" /nix && exec unshare --user --map-user=1000 --map-group=1000 /usr/bin/env "PATH=$BARE_PATH" "$@"`,
 	"container": `for dir in /*; do
 		case $dir in
 		/nix) continue ;;
@@ -61,12 +61,12 @@ var machines = map[string]string{
 		if [ -L "$dir" ]; then cp -Pf "$dir" "$0$dir"
 		elif [ -d "$dir" ]; then mkdir -p "$0$dir" && mount --rbind "$dir" "$0$dir" || exit; fi
 	done
-	exec chroot "$0" /usr/bin/env -C "$PWD" PATH=/nowhere "$@"`,
+	exec chroot "$0" /usr/bin/env -C "$PWD" "PATH=$BARE_PATH" "$@"`,
 }
 
-// bare runs this program by bash, as other shells drop variables such as
-// INPUT_CACHE-TO, on a machine without Nix: there is nothing on PATH, and
-// /nix is another, or none.
+// bare runs this program on a machine without Nix: there is nothing on PATH but
+// what is in BARE_PATH, and /nix is another, or none. It does so by bash, as other
+// shells drop variables such as INPUT_CACHE-TO.
 //
 //	bare volume|user|container DIR CODE ARG…
 func bare(ts *testscript.TestScript, neg bool, args []string) {
