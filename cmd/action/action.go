@@ -17,24 +17,22 @@ func newAction(c *console) *cobra.Command {
 		Short:  "Run as a step of a workflow: inputs and outputs are those of action.yml",
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			inputs, err := actions.ReadInputs(os.Getenv)
-			var report *pipeline.Report
-			if err == nil {
-				report, err = step(cmd.Context(), c, inputs)
-			}
+			inputs, wrong := actions.ReadInputs(os.Getenv)
+			report, err := step(cmd.Context(), c, inputs, wrong)
 			c.tell(cmd.Context(), inputs, report, err)
 			return err
 		},
 	}
 }
 
-// step builds what the inputs ask for, and sets the outputs.
-func step(ctx context.Context, c *console, inputs actions.Inputs) (*pipeline.Report, error) {
+// step builds what the inputs ask for, and sets the outputs. What was wrong with
+// inputs when they were read is told with what else is.
+func step(ctx context.Context, c *console, inputs actions.Inputs, wrong error) (*pipeline.Report, error) {
 	service, err := takeEnvironment()
 	if err != nil {
 		return nil, err
 	}
-	report, err := build(ctx, c, buildOptions{Inputs: inputs, step: true, service: service})
+	report, err := build(ctx, c, buildOptions{Inputs: inputs, step: true, wrong: wrong, service: service})
 	if err != nil {
 		return nil, err
 	}

@@ -7,33 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/org/nixery-action/internal/actions"
-	"github.com/org/nixery-action/internal/cache"
-	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/publish"
-	"github.com/org/nixery-action/internal/spec"
 )
-
-// buildOptions are what a command line or a workflow's step asks for. On a
-// command line the flags are the inputs of the same meaning.
-type buildOptions struct {
-	actions.Inputs
-	step       bool // they are a step's inputs
-	dryRun     bool
-	insecure   []string
-	installNix bool // if there is none
-	format     outputFormat
-	service    func(string) string // the environment that tells where the Actions cache is
-}
 
 func newBuild(c *console) *cobra.Command {
 	var o buildOptions
@@ -54,23 +35,7 @@ func newBuild(c *console) *cobra.Command {
 			return err
 		},
 	}
-	f := cmd.Flags()
-	f.StringVarP(&o.File, "file", "f", "nixery.yaml", "the spec")
-	f.StringArrayVar(&o.Images, "image", nil, "build only this image of the spec (repeatable)")
-	f.StringArrayVar(&o.Tags, "tag", nil, "publish under this reference instead of the spec's repository and tags (repeatable)")
-	f.StringSliceVar(&o.Platforms, "platform", nil, "build for these platforms instead of the spec's, as linux/amd64,linux/arm64")
-	f.BoolVar(&o.Push, "push", false, "push to the registries that the tags name")
-	f.StringArrayVar(&o.Outputs, "output", nil, "write to type=oci,dest=PATH, type=docker,dest=PATH or type=registry (repeatable)")
-	f.StringArrayVar(&o.Labels, "label", nil, "set a label, KEY=VALUE (repeatable)")
-	f.StringVar(&o.MetadataFile, "metadata-file", "", "write digests, tags and layers to this file, as JSON")
-	f.StringVar((*string)(&o.format), "format", string(linesFormat), "print text, a line for each reference, or json, the whole report")
-	f.BoolVar(&o.dryRun, "dry-run", false, "check spec, packages and destinations, and build nothing")
-	f.StringArrayVar(&o.insecure, "insecure-registry", nil, "allow plain HTTP and any certificate for this host (repeatable)")
-	f.StringArrayVar(&o.CacheFrom, "cache-from", nil, "learn from earlier runs: type=gha, type=local,src=PATH or type=registry,ref=REF (repeatable)")
-	f.StringArrayVar(&o.CacheTo, "cache-to", nil, "tell later runs: type=gha, type=local,dest=PATH or type=registry,ref=REF, with mode=max the layers too (repeatable)")
-	f.BoolVar(&o.NoCache, "no-cache", false, "neither learn nor tell")
-	f.BoolVar(&o.Verify, "verify", false, "make everything anew, and publish it only if what --cache-from knows is the same")
-	f.BoolVar(&o.installNix, "install-nix", false, "install Nix in /nix if it is needed and missing")
+	o.addFlags(cmd)
 	return cmd
 }
 
@@ -82,41 +47,29 @@ func build(ctx context.Context, c *console, o buildOptions) (*pipeline.Report, e
 }
 
 func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report, error) {
-	if err := errors.Join(c.hide(o.GitHubToken), o.format.check()); err != nil {
-		return nil, err
+	for _, secret := range o.Secrets() {
+		if err := c.hide(secret); err != nil {
+			return nil, err
+		}
 	}
-	s, images, err := load(o.File, o.Images)
-	if err != nil {
-		return nil, err
+	w, errSpec := o.want()
+	request, errRequest := newRequest(o, w)
+	line, errLine := o.newLine(c)
+	if err := errors.Join(o.wrong, o.format.check(), errSpec, errRequest, errLine, o.checkMetadataFile(w.images)); err != nil {
+		return nil, o.withPlaces(err, w)
 	}
-	request, err := newRequest(o, images)
-	if err != nil {
-		return nil, withPlaces(err, s, images)
-	}
-	line, err := newLine(c)
-	if err != nil {
-		return nil, err
-	}
-	line.Runner = withNix(c, o, line.Runner)
-	line.Spec = filepath.ToSlash(c.relative(o.File))
-	if line.Cache, err = newCache(c, o); err != nil {
-		return nil, err
-	}
-	line.Verify = o.Verify
-	if err := checkMetadataFile(o.MetadataFile); err != nil {
-		return nil, err
-	}
+	o.tellClashes(ctx, c, w, request.orders)
 	meter := &pipeline.Meter{}
 	dests, err := request.destinations(c, o, meter)
 	if err != nil {
 		return nil, err
 	}
 	if o.dryRun {
-		return nil, dryRun(ctx, c, line, s, request, dests)
+		return nil, dryRun(ctx, c, line, o, w, request, dests)
 	}
-	report, err := line.Run(ctx, s.Nixpkgs, request.orders, dests, meter)
+	report, err := line.Run(ctx, w.Nixpkgs, request.orders, dests, meter)
 	if err != nil {
-		return nil, withPlaces(err, s, request.images())
+		return nil, o.withPlaces(err, w)
 	}
 	if o.MetadataFile != "" {
 		if err := writeMetadata(o.MetadataFile, report); err != nil {
@@ -127,54 +80,27 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 	return report, o.format.print(request.resultsTo(c), report, len(dests) > 0)
 }
 
-// load reads the spec and chooses images.
-func load(file string, names []string) (*spec.Spec, []spec.Image, error) {
-	s, err := spec.Load(file, os.LookupEnv)
-	if err != nil {
-		return nil, nil, err
+// withPlaces says where in the spec, or in which input, what is wrong was asked for.
+func (o buildOptions) withPlaces(err error, w wanted) error {
+	if w.Spec == nil {
+		return err
 	}
-	images, err := s.Select(names)
-	return s, images, err
-}
-
-// newLine is the pipeline on this machine's Nix and store.
-func newLine(c *console) (*pipeline.Line, error) {
-	created, err := sourceDateEpoch(os.Getenv("SOURCE_DATE_EPOCH"))
-	if err != nil {
-		return nil, err
+	evaluation, ok := errors.AsType[*nixbuild.EvaluationError](err)
+	if !ok || len(o.Packages) == 0 {
+		return withPlaces(err, w.Spec, w.images)
 	}
-	line := &pipeline.Line{
-		Store:   os.DirFS("/"),
-		Created: created,
-		TempDir: c.env.TempDir,
-		Log:     c.log,
-		Display: c.display,
-		Cache:   cache.New(nil, nil, c.log),
+	var errs []error
+	for _, failure := range evaluation.Joined() {
+		errs = append(errs, o.blame("packages", errors.New(failure.String())))
 	}
-	// Nobody is there to answer: what git would ask for must be in a credential helper.
-	line.Runner = nixbuild.Exec{Stderr: line.Hear, Moved: line.Follow, Env: []string{"GIT_TERMINAL_PROMPT=0"}}
-	return line, nil
-}
-
-// sourceDateEpoch reads https://reproducible-builds.org/specs/source-date-epoch/.
-func sourceDateEpoch(value string) (time.Time, error) {
-	if value == "" {
-		return image.Epoch, nil
-	}
-	seconds, err := strconv.ParseInt(value, 10, 64)
-	created := time.Unix(seconds, 0).UTC()
-	// A config's JSON has no way to write later years.
-	if err != nil || seconds < 0 || created.Year() > 9999 {
-		return time.Time{}, usagef("SOURCE_DATE_EPOCH is %q: want seconds since 1970, up to the year 9999", value)
-	}
-	return created, nil
+	return errors.Join(errs...)
 }
 
 // dryRun prints what would be built, and what would have its tags.
-func dryRun(ctx context.Context, c *console, line *pipeline.Line, s *spec.Spec, r *request, dests []publish.Destination) error {
-	wishes, err := line.Rehearse(ctx, s.Nixpkgs, r.orders, dests)
+func dryRun(ctx context.Context, c *console, line *pipeline.Line, o buildOptions, w wanted, r *request, dests []publish.Destination) error {
+	wishes, err := line.Rehearse(ctx, w.Nixpkgs, r.orders, dests)
 	if err != nil {
-		return withPlaces(err, s, r.images())
+		return o.withPlaces(err, w)
 	}
 	var b strings.Builder
 	for _, w := range wishes {
@@ -184,26 +110,6 @@ func dryRun(ctx context.Context, c *console, line *pipeline.Line, s *spec.Spec, 
 	}
 	_, err = io.WriteString(r.resultsTo(c), b.String())
 	return err
-}
-
-// checkMetadataFile tells before anything is built whether the file can be
-// written, and leaves it as it is.
-func checkMetadataFile(file string) error {
-	if file == "" {
-		return nil
-	}
-	_, missing := os.Stat(file)
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644)
-	if err == nil {
-		err = f.Close()
-	}
-	if err == nil && missing != nil {
-		err = os.Remove(file)
-	}
-	if err != nil {
-		return fmt.Errorf("metadata file %s cannot be written: %w", file, err)
-	}
-	return nil
 }
 
 // writeJSON replaces a file by a value's JSON.

@@ -9,15 +9,15 @@ import (
 // newCache is where a build learns from earlier runs and tells later ones.
 func newCache(c *console, o buildOptions) (*cache.Cache, error) {
 	if o.Verify && (o.NoCache || len(o.CacheFrom) == 0) {
-		return nil, usagef("to verify is to compare with what earlier runs learnt: it needs cache-from, and no no-cache")
+		return nil, o.blame("verify", errors.New("to verify is to compare with what earlier runs learnt: it needs cache-from, and no no-cache"))
 	}
 	if o.NoCache {
 		return cache.New(nil, nil, c.log), nil
 	}
 	from, errFrom := locations(o.CacheFrom, cache.ParseFrom)
 	to, errTo := locations(o.CacheTo, cache.ParseTo)
-	if err := errors.Join(errFrom, errTo); err != nil {
-		return nil, usageError{err}
+	if err := errors.Join(o.blame("cache-from", errFrom), o.blame("cache-to", errTo)); err != nil {
+		return nil, err
 	}
 	if err := c.hide(o.service("ACTIONS_RUNTIME_TOKEN")); err != nil {
 		return nil, err

@@ -37,11 +37,8 @@ func (p places) faultsOf(err error) []fault {
 	if _, ok := err.(interruption); ok {
 		return []fault{{title: titleOf(err), message: err.Error()}}
 	}
-	if errs, ok := errors.AsType[spec.Errors](err); ok {
+	if errs, ok := err.(spec.Errors); ok {
 		return specFaults(errs)
-	}
-	if e, ok := errors.AsType[*nixbuild.EvaluationError](err); ok {
-		return p.packageFaults(e)
 	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var faults []fault
@@ -49,6 +46,12 @@ func (p places) faultsOf(err error) []fault {
 			faults = append(faults, p.faultsOf(one)...)
 		}
 		return faults
+	}
+	if errs, ok := errors.AsType[spec.Errors](err); ok {
+		return specFaults(errs)
+	}
+	if e, ok := errors.AsType[*nixbuild.EvaluationError](err); ok {
+		return p.packageFaults(e)
 	}
 	return []fault{p.at(fault{title: titleOf(err), message: err.Error()}, p.find(err))}
 }

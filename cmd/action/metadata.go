@@ -3,12 +3,15 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/org/nixery-action/internal/pipeline"
+	"github.com/org/nixery-action/internal/spec"
 )
 
 // metadata is what buildx says of an image, in its own words
@@ -43,6 +46,33 @@ func metadataOf(r *pipeline.Report) any {
 
 // reportKey is where a metadata file has our report, beside buildx's keys.
 const reportKey = "nixery"
+
+// checkMetadataFile tells before anything is built whether the file can be
+// written, and leaves it as it is.
+func (o buildOptions) checkMetadataFile(images []spec.Image) error {
+	if o.MetadataFile == "" {
+		return nil
+	}
+	if len(images) > 1 && slices.ContainsFunc(images, func(img spec.Image) bool { return img.Name == reportKey }) {
+		return o.blame("metadata-file", fmt.Errorf("the file has the report where the image %q would be: call the image otherwise", reportKey))
+	}
+	if err := checkWritable(o.MetadataFile); err != nil {
+		return o.blame("metadata-file", fmt.Errorf("metadata file %s cannot be written: %w", o.MetadataFile, err))
+	}
+	return nil
+}
+
+func checkWritable(file string) error {
+	_, missing := os.Stat(file)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err == nil {
+		err = f.Close()
+	}
+	if err == nil && missing != nil {
+		err = os.Remove(file)
+	}
+	return err
+}
 
 // writeMetadata replaces a file by buildx's keys and our report.
 func writeMetadata(file string, r *pipeline.Report) error {

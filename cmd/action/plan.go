@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -113,12 +114,10 @@ func explainFile(ctx context.Context, file string, budget int, source string) (e
 }
 
 func planSpec(ctx context.Context, c *console, o planOptions) ([]explain.Explanation, error) {
-	s, images, err := load(o.file, o.images)
-	if err != nil {
-		return nil, err
-	}
-	request, err := newRequest(buildOptions{Inputs: actions.Inputs{Platforms: o.platforms}}, images)
-	if err != nil {
+	asked := buildOptions{Inputs: actions.Inputs{File: o.file, Images: o.images, Platforms: o.platforms}}
+	w, errSpec := asked.want()
+	request, errRequest := newRequest(asked, w)
+	if err := errors.Join(errSpec, errRequest); err != nil {
 		return nil, err
 	}
 	line, err := newLine(c)
@@ -130,11 +129,11 @@ func planSpec(ctx context.Context, c *console, o planOptions) ([]explain.Explana
 	}
 	tables, err := line.Tables(ctx, request.orders)
 	if err != nil {
-		return nil, withPlaces(err, s, images)
+		return nil, asked.withPlaces(err, w)
 	}
-	wishes, err := line.Closures(ctx, s.Nixpkgs, request.orders)
+	wishes, err := line.Closures(ctx, w.Nixpkgs, request.orders)
 	if err != nil {
-		return nil, withPlaces(err, s, request.images())
+		return nil, asked.withPlaces(err, w)
 	}
 	var plans []explain.Explanation
 	for _, w := range wishes {

@@ -2,7 +2,8 @@ package main
 
 import (
 	"errors"
-	"io"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,92 +22,131 @@ type request struct {
 	push    bool
 }
 
-// newRequest finds all that is wrong with the options at once.
-func newRequest(o buildOptions, images []spec.Image) (*request, error) {
+// newRequest finds all that is wrong with the options at once. Without images, since
+// the spec is wrong, it judges the options by themselves.
+func newRequest(o buildOptions, w wanted) (*request, error) {
 	r := &request{push: o.Push}
 	var errs []error
-	note := func(err error) {
-		if err != nil {
-			errs = append(errs, usageError{err})
-		}
-	}
-	names := o.Tags
-	for _, text := range o.Outputs {
-		output, err := publish.ParseOutput(text)
-		note(err)
-		r.outputs = append(r.outputs, output)
-		names = append(slices.Clone(names), output.Names...)
-	}
+	note := func(input string, err error) { errs = append(errs, o.blame(input, err)) }
+	names, err := parseTags(o.Tags)
+	note("tags", err)
+	more, err := r.addOutputs(o)
+	note("outputs", err)
+	names = append(names, more...)
 	architectures, err := architecturesOf(o.Platforms)
-	note(err)
+	note("platforms", err)
 	labels, err := parseLabels(o.Labels)
-	note(err)
-	if len(names) > 0 && len(images) > 1 {
-		note(usagef("%d images cannot all be tagged %s: choose one with --image", len(images), strings.Join(names, ", ")))
-	}
-	for _, img := range images {
+	note("labels", err)
+	annotations, err := parseAnnotations(o.Annotations)
+	note("annotations", err)
+	note("tags", o.checkShared(names, w.images))
+	for _, img := range w.images {
 		order, err := newOrder(img, names, architectures, labels)
-		note(err)
+		errs = append(errs, err)
+		order.Annotations = annotations
 		r.orders = append(r.orders, order)
 	}
-	note(r.checkPush())
-	note(r.checkArchives())
+	note("annotations", r.checkAnnotations(annotations))
+	errs = append(errs, r.checkPush(o, w.bare()))
+	errs = append(errs, r.checkSingle(o))
 	return r, errors.Join(errs...)
+}
+
+// addOutputs returns the references that outputs name. To load is one of them.
+func (r *request) addOutputs(o buildOptions) ([]name.Tag, error) {
+	var names []name.Tag
+	var errs []error
+	for _, text := range o.Outputs {
+		output, err := publish.ParseOutput(text)
+		tags, errTags := parseTags(output.Names)
+		errs = append(errs, err, errTags)
+		r.outputs = append(r.outputs, output)
+		names = append(names, tags...)
+	}
+	toDaemon := func(output publish.Output) bool { return output.Kind == publish.ToDaemon }
+	if o.Load && !slices.ContainsFunc(r.outputs, toDaemon) {
+		r.outputs = append(r.outputs, publish.Output{Kind: publish.ToDaemon})
+	}
+	return names, errors.Join(errs...)
+}
+
+func parseTags(texts []string) ([]name.Tag, error) {
+	var tags []name.Tag
+	var errs []error
+	for _, text := range texts {
+		tag, err := name.NewTag(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("tag %q: want a reference such as ghcr.io/acme/toolbox:v1: %w", text, err))
+		}
+		tags = append(tags, tag)
+	}
+	return tags, errors.Join(errs...)
+}
+
+func (o buildOptions) checkShared(names []name.Tag, images []spec.Image) error {
+	if len(names) == 0 || len(images) < 2 {
+		return nil
+	}
+	var texts []string
+	for _, n := range names {
+		texts = append(texts, n.String())
+	}
+	return fmt.Errorf("%d images cannot all be tagged %s: choose one with %s", len(images), strings.Join(texts, ", "), o.called("images"))
 }
 
 func architecturesOf(platforms []string) ([]string, error) {
 	var all []string
+	var errs []error
 	for _, p := range platforms {
 		platform, err := image.ParsePlatform(strings.TrimSpace(p))
-		if err != nil {
-			return nil, err
-		}
+		errs = append(errs, err)
 		all = append(all, platform.Architecture)
 	}
 	slices.Sort(all)
-	return slices.Compact(all), nil
+	return slices.Compact(all), errors.Join(errs...)
 }
 
 func parseLabels(labels []string) (map[string]string, error) {
 	all := map[string]string{}
+	var errs []error
 	for _, label := range labels {
 		key, value, ok := strings.Cut(label, "=")
 		if !ok || key == "" {
-			return nil, usagef("label %q: want KEY=VALUE", label)
+			errs = append(errs, fmt.Errorf("label %q: want KEY=VALUE", label))
 		}
 		all[key] = value
 	}
-	return all, nil
+	return all, errors.Join(errs...)
 }
 
 // newOrder lets the options replace what the image's spec says.
-func newOrder(img spec.Image, names, architectures []string, labels map[string]string) (pipeline.Order, error) {
+func newOrder(img spec.Image, names []name.Tag, architectures []string, labels map[string]string) (pipeline.Order, error) {
 	if len(architectures) > 0 {
 		img.Architectures = architectures
 	}
 	if len(labels) > 0 {
 		merged := map[string]string{}
-		for _, set := range []map[string]string{img.Config.Labels, labels} {
-			for k, v := range set {
-				merged[k] = v
-			}
-		}
+		maps.Copy(merged, img.Config.Labels)
+		maps.Copy(merged, labels)
 		img.Config.Labels = merged
 	}
-	if len(names) == 0 && img.Repository != "" {
-		for _, tag := range img.Tags {
-			names = append(names, img.Repository+":"+tag)
-		}
+	var err error
+	if len(names) == 0 {
+		names, err = parseTags(ownTags(img))
 	}
-	order := pipeline.Order{Image: img}
-	for _, n := range names {
-		tag, err := name.NewTag(n)
-		if err != nil {
-			return order, usagef("tag %q: want a reference such as ghcr.io/acme/toolbox:v1: %w", n, err)
-		}
-		order.Tags = append(order.Tags, tag)
+	return pipeline.Order{Image: img, Tags: names}, err
+}
+
+// ownTags are the references that the spec says.
+func ownTags(img spec.Image) []string {
+	if img.Repository == "" {
+		return nil
 	}
-	return order, nil
+	var tags []string
+	for _, tag := range img.Tags {
+		tags = append(tags, img.Repository+":"+tag)
+	}
+	return tags
 }
 
 // pushes tells whether anything goes to a registry.
@@ -114,15 +154,18 @@ func (r *request) pushes() bool {
 	return r.push || slices.ContainsFunc(r.outputs, func(o publish.Output) bool { return o.Push })
 }
 
-func (r *request) checkPush() error {
+// checkPush wants a place for each image that is pushed, and takes the tags away
+// from one that is pushed by its digest.
+func (r *request) checkPush(o buildOptions, bare bool) error {
 	if !r.pushes() {
 		return nil
 	}
 	byDigest := slices.ContainsFunc(r.outputs, func(o publish.Output) bool { return o.PushByDigest })
+	var errs []error
 	for i := range r.orders {
 		order := &r.orders[i]
 		if len(order.Tags) == 0 {
-			return imageError{order.Name, usagef("image %q has nowhere to be pushed to: give it a repository in the spec, or --tag", order.Name)}
+			errs = append(errs, o.homeless(order.Name, bare))
 		}
 		if byDigest {
 			for _, tag := range order.Tags {
@@ -131,85 +174,35 @@ func (r *request) checkPush() error {
 			order.Tags = nil
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-// checkArchives: neither a docker archive nor a daemon has indexes, so several
+// homeless is an image that has nowhere to be pushed to.
+func (o buildOptions) homeless(name string, bare bool) error {
+	if bare {
+		return o.blame("tags", fmt.Errorf("image %q has nowhere to be pushed to: name a reference", name))
+	}
+	return imageError{name, usagef("image %q has nowhere to be pushed to: give it a repository in the spec, or %s", name, o.called("tags"))}
+}
+
+// checkSingle: neither a docker archive nor a daemon has indexes, so several
 // platforms cannot be in one. That is known before anything is built.
-func (r *request) checkArchives() error {
-	for _, output := range r.outputs {
-		for _, order := range r.orders {
-			if (output.Kind == publish.ToArchive || output.Kind == publish.ToDaemon) && len(order.Architectures) != 1 {
-				return &publish.PlatformsError{Name: order.Name, Platforms: len(order.Architectures)}
-			}
-		}
+func (r *request) checkSingle(o buildOptions) error {
+	single := func(output publish.Output) bool {
+		return output.Kind == publish.ToArchive || output.Kind == publish.ToDaemon
 	}
-	return nil
-}
-
-func (r *request) images() []spec.Image {
-	images := make([]spec.Image, len(r.orders))
-	for i, order := range r.orders {
-		images[i] = order.Image
+	input := "outputs"
+	if o.Load {
+		input = "load"
 	}
-	return images
-}
-
-// destinations are files first: a registry is the place that others look at.
-func (r *request) destinations(c *console, o buildOptions, meter *pipeline.Meter) ([]publish.Destination, error) {
-	var dests []publish.Destination
-	insecure := o.insecure
-	for _, output := range r.outputs {
-		switch output.Kind {
-		case publish.ToLayout:
-			dests = append(dests, publish.Layout{Path: output.Dest, Tar: output.Tar, Stdout: c.stdout, Sent: meter.Sent})
-		case publish.ToArchive:
-			dests = append(dests, publish.Archive{Path: output.Dest, Stdout: c.stdout, Sent: meter.Sent})
-		case publish.ToDaemon:
-			daemon, err := newDaemon(meter.Sent)
-			if err != nil {
-				return nil, err
-			}
-			dests = append(dests, daemon)
-		case publish.ToRegistry:
-			if output.Insecure {
-				insecure = append(slices.Clone(insecure), r.registries()...)
-			}
-		}
+	if !slices.ContainsFunc(r.outputs, single) {
+		return nil
 	}
-	if !r.pushes() {
-		return dests, nil
-	}
-	return append(dests, publish.NewRegistry(publish.RegistryOptions{
-		Keychain:  c.keychain(o.GitHubToken),
-		Insecure:  insecure,
-		UserAgent: userAgent(),
-		Logger:    c.log,
-		Report:    meter.Report,
-		Moved:     meter.Moved,
-		Sent:      meter.Sent,
-	})), nil
-}
-
-func (r *request) registries() []string {
-	var hosts []string
+	var errs []error
 	for _, order := range r.orders {
-		for _, tag := range order.Tags {
-			hosts = append(hosts, tag.RegistryStr())
-		}
-		for _, repository := range order.Repositories {
-			hosts = append(hosts, repository.RegistryStr())
+		if n := len(order.Architectures); n != 1 {
+			errs = append(errs, o.blame(input, &publish.PlatformsError{Name: order.Name, Platforms: n}))
 		}
 	}
-	return hosts
-}
-
-// resultsTo is where results are printed: stdout, unless an image goes there.
-func (r *request) resultsTo(c *console) io.Writer {
-	for _, output := range r.outputs {
-		if output.Dest == "-" {
-			return c.display.Writer()
-		}
-	}
-	return c.stdout
+	return errors.Join(errs...)
 }

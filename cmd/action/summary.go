@@ -16,7 +16,7 @@ import (
 // tell shows what a step made, or why it failed, on the run's page and as a
 // comment, as the inputs say. What goes wrong with that is a warning.
 func (c *console) tell(ctx context.Context, inputs actions.Inputs, report *pipeline.Report, err error) {
-	page := summary.Page{Title: inputs.File, Report: report, Faults: c.remarks(err), Hide: c.stderr.Hide}
+	page := summary.Page{Title: buildOptions{Inputs: inputs}.specFile(), Report: report, Faults: c.remarks(err), Hide: c.stderr.Hide}
 	page.Warnings, page.Unkept = c.warnings.Kept()
 	if inputs.Summary && c.env.SummaryFile != "" {
 		if err := actions.AppendSummary(c.env.SummaryFile, page.Markdown(summary.StepLimit)); err != nil {

@@ -44,9 +44,12 @@ type Inputs struct {
 type InputError struct {
 	Input   string // as in action.yml
 	Problem string
+	Cause   error // that Problem tells of; may be nil
 }
 
 func (e *InputError) Error() string { return fmt.Sprintf("input %q: %s", e.Input, e.Problem) }
+
+func (e *InputError) Unwrap() error { return e.Cause }
 
 // ReadInputs reads the inputs from the environment of a step. The error joins one
 // [*InputError] for each bad input; the others are read all the same.
@@ -56,7 +59,7 @@ func ReadInputs(getenv func(string) string) (Inputs, error) {
 	var errs []error
 	for _, input := range inputTable {
 		if err := input.read(step.GetInput(input.Name), &inputs); err != nil {
-			errs = append(errs, &InputError{input.Name, err.Error()})
+			errs = append(errs, &InputError{Input: input.Name, Problem: err.Error()})
 		}
 	}
 	return inputs, errors.Join(errs...)

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/image"
+	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/pipeline"
+)
+
+// newLine is the pipeline with all that the options say of it.
+func (o buildOptions) newLine(c *console) (*pipeline.Line, error) {
+	line, err := newLine(c)
+	known, errCache := newCache(c, o)
+	if err := errors.Join(err, errCache); err != nil {
+		return nil, err
+	}
+	line.Runner = withNix(c, o, line.Runner)
+	line.Spec = filepath.ToSlash(c.relative(o.specFile()))
+	line.Cache, line.Verify = known, o.Verify
+	return line, nil
+}
+
+// newLine is the pipeline on this machine's Nix and store.
+func newLine(c *console) (*pipeline.Line, error) {
+	created, err := sourceDateEpoch(os.Getenv("SOURCE_DATE_EPOCH"))
+	if err != nil {
+		return nil, err
+	}
+	line := &pipeline.Line{
+		Store:   os.DirFS("/"),
+		Created: created,
+		TempDir: c.env.TempDir,
+		Log:     c.log,
+		Display: c.display,
+		Cache:   cache.New(nil, nil, c.log),
+	}
+	// Nobody is there to answer: what git would ask for must be in a credential helper.
+	line.Runner = nixbuild.Exec{Stderr: line.Hear, Moved: line.Follow, Env: []string{"GIT_TERMINAL_PROMPT=0"}}
+	return line, nil
+}
+
+// sourceDateEpoch reads https://reproducible-builds.org/specs/source-date-epoch/.
+func sourceDateEpoch(value string) (time.Time, error) {
+	if value == "" {
+		return image.Epoch, nil
+	}
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	created := time.Unix(seconds, 0).UTC()
+	// A config's JSON has no way to write later years.
+	if err != nil || seconds < 0 || created.Year() > 9999 {
+		return time.Time{}, usagef("SOURCE_DATE_EPOCH is %q: want seconds since 1970, up to the year 9999", value)
+	}
+	return created, nil
+}
