@@ -42,6 +42,7 @@ func runScripts(t *testing.T, dir, nix string) {
 		"digest":   digest,
 		"agrees":   agrees,
 		"podman":   podman,
+		"daemon":   daemon,
 		"chroot":   chroot,
 		"release":  release,
 		"bare":     bare,
