@@ -168,7 +168,8 @@ func (e *evaluation) ask(ctx context.Context, wants []Want, catch bool) ([]answe
 }
 
 func (e *evaluation) command() []string {
-	args := []string{"nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode"}
+	args := append([]string{"nix-instantiate"}, journalFormat...)
+	args = append(args, "--eval", "--strict", "--json", "--read-write-mode")
 	if e.source.Flake != "" {
 		args = append(args, "--extra-experimental-features", "nix-command flakes")
 	}

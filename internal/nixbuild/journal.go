@@ -3,6 +3,7 @@ package nixbuild
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -53,6 +54,7 @@ type activity struct {
 	id    uint64
 	kind  int
 	doing string    // for people; empty for what only counts
+	minor bool      // doing is told only if nothing else is under way
 	drv   StorePath // of a build
 	log   *tail     // of a build
 	bytes int64     // of a copy or transfer
@@ -122,7 +124,9 @@ func (j *journal) start(e event) {
 		a.doing = "downloading " + e.name()
 	case buildingOne:
 		a.doing, a.drv, a.log = "building "+strings.TrimSuffix(e.name(), ".drv"), StorePath(e.text()), &tail{limit: shownLines}
-	case transferring, copyingPaths, buildingAll:
+	case transferring:
+		a.doing, a.minor = "downloading from "+e.host(), true
+	case copyingPaths, buildingAll:
 	default:
 		return
 	}
@@ -176,9 +180,10 @@ func (j *journal) find(id uint64) int {
 // tell reports all that is known now.
 func (j *journal) tell() {
 	p := j.all
+	major := false
 	for _, a := range j.running {
-		if a.doing != "" {
-			p.Doing = a.doing
+		if a.doing != "" && (!a.minor || !major) {
+			p.Doing, major = a.doing, !a.minor
 		}
 	}
 	p.Bytes, p.AllBytes = j.bytes(transferring)
@@ -188,8 +193,8 @@ func (j *journal) tell() {
 	j.moved(p)
 }
 
-// bytes are those that were moved, and all that will be, as far as Nix foretells them. What it asks about store
-// paths is moved too, and not foretold.
+// bytes are those that were moved, and all that will be, or 0 if Nix does not foretell them: that it does for store
+// paths, but neither for what it asks about them nor for a package set.
 func (j *journal) bytes(kind int) (moved, all int64) {
 	moved, all = j.ended[kind], j.expects[kind]
 	for _, a := range j.running {
@@ -197,7 +202,10 @@ func (j *journal) bytes(kind int) (moved, all int64) {
 			moved += a.bytes
 		}
 	}
-	return min(moved, all), all
+	if all > 0 {
+		moved = min(moved, all)
+	}
+	return moved, all
 }
 
 // text is the first field of an event, a store path or a line.
@@ -215,6 +223,14 @@ func (e event) name() string {
 		return e.text()
 	}
 	return path.Name()
+}
+
+// host is that of the URL in the first field. The rest of it may hold a secret.
+func (e event) host() string {
+	if u, err := url.Parse(e.text()); err == nil && u.Host != "" {
+		return u.Hostname()
+	}
+	return "somewhere"
 }
 
 // number is a field that counts. Nix has no negative ones.

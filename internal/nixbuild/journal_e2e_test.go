@@ -5,6 +5,8 @@ package nixbuild
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -72,6 +74,31 @@ func TestProgressOfDownloads(t *testing.T) {
 			if p := realise(fetching); p.Built != 0 || p.Fetched != 2 || p.Fetch != 2 || p.AllBytes < 400_000 || p.Bytes < 100_000 {
 				t.Errorf("from %s: %+v", cache, p)
 			}
+		}
+	})
+}
+
+func TestProgressOfAPackageSet(t *testing.T) {
+	folder := t.TempDir()
+	set := `{ system }: { a = derivation { name = "a"; inherit system; builder = "/bin/sh"; }; }`
+	if err := os.MkdirAll(filepath.Join(folder, "set"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "set", "default.nix"), []byte(set), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	eachNix(t, func(t *testing.T, nix Exec) {
+		if _, err := nix.Run(t.Context(), "tar", "-C", folder, "-czf", filepath.Join(folder, "set.tar.gz"), "set"); err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewServer(http.FileServer(http.Dir(folder)))
+		defer server.Close()
+		var all []Progress
+		nix.Moved = func(p Progress) { all = append(all, p) }
+		src := Source{Path: expression(t, `{ system }: import (builtins.fetchTarball "`+server.URL+`/set.tar.gz") { inherit system; }`)}
+		mustEvaluate(t, nix, src, onSystems([]string{native}, "a"))
+		if !slices.ContainsFunc(all, func(p Progress) bool { return p.Doing == "downloading from 127.0.0.1" && p.Bytes > 0 }) {
+			t.Errorf("got %+v", all)
 		}
 	})
 }

@@ -65,6 +65,18 @@ func TestJournalOfAFailingBuild(t *testing.T) {
 	}
 }
 
+// A package set is one download, of a size that nobody foretells. Its URL may hold a password.
+func TestJournalOfAPackageSet(t *testing.T) {
+	_, all := journalOf(`@nix {"action":"start","id":1,"level":4,"text":"downloading 'https://u:hunter2@example.org/x?t=hunter2'","type":101,"fields":["https://u:hunter2@example.org/x?t=hunter2"]}
+@nix {"action":"result","id":1,"type":105,"fields":[1000,0,0,0]}
+@nix {"action":"result","id":1,"type":105,"fields":[3000,0,0,0]}
+@nix {"action":"stop","id":1}`)
+	want := []Progress{{Doing: "downloading from example.org"}, {Bytes: 1000, Doing: "downloading from example.org"}, {Bytes: 3000, Doing: "downloading from example.org"}, {Bytes: 3000}}
+	if !slices.Equal(all, want) {
+		t.Errorf("got %+v", all)
+	}
+}
+
 func TestJournalOfStrangeLines(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain":                         "plain",

@@ -5,6 +5,6 @@ package nixbuild
 type Progress struct {
 	Built, Builds   int    // derivations: done, and all that are to be built
 	Fetched, Fetch  int    // store paths from elsewhere: there, and all that are to be fetched
-	Bytes, AllBytes int64  // of them, as they come over the network; both 0 if Nix cannot tell
+	Bytes, AllBytes int64  // as they come over the network; AllBytes is 0 if Nix cannot tell
 	Doing           string // what began last and is not done, as "building tiny-lib-1.2"; may be empty
 }

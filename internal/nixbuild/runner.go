@@ -59,7 +59,7 @@ type Exec struct {
 	Dir    string            // working directory; empty for this process's own
 	Stdin  *os.File          // nil for none; the caller closes it
 	Stderr func(line string) // gets each line of stderr as it comes, from one goroutine a call; may be nil
-	Moved  func(Progress)    // gets what [Realise] can tell of itself, from the same goroutine; may be nil
+	Moved  func(Progress)    // gets what [Evaluate] and [Realise] can tell of themselves, from the same goroutine; may be nil
 	Grace  time.Duration     // between the SIGINT that a cancelled context sends and SIGKILL; 0 for 5 s
 
 	maxStdout int // bytes, for tests; 0 for the constant

@@ -39,8 +39,11 @@ func farText(p nixbuild.Progress) string {
 	if p.Fetch > 0 {
 		parts = append(parts, fmt.Sprintf("%d/%d downloaded", p.Fetched, p.Fetch))
 	}
-	if p.AllBytes > 0 {
+	switch {
+	case p.AllBytes > 0:
 		parts = append(parts, progress.Size(p.Bytes)+" of "+progress.Size(p.AllBytes))
+	case p.Bytes > 0:
+		parts = append(parts, progress.Size(p.Bytes))
 	}
 	if p.Builds > 0 {
 		parts = append(parts, fmt.Sprintf("%d/%d built", p.Built, p.Builds))

@@ -15,7 +15,8 @@ func TestFarText(t *testing.T) {
 	for want, p := range map[string]nixbuild.Progress{
 		"": {},
 		"12/40 downloaded, 31.0 MB of 120.0 MB, downloading openssl-3.0.15": {Fetched: 12, Fetch: 40, Bytes: 31e6, AllBytes: 120e6, Doing: "downloading openssl-3.0.15"},
-		"1/2 built, building a": {Built: 1, Builds: 2, Doing: "building a"},
+		"21.5 MB, downloading from github.com":                              {Bytes: 21.5e6, Doing: "downloading from github.com"},
+		"1/2 built, building a":                                             {Built: 1, Builds: 2, Doing: "building a"},
 	} {
 		if got := farText(p); got != want {
 			t.Errorf("%+v is %q, want %q", p, got, want)
