@@ -95,12 +95,8 @@ func (d *destination) make(ctx context.Context, layer v1.Layer) error {
 	if err != nil {
 		return fmt.Errorf("making a layer: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = blob.Close() })
 	stored, err := d.depot.Put(ctx, want, string(mediaType), &counted{blob, d.Sent})
-	if stop() {
-		err = errors.Join(err, blob.Close())
-	}
-	if err != nil {
+	if err := errors.Join(err, blob.Close()); err != nil {
 		return fmt.Errorf("storing a layer: %w", err)
 	}
 	if got, err := layer.Digest(); err != nil || got != stored.Digest {
