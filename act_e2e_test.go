@@ -207,6 +207,9 @@ func runTwice(t *testing.T, w workflow) {
 		if run.failed || !strings.Contains(run.text, want) {
 			t.Fatalf("run %d does not say %q:\n%s", i+1, want, run.text)
 		}
+		if groups := checkGroups(t, run); i == 0 && groups == 0 {
+			t.Errorf("no stage is folded:\n%s", run.text)
+		}
 		digests = append(digests, run.output("digest"))
 	}
 	if digests[0] != digests[1] || digests[0] == "" {
@@ -288,6 +291,32 @@ func checkPublished(t *testing.T, run acted, reference string) {
 	}
 }
 
+// checkGroups counts the log's groups: they do not nest, none stays open, and what must be seen is in none.
+func checkGroups(t *testing.T, run acted) (groups int) {
+	t.Helper()
+	open := 0
+	for _, line := range run.lines {
+		switch line.Command {
+		case "group":
+			groups++
+			open++
+		case "endgroup":
+			open--
+		case "error", "warning":
+			if open != 0 {
+				t.Errorf("%q is folded", line.Arg)
+			}
+		}
+		if open < 0 || open > 1 {
+			t.Errorf("%d groups are open at %q", open, line.Arg)
+		}
+	}
+	if open != 0 {
+		t.Errorf("%d groups stay open:\n%s", open, run.text)
+	}
+	return groups
+}
+
 // What is wrong with a spec is told at its place in the checkout, and nothing is published.
 func TestFailingWorkflowAnnotates(t *testing.T) {
 	address := startRegistry(t)
@@ -301,8 +330,9 @@ func TestFailingWorkflowAnnotates(t *testing.T) {
 	if i < 0 {
 		t.Fatalf("there is no annotation:\n%s", run.text)
 	}
+	checkGroups(t, run)
 	annotation := run.lines[i]
-	if diff := cmp.Diff(map[string]string{"file": "nixery.yaml", "line": "5", "col": "5"}, annotation.KvPairs); diff != "" {
+	if diff := cmp.Diff(map[string]string{"file": "nixery.yaml", "line": "5", "col": "5", "title": "Unknown package"}, annotation.KvPairs); diff != "" {
 		t.Errorf("the annotation's place, -want +got:\n%s", diff)
 	}
 	if want := `package "ap" (x86_64-linux) does not exist; did you mean app?`; annotation.Arg != want {
