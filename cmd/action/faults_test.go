@@ -64,6 +64,7 @@ func TestFaultsHaveTitleAndPlace(t *testing.T) {
 		{"Nix is missing", "0:0", nixbuild.ErrNoNix},
 		{"Registry refused", "4:17", &publish.RegistryError{Kind: publish.Forbidden, Repository: "ghcr.io/acme/one", Err: errors.New("403")}},
 		{"Not logged in", "8:17", &publish.RegistryError{Kind: publish.Unauthorized, Repository: "index.docker.io/acme/two", Err: errors.New("401")}},
+		{"Docker's daemon", "0:0", &publish.DaemonError{Host: publish.DefaultDaemon, Op: "loading images", Err: errors.New("no space")}},
 		{"Unknown registry", "0:0", &publish.RegistryError{Kind: publish.UnknownHost, Repository: "else.example/acme/one", Err: errors.New("dns")}},
 		{"Bad input", "6:21", &publish.PlatformsError{Name: "one", Platforms: 2}},
 		{"Bad input", "7:3", &publish.PlatformsError{Name: "two", Platforms: 2}},

@@ -57,6 +57,9 @@ func titleOf(err error) string {
 	if e, ok := errors.AsType[*publish.RegistryError](err); ok {
 		return registryTitles[e.Kind]
 	}
+	if _, ok := errors.AsType[*publish.DaemonError](err); ok {
+		return "Docker's daemon"
+	}
 	if _, ok := errors.AsType[*layers.MismatchError](err); ok {
 		return "Cache is wrong"
 	}
