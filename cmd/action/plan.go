@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/org/nixery-action/internal/actions"
 	"github.com/org/nixery-action/internal/explain"
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nixbuild"
@@ -20,9 +19,7 @@ import (
 )
 
 type planOptions struct {
-	file       string
-	images     []string
-	platforms  []string
+	asked      buildOptions // of which a plan has no more than what and for which platforms
 	closure    string
 	budget     int
 	popularity string
@@ -44,17 +41,15 @@ func newPlan(c *console) *cobra.Command {
 			return interrupted(cmd.Context(), plan(cmd.Context(), c, o))
 		},
 	}
+	o.asked.addSpecFlags(cmd)
 	f := cmd.Flags()
-	f.StringVarP(&o.file, "file", "f", "nixery.yaml", "the spec, whose packages are realised")
-	f.StringArrayVar(&o.images, "image", nil, "plan only this image of the spec (repeatable)")
-	f.StringSliceVar(&o.platforms, "platform", nil, "plan for these platforms instead of the spec's")
 	f.StringVar(&o.closure, "closure", "", "plan this closure instead of a spec: what nix path-info --json -r prints; - is standard input")
 	f.IntVar(&o.budget, "budget", 0, fmt.Sprintf("the most layers, instead of the spec's or %d", layers.DefaultBudget))
 	f.StringVar(&o.popularity, "popularity", "", "the popularity table, instead of the spec's: embedded, none, a file or an https URL")
 	f.StringVar(&o.format, "format", "table", "table, json, dot for Graphviz, or html, a page that needs nothing else")
-	cmd.MarkFlagsMutuallyExclusive("file", "closure")
-	cmd.MarkFlagsMutuallyExclusive("image", "closure")
-	cmd.MarkFlagsMutuallyExclusive("platform", "closure")
+	for _, ofSpec := range []string{"file", "context", "image", "package", "nixpkgs", "platform"} {
+		cmd.MarkFlagsMutuallyExclusive(ofSpec, "closure")
+	}
 	return cmd
 }
 
@@ -114,12 +109,12 @@ func explainFile(ctx context.Context, file string, budget int, source string) (e
 }
 
 func planSpec(ctx context.Context, c *console, o planOptions) ([]explain.Explanation, error) {
-	asked := buildOptions{Inputs: actions.Inputs{File: o.file, Images: o.images, Platforms: o.platforms}}
-	w, errSpec := asked.want()
-	request, errRequest := newRequest(asked, w)
+	w, errSpec := o.asked.want()
+	request, errRequest := newRequest(o.asked, w)
 	if err := errors.Join(errSpec, errRequest); err != nil {
 		return nil, err
 	}
+	o.asked.tellClashes(ctx, c, w, request.orders)
 	line, err := newLine(c)
 	if err != nil {
 		return nil, err
@@ -129,11 +124,11 @@ func planSpec(ctx context.Context, c *console, o planOptions) ([]explain.Explana
 	}
 	tables, err := line.Tables(ctx, request.orders)
 	if err != nil {
-		return nil, asked.withPlaces(err, w)
+		return nil, o.asked.withPlaces(err, w)
 	}
 	wishes, err := line.Closures(ctx, w.Nixpkgs, request.orders)
 	if err != nil {
-		return nil, asked.withPlaces(err, w)
+		return nil, o.asked.withPlaces(err, w)
 	}
 	var plans []explain.Explanation
 	for _, w := range wishes {
