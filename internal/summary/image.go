@@ -17,6 +17,7 @@ func (p *pen) image(page Page, i, rows int) {
 	if len(r.Images) > 1 {
 		p.printf("\n#### %s\n", p.text(img.Name))
 	}
+	p.printf("\n%s\n", p.code(byDigest(img)))
 	cost := reuseOf(r, i)
 	p.printf("\n%s %s\n", cost.bar(), cost)
 	if i < len(r.Run.Images) && r.Run.Images[i].Changes != nil {
@@ -93,13 +94,21 @@ func pushed(r *report.Report, i int) bool {
 // safe are words that mean nothing to Markdown or a shell: all that references consist of.
 var safe = regexp.MustCompile(`^[A-Za-z0-9._:/@\[\]-]+$`)
 
+// byDigest is the reference that never means another image, or the digest of one without a tag.
+func byDigest(img report.Image) string {
+	if len(img.Tags) == 0 {
+		return img.Digest.String()
+	}
+	return withoutTag(img.Tags[0]) + "@" + img.Digest.String()
+}
+
 // pull says how to get the image, or one platform of it.
 func (p *pen) pull(img report.Image) {
 	if len(img.Tags) == 0 || !safe.MatchString(img.Tags[0]) {
 		return
 	}
 	repository := withoutTag(img.Tags[0])
-	lines := []string{fmt.Sprintf("docker pull %s@%s", repository, img.Digest)}
+	lines := []string{"docker pull " + byDigest(img)}
 	if len(img.Platforms) > 1 {
 		for _, platform := range img.Platforms {
 			lines = append(lines, fmt.Sprintf("docker pull %s@%s  # %s only", repository, platform.Digest, platform.Platform))

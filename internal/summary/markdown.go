@@ -126,15 +126,15 @@ func (p *pen) remark(lead string, r Remark) {
 
 func (p *pen) images(r *report.Report) {
 	columns := []markdown.Column{
-		{Title: "Image"}, {Title: "Digest"}, {Title: "Platform"}, {Title: "Compressed", Right: true},
+		{Title: "Image"}, {Title: "Platform"}, {Title: "Compressed", Right: true},
 		{Title: "Unpacked", Right: true}, {Title: "Layers", Right: true}, {Title: "Time", Right: true},
 	}
 	var rows [][]string
 	for i, img := range r.Images {
 		for j, platform := range img.Platforms {
-			row := make([]string, 2, len(columns))
+			row := make([]string, 1, len(columns))
 			if j == 0 {
-				row[0], row[1] = p.code(nameOf(img)), p.code(img.Digest.String())
+				row[0] = p.code(nameOf(img))
 			}
 			row = append(row, p.text(platform.Platform), progress.Size(platform.Size), progress.Size(platform.UnpackedSize), fmt.Sprint(len(platform.Layers)))
 			if j == 0 && i < len(r.Run.Images) {
@@ -155,9 +155,9 @@ func nameOf(img report.Image) string {
 }
 
 func (p *pen) source(r *report.Report) {
-	p.printf("\nPackages are from %s", p.text(r.Source.Source))
+	p.printf("\nPackage source: %s", p.text(r.Source.Source))
 	if r.Source.Pinned != "" && r.Source.Pinned != r.Source.Source {
-		p.printf(": %s", p.code(r.Source.Pinned))
+		p.printf(", %s", p.code(r.Source.Pinned))
 	}
-	p.printf(".\n")
+	p.printf("\n")
 }

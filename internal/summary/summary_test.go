@@ -101,16 +101,16 @@ func TestMarkdown(t *testing.T) {
 	text := strings.Join(got, "\n")
 	for _, want := range []string{
 		"Images of Nix packages: nixery.yaml",
-		"ghcr.io/acme/box:v1\n" + hash(9).String() + "\nlinux/amd64\n4.0 MB\n9.0 MB\n2\n12.3 s\n",
+		"ghcr.io/acme/box:v1\nlinux/amd64\n4.0 MB\n9.0 MB\n2\n12.3 s\n",
 		"linux/arm64/v8\n4.0 MB\n9.0 MB\n2",
-		"███████████░░░░░░░░░ 57 % reused: 4.0 MB of 7.0 MB, 2 of 3 layers",
+		"\nghcr.io/acme/box@" + hash(9).String() + "\n███████████░░░░░░░░░ 57 % reused: 4.0 MB of 7.0 MB, 2 of 3 layers",
 		"What changed since ghcr.io/acme/box:v1 was " + hash(8).String() + ":",
 		"linux/amd64: 1 updated, 1 added, 1 removed",
 		"updated\nopenssl\n3.0.13\n3.0.15\n6.0 MB (+12.0 kB)",
 		"docker pull ghcr.io/acme/box@" + hash(9).String() + "\ndocker pull ghcr.io/acme/box@" + hash(10).String() + "  # linux/amd64 only",
 		"2 layers for linux/amd64",
 		"1\n1.0 MB\n2.0 MB\n2\nbig-2.0, lib-1.0\nexisting\n2\n3.0 MB\n0 B\n0\nlinks to the packages\nuploaded",
-		"Packages are from channel nixos-25.11: nixpkgs commit 1f.",
+		"Package source: channel nixos-25.11, nixpkgs commit 1f",
 		"3 warnings", "trying again", "… and 2 more, in the log",
 	} {
 		if !strings.Contains(text, want) {
