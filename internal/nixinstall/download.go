@@ -80,14 +80,16 @@ func (i Installer) attempt(ctx context.Context, client *http.Client, f *os.File,
 	if resp.StatusCode != http.StatusOK {
 		return ofStatus(resp)
 	}
-	if resp.ContentLength > mostArchive {
+	if resp.ContentLength > i.limit() {
 		return backoff.Permanent(errTooLarge)
 	}
 	stage.Total(0, max(resp.ContentLength, 0))
 	return i.receive(resp.Body, f, stage)
 }
 
-var errTooLarge = fmt.Errorf("it is larger than %d bytes, and so no release of Nix", mostArchive)
+func (i Installer) limit() int64 { return cmp.Or(i.most, mostArchive) }
+
+var errTooLarge = errors.New("it is too large for a release of Nix")
 
 // receive begins the file anew.
 func (i Installer) receive(body io.Reader, f *os.File, stage *progress.Stage) error {
@@ -98,8 +100,8 @@ func (i Installer) receive(body io.Reader, f *os.File, stage *progress.Stage) er
 		return backoff.Permanent(err)
 	}
 	sum, counted := sha256.New(), &meter{stage: stage}
-	n, err := io.Copy(io.MultiWriter(f, sum, counted), io.LimitReader(body, mostArchive+1))
-	if err == nil && n > mostArchive {
+	n, err := io.Copy(io.MultiWriter(f, sum, counted), io.LimitReader(body, i.limit()+1))
+	if err == nil && n > i.limit() {
 		err = backoff.Permanent(errTooLarge)
 	}
 	if err == nil {

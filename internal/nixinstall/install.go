@@ -23,8 +23,10 @@ type Installer struct {
 	Log       *slog.Logger
 	Display   *progress.Display
 
-	root string        // for tests; empty for /nix
-	wait time.Duration // after a first failure, for tests; 0 for a second
+	// For tests.
+	root string        // empty for /nix
+	wait time.Duration // after a first failure; 0 for a second
+	most int64         // bytes of an archive; 0 for the constant
 }
 
 // Install makes /nix and all that is in it, and returns the folder with Nix's

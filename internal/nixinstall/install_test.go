@@ -69,6 +69,10 @@ func TestInstall(t *testing.T) {
 	if known, _ := os.ReadFile(filepath.Join(i.root, "var/nix/db/known")); string(known) != "what the database knows\n" {
 		t.Errorf("the database was told %q", known)
 	}
+	_, err = os.Stat(filepath.Join(i.ConfDir, "nix.conf"))
+	if configured := err == nil; configured != (os.Geteuid() == 0) {
+		t.Errorf("nix.conf: %v, for user %d", err, os.Geteuid())
+	}
 	if left, _ := os.ReadDir(i.TempDir); len(left) > 0 {
 		t.Errorf("%s is left", left[0].Name())
 	}
@@ -83,6 +87,14 @@ func TestInstallOverABadWire(t *testing.T) {
 		_, _ = w.Write(archive[:len(archive)/2])
 	}
 	other := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>log in first</html>")) }
+	endless := func(w http.ResponseWriter, _ *http.Request) {
+		for {
+			if _, err := w.Write(archive); err != nil {
+				return
+			}
+		}
+	}
+	large := func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "100000000000") }
 	for name, tc := range map[string]struct {
 		faults   []http.HandlerFunc
 		requests int
@@ -93,11 +105,14 @@ func TestInstallOverABadWire(t *testing.T) {
 		"cut always":     {slices.Repeat([]http.HandlerFunc{cut}, 9), 5, "unexpected EOF"},
 		"not there":      {[]http.HandlerFunc{status(404)}, 1, "the server answered 404 Not Found"},
 		"something else": {[]http.HandlerFunc{other}, 1, "its SHA-256 is "},
+		"endless":        {[]http.HandlerFunc{endless}, 1, "it is too large"},
+		"said to be so":  {[]http.HandlerFunc{large}, 1, "it is too large"},
 		"redirected":     {[]http.HandlerFunc{http.RedirectHandler("http://nix.example/", 302).ServeHTTP}, 1, "it redirects"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := serve(t, archive, tc.faults...)
 			i := m.installer(t)
+			i.most = int64(len(archive))
 			_, err := i.Install(t.Context())
 			if m.count() != tc.requests {
 				t.Errorf("%d requests, want %d", m.count(), tc.requests)
@@ -152,19 +167,19 @@ func TestInstallCancelled(t *testing.T) {
 
 // What goes wrong after the store is there takes it away again.
 func TestInstallUndone(t *testing.T) {
-	for name, change := range map[string]func([]member){
-		"loading": func(m []member) {
-			m[5].content = "#!/bin/sh\nmkdir ${0%/store/*}/var/nix/db; echo no space >&2; exit 1\n"
+	for want, change := range map[string]func([]member){
+		"no space for a database": func(m []member) {
+			m[5].content = "#!/bin/sh\nmkdir ${0%/store/*}/var/nix/db; echo no space for a database >&2; exit 1\n"
 		},
-		"profile":  func(m []member) { m[6].content = "#!/bin/sh\necho no space >&2; exit 1\n" },
-		"a script": func(m []member) { m[1].content = "nix=\"/nix/store/../../bin\"\n" },
+		"no space for a profile":  func(m []member) { m[6].content = "#!/bin/sh\necho no space for a profile >&2; exit 1\n" },
+		"its script names no Nix": func(m []member) { m[1].content = "nix=\"/nix/store/../../bin\"\n" },
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(want, func(t *testing.T) {
 			members := release()
 			change(members)
 			i := serve(t, pack(t, members)).installer(t)
 			_, err := i.Install(t.Context())
-			if err == nil || !strings.Contains(err.Error(), "no ") {
+			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v", err)
 			}
 			if _, answer := errors.AsType[*nixbuild.ExitError](err); answer {

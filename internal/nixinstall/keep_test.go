@@ -1,13 +1,21 @@
 package nixinstall
 
 import (
+	"bytes"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
 )
 
 func TestKeep(t *testing.T) {
-	m := serve(t, pack(t, release()))
+	archive := pack(t, release())
+	longer := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", fmt.Sprint(len(archive)+100))
+		_, _ = w.Write(append(bytes.Clone(archive), "more"...))
+	}
+	m := serve(t, archive, longer)
 	i := m.installer(t)
 	i.Keep = filepath.Join(t.TempDir(), "tools/nixery-action")
 	install := func(requests int) {
@@ -26,8 +34,8 @@ func TestKeep(t *testing.T) {
 			t.Errorf("kept are %v, %v", entries, err)
 		}
 	}
-	install(1)
-	install(1) // the second needs no network
+	install(2) // a first answer was longer, and cut
+	install(2) // the second needs no network
 
 	// What is kept is verified like a download.
 	kept := i.keptFile()
@@ -37,8 +45,8 @@ func TestKeep(t *testing.T) {
 	if err := os.WriteFile(kept, append([]byte("x"), m.archive...), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	install(2)
-	install(2)
+	install(3)
+	install(3)
 }
 
 // A folder that cannot be written is no reason to fail.

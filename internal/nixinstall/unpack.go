@@ -99,7 +99,7 @@ func (u *unpacker) entry(header *tar.Header, content io.Reader) error {
 	case tar.TypeSymlink:
 		return u.dir.Symlink(header.Linkname, filepath.FromSlash(name))
 	case tar.TypeLink:
-		return u.link(name, header.Linkname)
+		return u.link(name, header)
 	}
 	return fmt.Errorf("an entry of type %q, which no store has", header.Typeflag)
 }
@@ -159,10 +159,10 @@ func (u *unpacker) file(name string, header *tar.Header, content io.Reader) erro
 	return u.dir.Chtimes(name, epoch, epoch)
 }
 
-func (u *unpacker) link(name, target string) error {
-	target, err := inner(target)
-	if err != nil || !wanted(target) {
-		return errors.New("it is a link that leads out of the store")
+func (u *unpacker) link(name string, header *tar.Header) error {
+	target, err := inner(header.Linkname)
+	if err != nil {
+		return fmt.Errorf("a link to %q: %w", header.Linkname, err)
 	}
 	return u.dir.Link(target, name)
 }
