@@ -107,7 +107,7 @@ func TestInstallOverABadWire(t *testing.T) {
 		"something else": {[]http.HandlerFunc{other}, 1, "its SHA-256 is "},
 		"endless":        {[]http.HandlerFunc{endless}, 1, "it is too large"},
 		"said to be so":  {[]http.HandlerFunc{large}, 1, "it is too large"},
-		"redirected":     {[]http.HandlerFunc{http.RedirectHandler("http://nix.example/", 302).ServeHTTP}, 1, "it redirects"},
+		"redirected":     {[]http.HandlerFunc{http.RedirectHandler("http://nix.example/", http.StatusFound).ServeHTTP}, 1, "it redirects"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := serve(t, archive, tc.faults...)

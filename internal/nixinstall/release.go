@@ -37,7 +37,7 @@ type Archive struct {
 func Pinned(goos, goarch string) (Archive, error) {
 	system, ok := systems[goos+"/"+goarch]
 	if !ok {
-		return Archive{}, fmt.Errorf("Nix is only installed on Linux for amd64 and arm64, and this is %s/%s", goos, goarch)
+		return Archive{}, fmt.Errorf("this is %s/%s, and Nix is installed on Linux for amd64 and arm64 only", goos, goarch)
 	}
 	u := &url.URL{Scheme: "https", Host: "releases.nixos.org", Path: fmt.Sprintf("/nix/nix-%s/nix-%s-%s.tar.xz", Version, Version, system)}
 	return Archive{URL: u, SHA256: hashes[system]}, nil
