@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -35,8 +38,9 @@ type registry struct {
 	nix    *fakeNix
 	bucket *blob.Bucket
 	url    string
-	log    bytes.Buffer
 	change func(*Options)
+
+	open, opened atomic.Int64 // connections now, and ever
 }
 
 func newRegistry(t testing.TB, change func(*Options)) *registry {
@@ -60,7 +64,17 @@ func (r *registry) start() {
 	if r.Server, err = New(o); err != nil {
 		r.t.Fatal(err)
 	}
-	server := httptest.NewServer(r.Handler())
+	server := httptest.NewUnstartedServer(r.Handler())
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		switch s {
+		case http.StateNew:
+			r.open.Add(1)
+			r.opened.Add(1)
+		case http.StateClosed:
+			r.open.Add(-1)
+		}
+	}
+	server.Start()
 	r.t.Cleanup(server.Close)
 	r.t.Cleanup(func() {
 		if err := r.Close(context.Background()); err != nil {
@@ -68,6 +82,21 @@ func (r *registry) start() {
 		}
 	})
 	r.url = server.URL
+}
+
+// dial opens a connection, and waits until the server has it.
+func (r *registry) dial(t testing.TB) net.Conn {
+	t.Helper()
+	http.DefaultClient.CloseIdleConnections()
+	eventually(t, "no other connection is open", func() bool { return r.open.Load() == 0 })
+	before := r.opened.Load()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	eventually(t, "the server has the connection", func() bool { return r.opened.Load() > before })
+	return conn
 }
 
 // reply is an answer, read to its end.

@@ -1,0 +1,155 @@
+package serve
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/spec"
+)
+
+// bait is what hostile paths are made of.
+var bait = []string{
+	"/v2/", "git", "app", "shell", "arm64", "/", "//", "..", "../", "%2e%2e", "%2F", "\\", "manifests", "blobs", "tags", "list", "referrers", "uploads",
+	"latest", someCommit, "sha256:", absentDigest, "md5:", ":", "@", "?", "#", "&n=", "${", "}", "`", "$(id)", ";", "|", "<", ">", "'", "\"", " ", "\n", "\r\n",
+	"\x00", "\xff", "日本", "\u202e", "A", "_", "__", "-", ".", "~", "*", "[", "etc/passwd", "nix/store", "builtins.exec", "import <nixpkgs>", "--option", "-I",
+	strings.Repeat("a", 300), strings.Repeat("a/", 200), "x.y.z", "0",
+}
+
+// hostileRegistry is over a folder, outside of which there is a file that nobody may have.
+func hostileRegistry(t testing.TB) (r *registry, around string) {
+	around = t.TempDir()
+	if err := os.WriteFile(filepath.Join(around, "secret"), []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r = newRegistry(t, func(o *Options) {
+		var err error
+		if o.Depot, err = depot.Open(t.Context(), filepath.Join(around, "depot"), depot.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { o.Depot.Close() })
+		o.Source = spec.Nixpkgs{Channel: someCommit}
+	})
+	return r, around
+}
+
+// attack sends a path as it is to the handler, with what no client would send. It must not be the server's fault, and no process may
+// start for a name that is not one.
+func (r *registry) attack(t testing.TB, method, path string) {
+	t.Helper()
+	request := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+	request.Method = method
+	request.URL = &url.URL{Path: path}
+	before := r.nix.count("")
+	answer := httptest.NewRecorder()
+	r.Handler().ServeHTTP(answer, request)
+	if answer.Code >= http.StatusInternalServerError {
+		t.Errorf("%s %q: %d %s", method, path, answer.Code, answer.Body)
+	}
+	if r.nix.count("") == before {
+		return
+	}
+	to, err := routeOf(path)
+	if err == nil {
+		_, err = ParseName(to.name)
+	}
+	if _, _, badTag := tagSource(r.options.Source, to.reference); err != nil || to.what != toManifest || badTag != nil {
+		t.Errorf("%s %q started a process (%v, %v)", method, path, err, badTag)
+	}
+}
+
+func untouched(t testing.TB, around string) {
+	t.Helper()
+	entries, err := os.ReadDir(around)
+	if err != nil || len(entries) != 2 {
+		t.Errorf("beside the storage there is now %v (%v)", entries, err)
+	}
+	if content, err := os.ReadFile(filepath.Join(around, "secret")); err != nil || string(content) != "secret" {
+		t.Errorf("the file beside the storage is %q (%v)", content, err)
+	}
+}
+
+func TestHostilePaths(t *testing.T) {
+	r, around := hostileRegistry(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	methods := []string{http.MethodGet, http.MethodGet, http.MethodHead, http.MethodPost, "\x00"}
+	for range 10_000 {
+		var path strings.Builder
+		path.WriteString("/v2/")
+		for range 1 + random.IntN(7) {
+			path.WriteString(bait[random.IntN(len(bait))])
+		}
+		if random.IntN(2) == 0 {
+			path.WriteString([]string{"/manifests/latest", "/blobs/" + absentDigest, "/tags/list", "/manifests/" + absentDigest}[random.IntN(4)])
+		}
+		r.attack(t, methods[random.IntN(len(methods))], path.String())
+	}
+	untouched(t, around)
+	if n := r.nix.count("nix-instantiate"); n == 0 {
+		t.Error("no path was a good one, so the others prove little")
+	}
+}
+
+// Over the wire, where encodings, fields and queries come in.
+func TestHostileRequests(t *testing.T) {
+	r, around := hostileRegistry(t)
+	secret := "..%2f..%2f..%2fsecret"
+	for _, path := range []string{
+		"/v2/" + secret + "/manifests/latest", "/v2/git/blobs/" + secret, "/v2/git/manifests/" + secret, "/v2/git/blobs/sha256:" + secret,
+		"/v2/%00/manifests/latest", "/v2/git%0d%0aX:y/manifests/latest", "/v2/git/manifests/latest%0a", "/v2/git/manifests/latest?%00=%ff;&&",
+		"/v2/git/tags/list?n=-1", "/v2/git/tags/list?n=99999999999999999999", "/v2/git/tags/list?last=%00%0d%0a", "//v2/git/manifests/latest",
+	} {
+		answer := r.do(http.MethodGet, path, "Range", "bytes=-1,0-0,5-1,9999999999999999999-", "If-Range", "\"", "Accept", strings.Repeat("a/b;q=,", 500))
+		if answer.StatusCode >= http.StatusInternalServerError || strings.Contains(string(answer.content), "secret\n") {
+			t.Errorf("%s: %s %s", path, answer.Status, answer.content)
+		}
+	}
+	untouched(t, around)
+}
+
+func FuzzPaths(f *testing.F) {
+	for _, seed := range bait {
+		f.Add("git/" + seed + "/manifests/latest")
+		f.Add("git/manifests/" + seed)
+		f.Add(seed + "/blobs/" + absentDigest)
+	}
+	r, around := hostileRegistry(f)
+	f.Fuzz(func(t *testing.T, path string) {
+		r.attack(t, http.MethodGet, "/v2/"+path)
+		untouched(t, around)
+	})
+}
+
+// A client that takes nothing for a while is let go, and its connection with it.
+func TestClientThatStopsReading(t *testing.T) {
+	r := newRegistry(t, func(o *Options) { o.Stall = 50 * time.Millisecond })
+	var path string
+	for _, layer := range r.get("/v2/big/manifests/latest").manifest(t).Layers {
+		if layer.Size > 2<<20 {
+			path = "/v2/big/blobs/" + layer.Digest.String()
+		}
+	}
+	conn := r.dial(t)
+	// 2 MiB again and again, until what lies between the two is full, and the server must wait.
+	go func() {
+		for range 100 {
+			if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path); err != nil {
+				return
+			}
+		}
+	}()
+	eventually(t, "the server has given up", func() bool { return r.open.Load() == 0 })
+	n, err := io.Copy(io.Discard, conn)
+	if n >= 100*(2<<20) || err == nil && n == 0 {
+		t.Errorf("%d bytes came (%v)", n, err)
+	}
+}
