@@ -10,16 +10,14 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/serve/route"
 )
 
 // blob answers with the bytes of a layer or config, or sends the client to where the storage itself has them.
 func (s *Server) blob(w http.ResponseWriter, r *http.Request, reference string) error {
-	digest, is, err := digestIn(reference)
-	if !is {
-		err = absent(digestInvalid, "blobs are named by their digest: sha256: and 64 hexadecimal digits")
-	}
+	digest, err := route.ParseDigest(reference)
 	if err != nil {
-		return err
+		return absent(digestInvalid, err.Error())
 	}
 	stored, err := s.options.Depot.Stat(r.Context(), digest)
 	if errors.Is(err, depot.ErrNotFound) {

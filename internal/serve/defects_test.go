@@ -29,130 +29,150 @@ import (
 
 // Nixery, which this server takes the place of, has had these defects. Each is shown not to be here, through the server.
 func TestDefects(t *testing.T) {
-	t.Run("1 one image stands for another", func(t *testing.T) {
-		r := newRegistry(t, nil)
-		amd64 := r.get("/v2/app/manifests/" + someCommit).digest()
-		if arm64 := r.get("/v2/arm64/app/manifests/" + someCommit).digest(); arm64 == amd64 {
-			t.Error("arm64/app after app is the image for amd64")
-		}
-		if r.get("/v2/ab/c/manifests/latest").digest() == r.get("/v2/a/bc/manifests/latest").digest() {
-			t.Error("ab/c and a/bc are one image")
-		}
-		r.change = func(o *Options) { o.Source = spec.Nixpkgs{Path: t.TempDir()} }
-		r.start()
-		r.nix.forget()
-		if r.get("/v2/app/manifests/latest"); r.nix.count("nix-instantiate") == 0 {
-			t.Error("another source is taken for the first")
-		}
-	})
-	t.Run("2 the digest depends on what is cached", func(t *testing.T) {
-		cold, warm := newRegistry(t, nil), newRegistry(t, nil)
-		for _, other := range []string{"lib", "app", "many", "arm64/shell/app"} {
-			warm.get("/v2/" + other + "/manifests/latest")
-		}
-		if cold.get("/v2/shell/app/many/manifests/latest").digest() != warm.get("/v2/shell/app/many/manifests/latest").digest() {
-			t.Error("after other images, it is another one")
-		}
-	})
-	t.Run("3 ties are broken by chance", func(t *testing.T) {
-		digests := map[string]bool{}
-		for range 20 {
-			r := newRegistry(t, withBudget(10, "none"))
-			digests[r.get("/v2/many/manifests/latest").digest()] = true
-		}
-		if len(digests) != 1 {
-			t.Errorf("20 servers made %d images", len(digests))
-		}
-	})
+	t.Run("1 one image stands for another", imagesAreToldApart)
+	t.Run("2 the digest depends on what is cached", cachesDoNotMatter)
+	t.Run("3 ties are broken by chance", tiesAreBrokenAlike)
 	t.Run("4 another version loses its count", versionsAreCountedAlike)
-	t.Run("5 what exceeds the budget is one junk layer", func(t *testing.T) {
-		r := newRegistry(t, withBudget(10, "none"))
-		held := r.held(t, "many")
-		for _, names := range held {
-			if len(names) > 50 {
-				t.Errorf("of %d layers one has %d paths", len(held), len(names))
-			}
-		}
-	})
-	t.Run("6 much on stderr before stdout is a deadlock", func(t *testing.T) {
-		r := newRegistry(t, nil)
-		r.nix.before = func(ctx context.Context, program string) error {
-			if program != "nix-build" {
-				return nil
-			}
-			out, err := nixbuild.Exec{}.Run(ctx, "sh", "-c", `i=0; while [ $i -lt 5000 ]; do echo "$i: the quick brown fox jumps over the lazy dog"; i=$((i+1)); done >&2; echo done`)
-			return errors.Join(err, want(string(out), "done\n"))
-		}
-		r.get("/v2/app/manifests/latest")
-	})
+	t.Run("5 what exceeds the budget is one junk layer", thereIsNoJunkLayer)
+	t.Run("6 much on stderr before stdout is a deadlock", stderrMayBeLong)
 	t.Run("7 tars are not like a store", tarsAreLikeAStore)
-	t.Run("8 the protocol is bent", func(t *testing.T) {
-		r := newRegistry(t, nil)
-		r.refuse(http.StatusNotFound, "BLOB_UNKNOWN", http.MethodGet, "/v2/app/blobs/"+absentDigest)
-		r.get("/v2/app/manifests/latest?ns=docker.io&x=%zz")
-		r.nix.forget()
-		if answer := r.do(http.MethodHead, "/v2/app/manifests/latest"); answer.digest() == "" || r.nix.count("") != 0 {
-			t.Errorf("HEAD told the digest %q, and ran %v", answer.digest(), r.nix.calls)
-		}
-		for _, method := range []string{http.MethodPost, http.MethodDelete} {
-			r.refuse(http.StatusMethodNotAllowed, "UNSUPPORTED", method, "/v2/app/manifests/latest")
-		}
-	})
-	t.Run("9 a tag rewrites the manifest under who reads it", func(t *testing.T) {
-		r := newRegistry(t, func(o *Options) { o.Fresh = time.Nanosecond; o.Source = spec.Nixpkgs{Path: t.TempDir()} })
-		digest := r.get("/v2/app/manifests/latest").digest()
-		var pulls sync.WaitGroup
-		for range 4 {
-			pulls.Go(func() {
-				for range 20 {
-					r.get("/v2/app/manifests/" + digest) // compares the digest
-				}
-			})
-		}
-		for range 5 {
-			r.get("/v2/app/manifests/latest")
-		}
-		pulls.Wait()
-	})
-	t.Run("10 equal pulls build as often, for clients that have gone", func(t *testing.T) {
-		gate := newGate("nix-build")
-		r := newRegistry(t, nil)
-		r.nix.before = gate.pass
-		ctx, goes := context.WithCancel(t.Context())
-		for range 8 {
-			r.pull(ctx, "app")
-		}
-		eventually(t, "eight clients wait", func() bool { return r.clients() == 8 })
-		goes()
-		eventually(t, "the build was given up", func() bool { return r.Builds()[0].Phase == Abandoned })
-		if r.nix.count("nix-build") > 1 {
-			t.Errorf("processes %v", r.nix.calls)
-		}
-	})
+	t.Run("8 the protocol is bent", theProtocolIsKept)
+	t.Run("9 a tag rewrites the manifest under who reads it", manifestsStay)
+	t.Run("10 equal pulls build as often, for clients that have gone", pullsShareABuild)
 	t.Run("11 nothing holds paths while they are packed", pathsAreHeld)
-	t.Run("12 Nix's output is obeyed, and the temporary folder guessed", func(t *testing.T) {
-		temp := t.TempDir()
-		r := newRegistry(t, func(o *Options) { o.TempDir = temp })
-		r.nix.lines = []string{"\x1b]0;title\x07<script>alert(1)</script>\x1b[2J"}
+	t.Run("12 Nix's output is obeyed, and the temporary folder guessed", outputIsText)
+	t.Run("13 a layer is compressed by one thread", layersAreCompressedInParts)
+}
+
+func imagesAreToldApart(t *testing.T) {
+	r := newRegistry(t, nil)
+	amd64 := r.get("/v2/app/manifests/" + someCommit).digest()
+	if arm64 := r.get("/v2/arm64/app/manifests/" + someCommit).digest(); arm64 == amd64 {
+		t.Error("arm64/app after app is the image for amd64")
+	}
+	if r.get("/v2/ab/c/manifests/latest").digest() == r.get("/v2/a/bc/manifests/latest").digest() {
+		t.Error("ab/c and a/bc are one image")
+	}
+	r.change = func(o *Options) { o.Source = spec.Nixpkgs{Path: t.TempDir()} }
+	r.start()
+	r.nix.forget()
+	if r.get("/v2/app/manifests/latest"); r.nix.count("nix-instantiate") == 0 {
+		t.Error("another source is taken for the first")
+	}
+}
+
+func cachesDoNotMatter(t *testing.T) {
+	cold, warm := newRegistry(t, nil), newRegistry(t, nil)
+	for _, other := range []string{"lib", "app", "many", "arm64/shell/app"} {
+		warm.get("/v2/" + other + "/manifests/latest")
+	}
+	if cold.get("/v2/shell/app/many/manifests/latest").digest() != warm.get("/v2/shell/app/many/manifests/latest").digest() {
+		t.Error("after other images, it is another one")
+	}
+}
+
+func tiesAreBrokenAlike(t *testing.T) {
+	digests := map[string]bool{}
+	for range 20 {
+		r := newRegistry(t, withBudget(10, "none"))
+		digests[r.get("/v2/many/manifests/latest").digest()] = true
+	}
+	if len(digests) != 1 {
+		t.Errorf("20 servers made %d images", len(digests))
+	}
+}
+
+func thereIsNoJunkLayer(t *testing.T) {
+	r := newRegistry(t, withBudget(10, "none"))
+	held := r.held(t, "many")
+	for _, names := range held {
+		if len(names) > 50 {
+			t.Errorf("of %d layers one has %d paths", len(held), len(names))
+		}
+	}
+}
+
+func stderrMayBeLong(t *testing.T) {
+	r := newRegistry(t, nil)
+	r.nix.before = func(ctx context.Context, program string) error {
+		if program != "nix-build" {
+			return nil
+		}
+		out, err := nixbuild.Exec{}.Run(ctx, "sh", "-c", `i=0; while [ $i -lt 5000 ]; do echo "$i: the quick brown fox jumps over the lazy dog"; i=$((i+1)); done >&2; echo done`)
+		return errors.Join(err, want(string(out), "done\n"))
+	}
+	r.get("/v2/app/manifests/latest")
+}
+
+func theProtocolIsKept(t *testing.T) {
+	r := newRegistry(t, nil)
+	r.refuse(http.StatusNotFound, "BLOB_UNKNOWN", http.MethodGet, "/v2/app/blobs/"+absentDigest)
+	r.get("/v2/app/manifests/latest?ns=docker.io&x=%zz")
+	r.nix.forget()
+	if answer := r.do(http.MethodHead, "/v2/app/manifests/latest"); answer.digest() == "" || r.nix.count("") != 0 {
+		t.Errorf("HEAD told the digest %q, and ran %v", answer.digest(), r.nix.calls)
+	}
+	for _, method := range []string{http.MethodPost, http.MethodDelete} {
+		r.refuse(http.StatusMethodNotAllowed, "UNSUPPORTED", method, "/v2/app/manifests/latest")
+	}
+}
+
+func manifestsStay(t *testing.T) {
+	r := newRegistry(t, func(o *Options) { o.Fresh = time.Nanosecond; o.Source = spec.Nixpkgs{Path: t.TempDir()} })
+	digest := r.get("/v2/app/manifests/latest").digest()
+	var pulls sync.WaitGroup
+	for range 4 {
+		pulls.Go(func() {
+			for range 20 {
+				r.get("/v2/app/manifests/" + digest) // compares the digest
+			}
+		})
+	}
+	for range 5 {
 		r.get("/v2/app/manifests/latest")
-		// What escapes it is the page; here it is text without control sequences.
-		if log := r.Builds()[0].Log; !slices.Contains(log, "<script>alert(1)</script>") {
-			t.Errorf("the log is %q", log)
-		}
-		if left, err := os.ReadDir(temp); err != nil || len(left) != 0 {
-			t.Errorf("%v is left (%v)", left, err)
-		}
-	})
-	t.Run("13 a layer is compressed by one thread", func(t *testing.T) {
-		r := newRegistry(t, nil)
-		most := 0
-		for _, layer := range r.get("/v2/big/manifests/latest").manifest(t).Layers {
-			most = max(most, members(t, r.get("/v2/big/blobs/"+layer.Digest.String()).content))
-		}
-		if most < 3 {
-			t.Errorf("3 MiB of one store path are %d gzip members, each the work of one core", most)
-		}
-	})
+	}
+	pulls.Wait()
+}
+
+func pullsShareABuild(t *testing.T) {
+	gate := newGate("nix-build")
+	r := newRegistry(t, nil)
+	r.nix.before = gate.pass
+	ctx, goes := context.WithCancel(t.Context())
+	for range 8 {
+		r.pull(ctx, "app")
+	}
+	eventually(t, "eight clients wait", func() bool { return r.clients() == 8 })
+	goes()
+	eventually(t, "the build was given up", func() bool { return r.Builds()[0].Phase == Abandoned })
+	if r.nix.count("nix-build") > 1 {
+		t.Errorf("processes %v", r.nix.calls)
+	}
+}
+
+func outputIsText(t *testing.T) {
+	temp := t.TempDir()
+	r := newRegistry(t, func(o *Options) { o.TempDir = temp })
+	r.nix.lines = []string{"\x1b]0;title\x07<script>alert(1)</script>\x1b[2J"}
+	r.get("/v2/app/manifests/latest")
+	// What escapes it is the page; here it is text without control sequences.
+	if log := r.Builds()[0].Log; !slices.Contains(log, "<script>alert(1)</script>") {
+		t.Errorf("the log is %q", log)
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) != 0 {
+		t.Errorf("%v is left (%v)", left, err)
+	}
+}
+
+func layersAreCompressedInParts(t *testing.T) {
+	r := newRegistry(t, nil)
+	most := 0
+	for _, layer := range r.get("/v2/big/manifests/latest").manifest(t).Layers {
+		most = max(most, members(t, r.get("/v2/big/blobs/"+layer.Digest.String()).content))
+	}
+	if most < 3 {
+		t.Errorf("3 MiB of one store path are %d gzip members, each the work of one core", most)
+	}
 }
 
 func want(got, want string) error {

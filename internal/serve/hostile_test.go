@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/serve/route"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -58,12 +59,11 @@ func (r *registry) attack(t testing.TB, method, path string) {
 	if r.nix.count("") == before {
 		return
 	}
-	to, err := routeOf(path)
-	if err == nil {
-		_, err = ParseName(to.name)
-	}
-	if _, _, badTag := tagSource(r.options.Source, to.reference); err != nil || to.what != toManifest || badTag != nil {
-		t.Errorf("%s %q started a process (%v, %v)", method, path, err, badTag)
+	to, ok := route.Parse(path)
+	_, badName := route.ParseName(to.Name)
+	_, _, badTag := tagSource(r.options.Source, to.Reference)
+	if !ok || to.What != route.Manifest || badName != nil || badTag != nil {
+		t.Errorf("%s %q started a process (%v, %v)", method, path, badName, badTag)
 	}
 }
 
@@ -114,19 +114,6 @@ func TestHostileRequests(t *testing.T) {
 		}
 	}
 	untouched(t, around)
-}
-
-func FuzzPaths(f *testing.F) {
-	for _, seed := range bait {
-		f.Add("git/" + seed + "/manifests/latest")
-		f.Add("git/manifests/" + seed)
-		f.Add(seed + "/blobs/" + absentDigest)
-	}
-	r, around := hostileRegistry(f)
-	f.Fuzz(func(t *testing.T, path string) {
-		r.attack(t, http.MethodGet, "/v2/"+path)
-		untouched(t, around)
-	})
 }
 
 // A client that takes nothing for a while is let go, and its connection with it.

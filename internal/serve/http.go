@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/serve/route"
 )
 
 // Handler answers all requests below /v2/: the pull side of the OCI distribution specification 1.1. It sets a deadline for each chunk
@@ -37,101 +38,61 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (query, error) {
 	if r.URL.Path == "/v2/" || r.URL.Path == "/v2" {
 		return query{}, writeJSON(w, r, "application/json", struct{}{})
 	}
-	to, err := routeOf(r.URL.Path)
+	to, ok := route.Parse(r.URL.Path)
+	if !ok {
+		return query{}, absent(nameUnknown, "there is nothing at this path; an image's is /v2/<package>/…/manifests/<tag>")
+	}
+	n, err := s.allowed(to.Name)
 	if err != nil {
 		return query{}, err
 	}
-	n, err := s.allowed(to.name)
-	if err != nil {
-		return query{}, err
+	switch to.What {
+	case route.Blob:
+		return query{}, s.blob(w, r, to.Reference)
+	case route.Tags:
+		return query{}, s.tags(w, r, to.Name, n)
+	case route.Referrers:
+		return query{}, s.referrers(w, r, to.Reference)
 	}
-	switch to.what {
-	case toBlob:
-		return query{}, s.blob(w, r, to.reference)
-	case toTags:
-		return query{}, s.tags(w, r, to.name, n)
-	case toReferrers:
-		return query{}, s.referrers(w, r, to.reference)
-	}
-	return s.manifest(w, r, n, to.reference)
-}
-
-// What a route leads to.
-const (
-	toManifest  = "manifests"
-	toBlob      = "blobs"
-	toReferrers = "referrers"
-	toTags      = "tags"
-)
-
-// route is a path's parts. What it leads to is told by its end, as a package may have any name.
-type route struct{ what, name, reference string }
-
-func routeOf(path string) (route, error) {
-	none := absent(nameUnknown, "there is nothing at this path; an image's is /v2/<package>/…/manifests/<tag>")
-	rest, below := strings.CutPrefix(path, "/v2/")
-	parts := strings.Split(rest, "/")
-	if !below || len(parts) < 3 {
-		return route{}, none
-	}
-	name := strings.Join(parts[:len(parts)-2], "/")
-	switch what, reference := parts[len(parts)-2], parts[len(parts)-1]; {
-	case what == toTags && reference == "list":
-		return route{toTags, name, ""}, nil
-	case what == toManifest || what == toBlob || what == toReferrers:
-		return route{what, name, reference}, nil
-	}
-	return route{}, none
+	return s.manifest(w, r, n, to.Reference)
 }
 
 // allowed reads a name, and refuses it if the registry's settings do.
-func (s *Server) allowed(name string) (Name, error) {
-	n, err := ParseName(name)
+func (s *Server) allowed(name string) (route.Name, error) {
+	n, err := route.ParseName(name)
 	if err != nil {
 		return n, absent(nameInvalid, err.Error())
 	}
-	if pkg, no := n.denied(s.options.Allow); no {
+	if pkg, no := n.Denied(s.options.Allow); no {
 		return n, &fault{status: http.StatusForbidden, code: denied, message: "this registry does not serve the package " + pkg}
 	}
 	return n, nil
 }
 
-// digestIn reads a digest, if the reference is one. Nothing else has a colon.
-func digestIn(reference string) (digest v1.Hash, is bool, err error) {
-	if !strings.Contains(reference, ":") {
-		return v1.Hash{}, false, nil
-	}
-	digest, err = v1.NewHash(reference)
-	if err != nil || digest.Algorithm != "sha256" {
-		return digest, true, absent(digestInvalid, "a digest here is sha256: and 64 hexadecimal digits, in lower case")
-	}
-	return digest, true, nil
-}
-
-// resolve finds the digest of what a query wants, by memory or by a build. remembered is false if it took one.
-func (s *Server) resolve(ctx context.Context, q query) (digest v1.Hash, remembered bool, err error) {
+// resolve finds the digest of what a query wants, by memory or by a build.
+func (s *Server) resolve(ctx context.Context, q query) (digest v1.Hash, err error) {
 	source, _, err := tagSource(s.options.Source, q.tag)
 	if err != nil {
 		code := manifestUnknown
 		if errors.Is(err, errTag) {
 			code = tagInvalid
 		}
-		return digest, false, absent(code, err.Error())
+		return digest, absent(code, err.Error())
 	}
 	key, err := s.key(q, source)
 	if err != nil {
-		return digest, false, err
+		return digest, err
 	}
 	digest, err = s.recent.look(ctx, q, key)
 	if err == nil {
 		err = s.stillThere(ctx, digest, key)
 	}
-	remembered = !errors.Is(err, errUnknown)
+	remembered := !errors.Is(err, errUnknown)
 	if s.options.Hooks.Resolved != nil {
 		s.options.Hooks.Resolved(remembered)
 	}
 	if !remembered {
 		digest, err = s.builds.join(ctx, q, s.secrets)
 	}
-	return digest, remembered, err
+	return digest, err
 }

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/serve/route"
 )
 
 // largestManifest is what registries take at most: the distribution specification 1.1, "Pushing Manifests".
@@ -19,17 +21,18 @@ const largestManifest = 4 << 20
 
 // manifest answers with a manifest: by digest what the depot has, whatever the client accepts; by tag what that stands for now.
 // A HEAD by tag does as much as a GET, for clients ask for the digest so before they pull.
-func (s *Server) manifest(w http.ResponseWriter, r *http.Request, n Name, reference string) (query, error) {
-	digest, is, err := digestIn(reference)
-	if err != nil {
-		return query{}, err
-	}
-	if is {
+func (s *Server) manifest(w http.ResponseWriter, r *http.Request, n route.Name, reference string) (query, error) {
+	if strings.Contains(reference, ":") { // which a tag cannot have
+		digest, err := route.ParseDigest(reference)
+		if err != nil {
+			return query{}, absent(digestInvalid, err.Error())
+		}
 		return query{}, s.writeManifest(w, r, digest)
 	}
 	w.Header().Set("Vary", "Accept")
 	q := s.ask(n, reference, tasteOf(r.Header.Values("Accept")))
-	if digest, _, err = s.resolve(r.Context(), q); err != nil {
+	digest, err := s.resolve(r.Context(), q)
+	if err != nil {
 		return q, err
 	}
 	return q, s.writeManifest(w, r, digest)

@@ -68,12 +68,7 @@ func TestPull(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a blob that is not found is 404", func(t *testing.T) {
-		r.refuse(http.StatusNotFound, "BLOB_UNKNOWN", http.MethodGet, at("blobs", absentDigest))
-		for _, digest := range []string{"latest", "sha256:0", "md5:" + strings.Repeat("0", 32), "sha256:" + strings.Repeat("F", 64), "sha512:" + strings.Repeat("0", 128)} {
-			r.refuse(http.StatusNotFound, "DIGEST_INVALID", http.MethodGet, at("blobs", digest))
-		}
-	})
+	t.Run("a blob that is not found is 404", func(t *testing.T) { r.absentBlobs(t) })
 	t.Run("HEAD of what exists is 200 with its length and digest, and no content", func(t *testing.T) {
 		for path, size := range map[string]int64{
 			at("manifests", "latest"): int64(len(image.content)), at("manifests", image.digest()): int64(len(image.content)),
@@ -91,14 +86,27 @@ func TestPull(t *testing.T) {
 		}
 	})
 	t.Run("blobs have ranges", func(t *testing.T) { r.ranges(t, at("blobs", layer.Digest.String())) })
-	t.Run("errors are JSON, their codes capitals and underscores", func(t *testing.T) {
-		for _, path := range []string{at("manifests", absentDigest), at("blobs", absentDigest), "/v2/a../manifests/x", "/v2/nowhere", "/v2/absent/manifests/latest"} {
-			code, message, _ := r.do(http.MethodGet, path).fault(t)
-			if message == "" || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" {
-				t.Errorf("%s: %q, %q", path, code, message)
-			}
+	t.Run("errors are JSON, their codes capitals and underscores", func(t *testing.T) { r.errorCodes(t) })
+}
+
+func (r *registry) absentBlobs(t *testing.T) {
+	r.refuse(http.StatusNotFound, "BLOB_UNKNOWN", http.MethodGet, "/v2/git/blobs/"+absentDigest)
+	for _, digest := range []string{"latest", "sha256:0", "md5:" + strings.Repeat("0", 32), "sha256:" + strings.Repeat("F", 64), "sha512:" + strings.Repeat("0", 128)} {
+		if message := r.refuse(http.StatusNotFound, "DIGEST_INVALID", http.MethodGet, "/v2/git/blobs/"+digest); !strings.Contains(message, "64") {
+			t.Errorf("%s: %s", digest, message)
 		}
-	})
+	}
+}
+
+func (r *registry) errorCodes(t *testing.T) {
+	for _, path := range []string{
+		"/v2/git/manifests/" + absentDigest, "/v2/git/blobs/" + absentDigest, "/v2/a../manifests/x", "/v2/nowhere", "/v2/absent/manifests/latest",
+	} {
+		code, message, _ := r.do(http.MethodGet, path).fault(t)
+		if message == "" || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" {
+			t.Errorf("%s: %q, %q", path, code, message)
+		}
+	}
 }
 
 // RFC 9110, section 14.

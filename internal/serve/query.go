@@ -8,6 +8,7 @@ import (
 
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/pipeline"
+	"github.com/org/nixery-action/internal/serve/route"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -20,11 +21,11 @@ type query struct {
 }
 
 // ask makes a query of what a client wants and takes. An index is for who takes one and names no architecture.
-func (s *Server) ask(n Name, tag string, t taste) query {
-	q := query{image: n.image(), tag: tag, format: t.format, architectures: s.options.Architectures[0]}
+func (s *Server) ask(n route.Name, tag string, t taste) query {
+	q := query{image: n.Image(), tag: tag, format: t.format, architectures: s.options.Architectures[0]}
 	switch {
-	case n.architecture != "":
-		q.architectures = n.architecture
+	case n.Architecture() != "":
+		q.architectures = n.Architecture()
 	case t.index:
 		q.architectures = strings.Join(s.options.Architectures, ",")
 	}

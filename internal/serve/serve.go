@@ -16,6 +16,7 @@ import (
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/popularity"
+	"github.com/org/nixery-action/internal/serve/route"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -87,8 +88,8 @@ func New(o Options) (*Server, error) {
 	}
 	o = o.withDefaults()
 	for _, a := range o.Architectures {
-		if !slices.Contains(architectures, a) {
-			return nil, fmt.Errorf("serving images: architecture %q is not one of %s", a, strings.Join(architectures, ", "))
+		if !slices.Contains(route.Architectures, a) {
+			return nil, fmt.Errorf("serving images: architecture %q is not one of %s", a, strings.Join(route.Architectures, ", "))
 		}
 	}
 	s := &Server{
@@ -113,7 +114,7 @@ func (o Options) withDefaults() Options {
 		o.Created = image.Epoch
 	}
 	if len(o.Architectures) == 0 {
-		o.Architectures = architectures
+		o.Architectures = route.Architectures
 	}
 	o.Builds = cmp.Or(o.Builds, 2)
 	o.Queue = cmp.Or(o.Queue, 64)

@@ -11,12 +11,14 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/org/nixery-action/internal/serve/route"
 )
 
 // tags lists latest, and what else the image was pulled by lately: there are as many tags as the package set has commits. n and last
 // are those of the distribution specification 1.1, "Listing Tags".
-func (s *Server) tags(w http.ResponseWriter, r *http.Request, name string, n Name) error {
-	all := append(s.recent.tags(n.image()), latest)
+func (s *Server) tags(w http.ResponseWriter, r *http.Request, name string, n route.Name) error {
+	all := append(s.recent.tags(n.Image()), latest)
 	slices.Sort(all)
 	all = slices.Compact(all)
 	if last := r.URL.Query().Get("last"); last != "" {
@@ -41,8 +43,8 @@ func (s *Server) tags(w http.ResponseWriter, r *http.Request, name string, n Nam
 
 // referrers is an empty index: nothing here refers to an image. A registry without this is asked for a tag of another form.
 func (s *Server) referrers(w http.ResponseWriter, r *http.Request, reference string) error {
-	if digest, err := v1.NewHash(reference); err != nil || digest.Algorithm != "sha256" {
-		return &fault{status: http.StatusBadRequest, code: digestInvalid, message: "want a digest: sha256: and 64 hexadecimal digits"}
+	if _, err := route.ParseDigest(reference); err != nil {
+		return &fault{status: http.StatusBadRequest, code: digestInvalid, message: err.Error()}
 	}
 	if r.URL.Query().Get("artifactType") != "" {
 		w.Header().Set("OCI-Filters-Applied", "artifactType")

@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/org/nixery-action/internal/serve"
+	"github.com/org/nixery-action/internal/serve/route"
 )
 
 // form is what somebody filled in, and what came of it.
@@ -37,7 +37,7 @@ func readForm(q url.Values) form {
 		parts = append(parts, "shell")
 	}
 	parts = append(parts, strings.FieldsFunc(f.Packages, func(r rune) bool { return strings.ContainsRune(" ,/\t\r\n", r) })...)
-	name, err := serve.ParseName(strings.Join(parts, "/"))
+	name, err := route.ParseName(strings.Join(parts, "/"))
 	switch {
 	case len(parts) == 0:
 		f.Problem = "Name at least one package."
@@ -52,7 +52,7 @@ func readForm(q url.Values) form {
 }
 
 // image is a reference without its host, in lower case: clients take no other, and packages are found ignoring case.
-func image(name serve.Name, tag string) string {
+func image(name route.Name, tag string) string {
 	image := strings.ToLower(name.String())
 	if tag == "" || tag == "latest" {
 		return image

@@ -1,4 +1,4 @@
-package serve
+package route
 
 import (
 	"fmt"
@@ -25,11 +25,10 @@ const (
 // cannot send them, and attributes of package sets have them.
 var component = regexp.MustCompile(`^[A-Za-z0-9]+(([.]|_|__|-+)[A-Za-z0-9]+)*$`)
 
-// The names that are not packages' own lead the others, as in Nixery.
-var (
-	metaPackages  = []string{"shell", "builder"}
-	architectures = []string{"amd64", "arm64"}
-)
+// Architectures are those that a name may begin with, and that there are images for.
+var Architectures = []string{"amd64", "arm64"}
+
+var metaPackages = []string{"shell", "builder"}
 
 // ParseName reads a repository's name. What it returns as an error is fit to be shown.
 func ParseName(s string) (Name, error) {
@@ -56,9 +55,9 @@ func nameOf(components []string) (Name, error) {
 		switch {
 		case slices.Contains(metaPackages, first):
 			n.packages = append(n.packages, first)
-		case slices.Contains(architectures, first) && n.architecture != "" && n.architecture != first:
+		case slices.Contains(Architectures, first) && n.architecture != "" && n.architecture != first:
 			return Name{}, fmt.Errorf("a name has one architecture: %s and %s are two; leave them out, and clients get both", n.architecture, first)
-		case slices.Contains(architectures, first):
+		case slices.Contains(Architectures, first):
 			n.architecture = first
 		default:
 			return n.with(components)
@@ -70,7 +69,7 @@ func nameOf(components []string) (Name, error) {
 // with adds the packages proper.
 func (n Name) with(packages []string) (Name, error) {
 	for _, p := range packages {
-		if slices.Contains(metaPackages, p) || slices.Contains(architectures, p) {
+		if slices.Contains(metaPackages, p) || slices.Contains(Architectures, p) {
 			return Name{}, fmt.Errorf("%s comes before the packages, as in %s/%s", p, p, packages[0])
 		}
 	}
@@ -89,13 +88,16 @@ func (n Name) Packages() []string { return slices.Clone(n.packages) }
 // String is one name for all that mean the same image: it differs where the image may.
 func (n Name) String() string {
 	if n.architecture == "" {
-		return n.image()
+		return n.Image()
 	}
-	return n.architecture + "/" + n.image()
+	return n.architecture + "/" + n.Image()
 }
 
-// image is the name without its architecture. Meta-packages lead, so that it can be pulled.
-func (n Name) image() string {
+// Architecture is the one that was asked for, or empty.
+func (n Name) Architecture() string { return n.architecture }
+
+// Image is the name without its architecture. Meta-packages lead, so that it can be pulled.
+func (n Name) Image() string {
 	var meta, rest []string
 	for _, p := range n.packages {
 		if slices.Contains(metaPackages, p) {
@@ -107,8 +109,9 @@ func (n Name) image() string {
 	return strings.Join(append(meta, rest...), "/")
 }
 
-// denied is the first package that a list does not allow. Case is ignored, as it is when a package is looked up.
-func (n Name) denied(allow []string) (pkg string, denied bool) {
+// Denied is the first package that a list does not allow. A rule is a package's name, or with a * at its end the beginning of names;
+// an empty list allows all. Case is ignored, as it is when a package is looked up.
+func (n Name) Denied(allow []string) (pkg string, denied bool) {
 	if len(allow) == 0 {
 		return "", false
 	}

@@ -1,4 +1,4 @@
-package serve
+package route
 
 import (
 	"regexp"
@@ -80,11 +80,11 @@ func TestDenied(t *testing.T) {
 		"git": "", "GIT": "", "shell/git": "", "python3packages.requests": "", "python3Packages": "python3Packages",
 		"gitui": "gitui", "git/htop": "htop", "arm64/git": "", "builder/git": "builder",
 	} {
-		got, _ := mustParse(t, in).denied(allow)
+		got, _ := mustParse(t, in).Denied(allow)
 		if got != want {
 			t.Errorf("of %s, %q is denied; want %q", in, got, want)
 		}
-		if _, denied := mustParse(t, in).denied(nil); denied {
+		if _, denied := mustParse(t, in).Denied(nil); denied {
 			t.Errorf("%s is denied by no rule", in)
 		}
 	}
@@ -118,7 +118,7 @@ func FuzzParseName(f *testing.F) {
 				t.Errorf("%q gave the package %q", s, p)
 			}
 		}
-		parts := strings.Split(n.image(), "/")
+		parts := strings.Split(n.Image(), "/")
 		if n.architecture != "" {
 			parts = append([]string{n.architecture}, parts...)
 		}
