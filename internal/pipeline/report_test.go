@@ -9,8 +9,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/report"
 )
 
@@ -193,4 +197,26 @@ func keysOf(t *testing.T, value any) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+func TestCameIsWhatCostMost(t *testing.T) {
+	m, layer, digest := &Meter{}, &layers.Layer{}, v1.Hash{Algorithm: "sha256", Hex: "aa"}
+	var repositories []name.Repository
+	for i, c := range []struct {
+		how  publish.How
+		want report.Came
+	}{{publish.Existing, report.Existing}, {publish.Uploaded, report.Uploaded}, {publish.Mounted, report.Uploaded}} {
+		repository, err := name.NewRepository(fmt.Sprintf("example.com/box-%d", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		repositories = append(repositories, repository)
+		m.Report(publish.Upload{Repository: repository, Digest: digest, How: c.how})
+		if got := m.came(layer, digest, repositories); got != c.want {
+			t.Errorf("after %s: %s, want %s", c.how, got, c.want)
+		}
+	}
+	if got := m.came(layer, digest, nil); got != report.Known {
+		t.Errorf("of no repository: %s", got)
+	}
 }
