@@ -16,7 +16,7 @@ import (
 // A script runs the command as a user does: this test binary plays
 // nixery-action.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"nixery-action": main})
+	testscript.Main(m, map[string]func(){"nixery-action": main, "roots": roots})
 }
 
 var update = flag.Bool("update", false, "write what was printed into the scripts' files that it is compared with")
