@@ -4,26 +4,21 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { run } = require('./child.js');
+const { findReleased } = require('./release.js');
+const { Interrupted } = require('./signals.js');
 
 const NAME = 'nixery-action';
 
 /** Why there is no binary to run, told to the user. */
 class NoBinary extends Error {}
 
-/** Building was stopped by a signal; code is the exit code that says so. */
-class Interrupted extends Error {
-  constructor(code) {
-    super('interrupted');
-    this.code = code;
-  }
-}
-
 /**
- * Finds the program, or builds it from the action's own sources.
+ * Finds the program: what the user says, what lies in bin/, or that of the release. Between releases it is built from the action's
+ * own sources.
  *
  * @param {object} env the step's environment
  * @param {string} root the action's folder
- * @param {string} scratch an empty folder, for what is built
+ * @param {string} scratch an empty folder, for what is downloaded or built
  * @returns {Promise<string>} a path; rejects with NoBinary, or with Interrupted
  */
 async function findBinary(env, root, scratch) {
@@ -38,6 +33,10 @@ async function findBinary(env, root, scratch) {
   if (isProgram(shipped)) {
     return shipped;
   }
+  const released = await download(env, scratch);
+  if (released) {
+    return released;
+  }
   const go = findOnPath('go', env.PATH);
   if (!go) {
     throw new NoBinary(
@@ -46,6 +45,17 @@ async function findBinary(env, root, scratch) {
     );
   }
   return build(go, env, root, scratch);
+}
+
+async function download(env, scratch) {
+  try {
+    return await findReleased(env, scratch);
+  } catch (err) {
+    if (err instanceof Interrupted) {
+      throw err;
+    }
+    throw new NoBinary(`${err.message}. Run the step again, or set NIXERY_ACTION_BINARY to a ${NAME} that you trust`);
+  }
 }
 
 async function build(go, env, root, scratch) {
@@ -57,7 +67,7 @@ async function build(go, env, root, scratch) {
     env: { ...rest, CGO_ENABLED: '0', GOWORK: 'off' },
   });
   if (signal) {
-    throw new Interrupted(128 + os.constants.signals[signal]);
+    throw new Interrupted(signal);
   }
   if (code !== 0) {
     throw new NoBinary(`go build of the action in ${root} exited with code ${code}; its output is above`);
@@ -87,4 +97,4 @@ function makeScratch(env) {
   return fs.mkdtempSync(path.join(env.RUNNER_TEMP || os.tmpdir(), `${NAME}-`));
 }
 
-module.exports = { findBinary, makeScratch, Interrupted };
+module.exports = { findBinary, makeScratch };

@@ -2,12 +2,10 @@
 
 const { spawn } = require('node:child_process');
 const { constants } = require('node:os');
-
-const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+const { onSignals } = require('./signals.js');
 
 /**
- * Runs a program with our own stdin, stdout and stderr, and forwards signals to it: on
- * cancel the runner signals this process only, and kills it 10 s later.
+ * Runs a program with our own stdin, stdout and stderr, and forwards signals to it.
  *
  * @returns {Promise<{code: number, signal: string|null}>} code as a shell reports it, 128+n for
  *   signal n; signal is what was forwarded or killed the program. Rejects if the program cannot start.
@@ -16,13 +14,11 @@ function run(file, args, options = {}) {
   return new Promise((resolve, reject) => {
     let child = null;
     let forwarded = null;
-    const forward = (signal) => {
+    // Before the program starts: a signal that came in between would end us and orphan it.
+    const stopForwarding = onSignals((signal) => {
       forwarded = signal;
       child.kill(signal);
-    };
-    const stopForwarding = () => FORWARDED.forEach((signal) => process.off(signal, forward));
-    // Before the program starts: a signal that came in between would end us and orphan it.
-    FORWARDED.forEach((signal) => process.on(signal, forward));
+    });
     child = spawn(file, args, { stdio: 'inherit', ...options });
     child.on('error', (err) => {
       stopForwarding();

@@ -4,8 +4,9 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { findBinary, makeScratch, Interrupted } = require('./binary.js');
+const { findBinary, makeScratch } = require('./binary.js');
 const { run } = require('./child.js');
+const { Interrupted } = require('./signals.js');
 
 async function main() {
   const scratch = makeScratch(process.env);
