@@ -42,7 +42,10 @@ setup: ## install what the tests need
 unit: ## the tests that need neither Nix, network nor root
 	go vet ./...
 	go test -race ./...
-	cd shim && node --test --test-reporter=spec
+	$(SCRIPTS)/nodes | while read -r node; do
+		echo "node $$($$node --version)"
+		(cd shim && $$node --test --test-reporter=spec </dev/null)
+	done
 
 # The end-to-end tests see both Nixes, and a folder with real packages.
 .PHONY: e2e
