@@ -3,6 +3,8 @@
 const assert = require('node:assert/strict');
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
+const http = require('node:http');
+const net = require('node:net');
 const path = require('node:path');
 const { test, makeAction, writeProgram, writeRelease, start } = require('./testaction.js');
 const { serve } = require('./testserver.js');
@@ -75,6 +77,12 @@ test('does not build instead of a release that cannot be had', async (t) => {
   assertLeft(action);
 });
 
+test('does not wait for the rest of an error page', async (t) => {
+  const action = await makeReleased(t, (_, response) => response.writeHead(403).write('an answer without an end'));
+  const end = await start(action.root, action.env).done;
+  assert.match(end.out, /answered 403 Forbidden/);
+});
+
 test('runs nothing that has another hash, and leaves nothing of it', async (t) => {
   const evil = Buffer.from(program.toString().replace('released', 'tampered'));
   const action = await makeReleased(t, (_, response) => response.end(evil));
@@ -140,3 +148,22 @@ for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]]) {
     assert.equal(action.requests.length, 1);
   });
 }
+
+// Node can be told of proxies at run time since 24.14; what is older goes the direct way.
+test('asks the proxy that the environment names', async (t) => {
+  const action = await makeReleased(t, (_, response) => response.end(program));
+  const proxied = [];
+  const proxy = await serve(t, (request, response) => {
+    proxied.push(request.url);
+    response.end(program);
+  });
+  proxy.server.on('connect', (request, socket) => {
+    proxied.push(request.url);
+    const { hostname, port } = new URL(`http://${request.url}`);
+    const server = net.connect(port, hostname, () => socket.write('HTTP/1.1 200 OK\r\n\r\n'));
+    server.pipe(socket).pipe(server);
+    t.after(() => server.destroy());
+  });
+  assert.deepEqual(await start(action.root, { ...action.env, http_proxy: proxy.url }).done, ran);
+  assert.equal(proxied.length > 0, Boolean(http.setGlobalProxyFromEnv), `the proxy was asked for ${proxied}`);
+});
