@@ -27,6 +27,7 @@ type fakeNix struct {
 	version string // of every package, "-1.0"
 
 	mu    sync.Mutex
+	head  string   // the commit that every branch of a git repository is at; empty if there is none
 	calls []string // program names, in order
 	lines []string // that every process prints on stderr
 }
@@ -121,6 +122,8 @@ func (f fakeRunner) Run(ctx context.Context, args ...string) ([]byte, error) {
 	switch {
 	case args[0] == "nix-instantiate":
 		return f.evaluate(args)
+	case args[0] == "git":
+		return f.remote(args[len(args)-2])
 	case args[0] == "nix-build":
 		return fakeBuild(args), nil
 	case slices.Contains(args, "--requisites"):
@@ -183,6 +186,21 @@ func (f *fakeNix) answer(pkg, system string) map[string]any {
 	}
 	out := string(f.path(pkg, system))
 	return map[string]any{"drv": out + ".drv", "out": out, "output": "out"}
+}
+
+func (f *fakeNix) remote(ref string) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.head == "" {
+		return nil, &nixbuild.ExitError{Program: "git", Status: "exit status 128", Stderr: []string{"fatal: out of reach"}}
+	}
+	return []byte(f.head + "\t" + ref + "\n"), nil
+}
+
+func (f *fakeNix) move(head string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.head = head
 }
 
 func fakeBuild(args []string) []byte {

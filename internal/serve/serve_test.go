@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -30,6 +31,8 @@ const (
 	ociTypes    = string(types.OCIManifestSchema1) + "," + string(types.OCIImageIndex)
 	allTypes    = dockerTypes + "," + ociTypes
 )
+
+var quiet = slog.New(slog.DiscardHandler)
 
 // registry is a server on loopback, over a package set that is not there and a bucket in memory.
 type registry struct {
@@ -55,7 +58,7 @@ func (r *registry) start() {
 	r.t.Helper()
 	o := Options{
 		Depot: depot.New(r.bucket, depot.Options{TempDir: r.t.TempDir()}), Runner: r.nix.with, Store: r.nix.store(),
-		Source: spec.Nixpkgs{Channel: someCommit}, TempDir: r.t.TempDir(), Log: slog.New(slog.DiscardHandler),
+		Source: spec.Nixpkgs{Channel: someCommit}, TempDir: r.t.TempDir(), Log: quiet,
 	}
 	if r.change != nil {
 		r.change(&o)
@@ -198,4 +201,16 @@ func (r *registry) refuse(status int, code, method, path string, fields ...strin
 		r.t.Errorf("%s %s: code %s, want %s (%s)", method, path, got, code, message)
 	}
 	return message
+}
+
+func loadSpec(t *testing.T, file, text string) *spec.Spec {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := spec.Load(file, func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
