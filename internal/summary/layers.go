@@ -29,8 +29,8 @@ func (p *pen) layersOf(platform report.Platform, came map[string]report.Came, li
 	var rows [][]string
 	for n, layer := range platform.Layers[:min(limit, len(platform.Layers))] {
 		rows = append(rows, []string{
-			fmt.Sprint(n + 1), progress.Size(layer.Size), progress.Size(unpacked(layer)), fmt.Sprint(len(layer.Paths)),
-			p.text(heaviest(layer)), p.text(string(came[layer.Digest.String()])),
+			fmt.Sprint(n + 1), progress.Size(layer.Size), progress.Size(p.content(layer).unpacked), fmt.Sprint(len(layer.Paths)),
+			p.text(p.content(layer).heaviest), p.text(string(came[layer.Digest.String()])),
 		})
 	}
 	p.table([]markdown.Column{
@@ -40,6 +40,22 @@ func (p *pen) layersOf(platform report.Platform, came map[string]report.Came, li
 	if left := len(platform.Layers) - len(rows); left > 0 {
 		p.printf("\n… and %d more\n", left)
 	}
+}
+
+// content is what a row says of a layer's store paths.
+type content struct {
+	unpacked int64
+	heaviest string
+}
+
+// content looks through a layer's paths once, though pages are written several times.
+func (p *pen) content(layer report.Layer) content {
+	c, ok := p.contents[layer.Digest]
+	if !ok {
+		c = content{unpacked(layer), heaviest(layer)}
+		p.contents[layer.Digest] = c
+	}
+	return c
 }
 
 func unpacked(layer report.Layer) (sum int64) {

@@ -17,11 +17,13 @@ var details = []int{300, 100, 30, 10, 3, 0}
 func (p Page) Markdown(limit int) string {
 	p.Faults, p.Warnings = p.shorten(p.Faults), p.shorten(p.Warnings)
 	var page string
+	w := newPen(p.Hide)
 	for _, rows := range details {
 		if rows > 0 && p.least(rows) > limit {
 			continue
 		}
-		if page = p.markdown(rows); len(page) <= limit {
+		w.Reset()
+		if page = p.write(w, rows); len(page) <= limit {
 			return page
 		}
 	}
@@ -45,8 +47,7 @@ func (p Page) least(rows int) (sum int) {
 
 const shortestRow = len("| 1 | 1 B | 1 B | 1 | a | made |\n")
 
-func (p Page) markdown(rows int) string {
-	w := newPen(p.Hide)
+func (p Page) write(w *pen, rows int) string {
 	p.heading(w)
 	w.faults(p.Faults, rows)
 	if p.Report != nil {

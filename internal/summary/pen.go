@@ -5,6 +5,8 @@ import (
 	"html"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/org/nixery-action/internal/logline"
 	"github.com/org/nixery-action/internal/markdown"
 )
@@ -18,14 +20,15 @@ const (
 // pen writes Markdown. Texts that are not ours go through text, code or block.
 type pen struct {
 	strings.Builder
-	hide func(string) string
+	hide     func(string) string
+	contents map[v1.Hash]content // of layers, once they are known
 }
 
 func newPen(hide func(string) string) *pen {
 	if hide == nil {
 		hide = func(s string) string { return s }
 	}
-	return &pen{hide: hide}
+	return &pen{hide: hide, contents: map[v1.Hash]content{}}
 }
 
 func (p *pen) printf(format string, args ...any) { fmt.Fprintf(p, format, args...) }
