@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,6 +40,10 @@ func step(ctx context.Context, c *console, inputs actions.Inputs, wrong error) (
 	return report, setOutputs(c.env.OutputFile, report)
 }
 
+// secretive are names of variables that may hold a secret, such as the password of
+// a mirror of Nix.
+var secretive = regexp.MustCompile("^(INPUT|ACTIONS|NIXERY_NIX)_")
+
 // takeEnvironment takes the step's inputs and tokens away from what Nix runs:
 // builders see the environment where there is no sandbox. What it took can
 // still be looked up.
@@ -46,7 +51,7 @@ func takeEnvironment() (func(string) string, error) {
 	taken := map[string]string{}
 	for _, pair := range os.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
-		if strings.HasPrefix(name, "INPUT_") || strings.HasPrefix(name, "ACTIONS_") {
+		if secretive.MatchString(name) {
 			taken[name] = value
 			if err := os.Unsetenv(name); err != nil {
 				return nil, err

@@ -20,22 +20,22 @@ func withNix(c *console, o buildOptions, next nixbuild.Runner) nixbuild.Runner {
 	if o.step && o.InstallNix != "auto" || !o.step && !o.installNix {
 		return next
 	}
-	return nixinstall.NewRunner(next, func(ctx context.Context) error { return obtainNix(ctx, c, o.step) })
+	return nixinstall.NewRunner(next, func(ctx context.Context) error { return obtainNix(ctx, c, o) })
 }
 
 // obtainNix puts a Nix on PATH: that of an earlier step, or else one of its own,
 // which then is on PATH for later steps too.
-func obtainNix(ctx context.Context, c *console, step bool) error {
+func obtainNix(ctx context.Context, c *console, o buildOptions) error {
 	if bin, ok := nixinstall.Find(os.Getenv("HOME")); ok {
 		c.log.Info("Nix is not on PATH, but on this machine", "found", bin)
 		return addToPath(bin)
 	}
-	if step {
+	if o.step {
 		if err := mayInstall(os.Getenv, exists, os.Geteuid()); err != nil {
 			return err
 		}
 	}
-	bin, err := installNix(ctx, c)
+	bin, err := installNix(ctx, c, o.service)
 	if err != nil {
 		return err
 	}
@@ -48,8 +48,8 @@ func obtainNix(ctx context.Context, c *console, step bool) error {
 	return addToPath(bin)
 }
 
-func installNix(ctx context.Context, c *console) (bin string, err error) {
-	archive, err := nixArchive(os.Getenv)
+func installNix(ctx context.Context, c *console, getenv func(string) string) (bin string, err error) {
+	archive, err := nixArchive(getenv)
 	if err != nil {
 		return "", err
 	}

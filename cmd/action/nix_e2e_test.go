@@ -19,10 +19,14 @@ import (
 
 // release serves a release of Nix, so many times and no more:
 //
-//	release TIMES
+//	release TIMES [USER:PASSWORD]
 func release(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: release TIMES")
+	if neg || len(args) == 0 || len(args) > 2 {
+		ts.Fatalf("usage: release TIMES [USER:PASSWORD]")
+	}
+	login := ""
+	if len(args) == 2 {
+		login = args[1] + "@"
 	}
 	times, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -44,7 +48,7 @@ func release(ts *testscript.TestScript, neg bool, args []string) {
 		http.ServeFile(w, r, file)
 	}))
 	ts.Defer(server.Close)
-	ts.Setenv("NIXERY_NIX_URL", server.URL+"/"+filepath.Base(file))
+	ts.Setenv("NIXERY_NIX_URL", strings.Replace(server.URL, "//", "//"+login, 1)+"/"+filepath.Base(file))
 	ts.Setenv("NIXERY_NIX_SHA256", hex.EncodeToString(sum[:]))
 }
 
