@@ -16,6 +16,7 @@ import (
 	"github.com/org/nixery-action/internal/explain"
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/publish"
 )
 
@@ -159,7 +160,7 @@ func (p operand) readImages(ctx context.Context, c *console, o diffOptions) ([]e
 	registry := publish.NewRegistry(publish.RegistryOptions{
 		Keychain: c.keychain(token), Insecure: o.insecure, UserAgent: "nixery-action/" + version, Logger: c.log,
 	})
-	return readReference(ctx, registry, p.ref)
+	return pipeline.Published(ctx, registry, p.ref)
 }
 
 // choose keeps the contents for some platforms, or all if none are named.

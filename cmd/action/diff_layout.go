@@ -76,7 +76,7 @@ func readEntry(dir string, d v1.Descriptor) ([]explain.Contents, error) {
 		if err != nil {
 			return nil, fmt.Errorf("index %s: %w", d.Digest, err)
 		}
-		return eachImage(index, func(child v1.Descriptor) ([]explain.Contents, error) { return readEntry(dir, child) })
+		return explain.EachImage(index, func(child v1.Descriptor) ([]explain.Contents, error) { return readEntry(dir, child) })
 	}
 	manifest, err := v1.ParseManifest(bytes.NewReader(raw))
 	if err != nil {

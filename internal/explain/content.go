@@ -79,6 +79,33 @@ func ImageContents(manifest *v1.Manifest, config *v1.ConfigFile) (Contents, erro
 	return c, nil
 }
 
+// mostImages is how many images of an index are read.
+const mostImages = 64
+
+// EachImage reads the images of an index with read, and joins what they hold.
+// Docker's attestations, which are among the manifests for a platform called
+// unknown, are passed over.
+func EachImage(index *v1.IndexManifest, read func(v1.Descriptor) ([]Contents, error)) ([]Contents, error) {
+	var all []Contents
+	for _, d := range index.Manifests {
+		if !d.MediaType.IsImage() || d.Platform != nil && d.Platform.OS == "unknown" {
+			continue
+		}
+		if len(all) >= mostImages {
+			return nil, fmt.Errorf("the index has more than %d images", mostImages)
+		}
+		contents, err := read(d)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, contents...)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("the index has no images")
+	}
+	return all, nil
+}
+
 func platformOf(config *v1.ConfigFile) string {
 	p := v1.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}
 	return p.String()

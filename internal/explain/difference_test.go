@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/markdown"
@@ -249,5 +251,22 @@ func TestImageContents(t *testing.T) {
 	var b2 bytes.Buffer
 	if err := WriteDifferences(&b2, []Difference{Compare(foreign, got)}, 0); err != nil || !strings.Contains(b2.String(), "not known") {
 		t.Errorf("got %s, %v", b2.String(), err)
+	}
+}
+
+func TestEachImage(t *testing.T) {
+	image := func(os string) v1.Descriptor {
+		return v1.Descriptor{MediaType: types.OCIManifestSchema1, Platform: &v1.Platform{OS: os}}
+	}
+	read := func(d v1.Descriptor) ([]Contents, error) { return []Contents{{Platform: d.Platform.OS}}, nil }
+	index := &v1.IndexManifest{Manifests: []v1.Descriptor{image("linux"), image("unknown"), {MediaType: "text/plain"}, image("plan9")}}
+	if got, err := EachImage(index, read); err != nil || len(got) != 2 || got[0].Platform != "linux" || got[1].Platform != "plan9" {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := EachImage(&v1.IndexManifest{Manifests: index.Manifests[1:3]}, read); err == nil || err.Error() != "the index has no images" {
+		t.Errorf("without an image: %v", err)
+	}
+	if _, err := EachImage(&v1.IndexManifest{Manifests: slices.Repeat(index.Manifests[:1], mostImages+1)}, read); err == nil || err.Error() != "the index has more than 64 images" {
+		t.Errorf("with too many: %v", err)
 	}
 }

@@ -14,11 +14,8 @@ import (
 	"github.com/org/nixery-action/internal/report"
 )
 
-// The images that tags stood for are read for the report only: in so much time, and so many of an index.
-const (
-	longestLook  = 30 * time.Second
-	mostReplaced = 16
-)
+// longestLook is how long images that tags stood for are read: it is for the report only.
+const longestLook = 30 * time.Second
 
 // Moved takes what a tag stood for before it was set.
 func (m *Meter) Moved(tag name.Tag, from v1.Hash) {
@@ -100,9 +97,8 @@ func (b built) contents() ([]explain.Contents, error) {
 	return all, nil
 }
 
-// Published reads what a registry has under a reference, but no layer: one
-// contents for each platform. Docker's attestations, which are among the
-// manifests of an index for a platform called unknown, are passed over.
+// Published reads what a registry has under a reference, but no layer: contents
+// for each platform.
 func Published(ctx context.Context, registry *publish.Registry, ref name.Reference) ([]explain.Contents, error) {
 	artifact, err := registry.Pull(ctx, ref)
 	if err != nil {
@@ -110,37 +106,28 @@ func Published(ctx context.Context, registry *publish.Registry, ref name.Referen
 	}
 	if artifact.Index == nil {
 		contents, err := contentsOf(artifact.Image)
-		return []explain.Contents{contents}, err
+		if err != nil {
+			return nil, fmt.Errorf("reading image %s: %w", ref, err)
+		}
+		return []explain.Contents{contents}, nil
 	}
 	index, err := artifact.Index.IndexManifest()
 	if err != nil {
 		return nil, fmt.Errorf("reading index %s: %w", ref, err)
 	}
-	var all []explain.Contents
-	for _, d := range index.Manifests {
-		if !d.MediaType.IsImage() || d.Platform != nil && d.Platform.OS == "unknown" {
-			continue
-		}
-		if len(all) == mostReplaced {
-			return nil, fmt.Errorf("index %s has more than %d images", ref, mostReplaced)
-		}
-		child, err := Published(ctx, registry, ref.Context().Digest(d.Digest.String()))
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, child...)
-	}
-	return all, nil
+	return explain.EachImage(index, func(d v1.Descriptor) ([]explain.Contents, error) {
+		return Published(ctx, registry, ref.Context().Digest(d.Digest.String()))
+	})
 }
 
 func contentsOf(img v1.Image) (explain.Contents, error) {
 	manifest, err := img.Manifest()
 	if err != nil {
-		return explain.Contents{}, fmt.Errorf("reading manifest: %w", err)
+		return explain.Contents{}, err
 	}
 	config, err := img.ConfigFile()
 	if err != nil {
-		return explain.Contents{}, fmt.Errorf("reading configuration: %w", err)
+		return explain.Contents{}, err
 	}
 	return explain.ImageContents(manifest, config)
 }
