@@ -2,8 +2,6 @@ package nixbuild
 
 import (
 	"encoding/json"
-	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -38,16 +36,6 @@ const mostActivities = 1000
 
 // longestLogLine is how much of a line of a build's log an error repeats, in bytes.
 const longestLogLine = 2000
-
-type event struct {
-	Action string
-	ID     uint64
-	Level  int
-	Type   int
-	Text   string
-	Msg    string
-	Fields []any // strings and float64s
-}
 
 // activity is one thing that Nix is at.
 type activity struct {
@@ -206,38 +194,4 @@ func (j *journal) bytes(kind int) (moved, all int64) {
 		moved = min(moved, all)
 	}
 	return moved, all
-}
-
-// text is the first field of an event, a store path or a line.
-func (e event) text() string {
-	if len(e.Fields) == 0 {
-		return ""
-	}
-	return fmt.Sprint(e.Fields[0])
-}
-
-// name is that of the store path in the first field.
-func (e event) name() string {
-	path, err := ParseStorePath(e.text())
-	if err != nil {
-		return e.text()
-	}
-	return path.Name()
-}
-
-// host is that of the URL in the first field. The rest of it may hold a secret.
-func (e event) host() string {
-	if u, err := url.Parse(e.text()); err == nil && u.Host != "" {
-		return u.Hostname()
-	}
-	return "somewhere"
-}
-
-// number is a field that counts. Nix has no negative ones.
-func (e event) number(i int) int64 {
-	if i >= len(e.Fields) {
-		return 0
-	}
-	n, _ := e.Fields[i].(float64)
-	return int64(max(n, 0))
 }

@@ -103,11 +103,11 @@ func TestJournalOfStrangeLines(t *testing.T) {
 // A builder may write events too, and must not fill the memory.
 func TestJournalIsBounded(t *testing.T) {
 	j := newJournal(func(string) {}, func(Progress) {})
-	for i := range 10 * mostActivities {
+	for i := range 2 * mostActivities {
 		j.read(`@nix {"action":"start","id":` + strconv.Itoa(i) + `,"type":105,"level":9}`)
 	}
 	long := strings.Repeat("x", maxLine)
-	for range 1000 {
+	for range 4 * shownLines {
 		j.read(`@nix {"action":"result","id":0,"type":101,"fields":["` + long + `"]}`)
 	}
 	kept := 0
