@@ -1,4 +1,4 @@
-# `make` alone lists the targets. Everything made is in bin/ and .work/.
+# `make` alone lists the targets. Everything made is in bin/, dist/ and .work/.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,6 +15,7 @@ OTHER_ARCH = $(if $(filter aarch64,$(shell uname -m)),GOARCH=amd64 go test -exec
 # Folders with end-to-end tests: the others' tests have run in `unit`.
 E2E_PACKAGES = $(sort $(dir $(shell grep -rlE --include='*_test.go' '^//go:build .*e2e' *.go cmd internal | sed 's|^|./|')))
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 FUZZTIME := 10s
 
 .PHONY: help
@@ -24,6 +25,10 @@ help: ## list the targets
 .PHONY: build
 build: ## bin/nixery-action
 	@go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/nixery-action ./cmd/action
+
+.PHONY: release
+release: ## a release's programs, in dist/, and their hashes, in shim/release.json: VERSION=v1.2.3
+	@$(SCRIPTS)/release $(VERSION) $(PROGRAMS)
 
 .PHONY: demo
 demo: ## build an example for two architectures into a registry of its own, and look at it
@@ -74,10 +79,11 @@ bench-plan: ## what plans cost, beside those of other tools: of testdata's closu
 	cat $(WORK)/plan-costs.md
 
 .PHONY: lint
-lint: ## formatting, staticcheck, shellcheck; each rule's reason is in its configuration
+lint: ## formatting, staticcheck, shellcheck, actionlint; each rule's reason is in its configuration
 	@unformatted=$$(gofmt -l *.go cmd internal); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	go run $(STATICCHECK) -tags e2e ./...
 	shellcheck $(SHELL_SCRIPTS)
+	go run $(ACTIONLINT)
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME
@@ -91,4 +97,4 @@ generate: ## the files that are made from the sources: JSON Schemas, tables, act
 
 .PHONY: clean
 clean: ## remove all that was made here; what is in /nix stays
-	rm -rf bin .work
+	rm -rf bin dist .work
