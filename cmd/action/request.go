@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
-	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/spec"
@@ -70,53 +69,17 @@ func (r *request) addOutputs(o buildOptions) ([]name.Tag, error) {
 	return names, errors.Join(errs...)
 }
 
-func parseTags(texts []string) ([]name.Tag, error) {
-	var tags []name.Tag
-	var errs []error
-	for _, text := range texts {
-		tag, err := name.NewTag(text)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("tag %q: want a reference such as ghcr.io/acme/toolbox:v1: %w", text, err))
-		}
-		tags = append(tags, tag)
-	}
-	return tags, errors.Join(errs...)
-}
-
 func (o buildOptions) checkShared(names []name.Tag, images []spec.Image) error {
 	if len(names) == 0 || len(images) < 2 {
 		return nil
 	}
 	var texts []string
 	for _, n := range names {
-		texts = append(texts, n.String())
+		if n.String() != "" {
+			texts = append(texts, n.String())
+		}
 	}
 	return fmt.Errorf("%d images cannot all be tagged %s: choose one with %s", len(images), strings.Join(texts, ", "), o.called("images"))
-}
-
-func architecturesOf(platforms []string) ([]string, error) {
-	var all []string
-	var errs []error
-	for _, p := range platforms {
-		platform, err := image.ParsePlatform(strings.TrimSpace(p))
-		errs = append(errs, err)
-		all = append(all, platform.Architecture)
-	}
-	slices.Sort(all)
-	return slices.Compact(all), errors.Join(errs...)
-}
-
-func parseLabels(labels []string) (map[string]string, error) {
-	all := map[string]string{}
-	var errs []error
-	for _, label := range labels {
-		key, value, ok := strings.Cut(label, "=")
-		if !ok || key == "" {
-			errs = append(errs, fmt.Errorf("label %q: want KEY=VALUE", label))
-		}
-		all[key] = value
-	}
-	return all, errors.Join(errs...)
 }
 
 // newOrder lets the options replace what the image's spec says.
