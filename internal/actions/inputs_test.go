@@ -157,6 +157,11 @@ func TestInputsFromMetadataAction(t *testing.T) {
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v; -want +got:\n%s", err, diff)
 	}
+	// Others read what they are given.
+	got, err = ReadInputs(step(map[string]string{"INPUT_OUTPUTS": `{"outputs":["a"]}`, "INPUT_GITHUB-TOKEN": "a\nb"}))
+	if err != nil || !slices.Equal(got.Outputs, []string{`{"outputs":["a"]}`}) || got.GitHubToken != "a\nb" {
+		t.Errorf("got %q, %q, %v", got.Outputs, got.GitHubToken, err)
+	}
 	for text, problem := range map[string]string{
 		`{"labels":{}}`: `the JSON has no key "tags"; want the output json of docker/metadata-action, or a list`,
 		`{"tags":[1]}`:  "its part of the JSON is neither a list of strings nor an object of strings",
