@@ -257,6 +257,9 @@ func TestText(t *testing.T) {
 			t.Errorf("it does not say %q:\n%s", want, text)
 		}
 	}
+	if strings.Contains(text, " \n") {
+		t.Errorf("a line ends with a space:\n%s", text)
+	}
 	if text := (Page{}).Text(); text != "" {
 		t.Errorf("without a report: %q", text)
 	}

@@ -62,7 +62,7 @@ func (p *pen) news(c *report.Changes) {
 		var table strings.Builder
 		_ = explain.WriteDifferences(&table, c.Platforms, mostChanges) // a Builder takes all
 		for line := range strings.Lines(table.String()) {
-			p.printf("  %s", line)
+			p.printf("%s\n", strings.TrimRight("  "+line, " \n"))
 		}
 	}
 }
