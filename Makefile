@@ -26,6 +26,10 @@ help: ## list the targets
 build: ## bin/nixery-action
 	@go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/nixery-action ./cmd/action
 
+.PHONY: build-cloud
+build-cloud: ## bin/nixery-action-cloud, which serves from buckets of Google's and S3's, too
+	@go build -trimpath -tags cloud -ldflags "-X main.version=$(VERSION)" -o bin/nixery-action-cloud ./cmd/action
+
 .PHONY: release
 release: ## a release's programs, in dist/, and their hashes, in shim/release.json: VERSION=v1.2.3
 	@$(SCRIPTS)/release $(VERSION) $(PROGRAMS)
@@ -63,6 +67,8 @@ e2e: ## the tests with a real Nix, real registries and real containers
 	go vet -tags e2e ./...
 	$(OTHER_ARCH) -run 'Bytes|Golden' ./internal/layers ./internal/image
 	go test -tags e2e -count=1 -timeout 20m $(E2E_PACKAGES)
+	go vet -tags 'e2e cloud' ./internal/depot ./cmd/action
+	go test -tags cloud -count=1 ./internal/depot
 
 .PHONY: bench
 bench: ## pack the big package set, against one thread of compress/gzip
@@ -82,6 +88,7 @@ bench-plan: ## what plans cost, beside those of other tools: of testdata's closu
 lint: ## formatting, staticcheck, shellcheck, actionlint; each rule's reason is in its configuration
 	@unformatted=$$(gofmt -l *.go cmd internal); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	go run $(STATICCHECK) -tags e2e ./...
+	go run $(STATICCHECK) -tags cloud ./internal/depot
 	shellcheck $(SHELL_SCRIPTS)
 	go run $(ACTIONLINT)
 
