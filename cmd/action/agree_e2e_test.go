@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/org/nixery-action/internal/pipeline"
+	"github.com/org/nixery-action/internal/report"
 )
 
 // agrees pulls a reference whole, validates it, and compares it with what a
@@ -25,7 +25,7 @@ func agrees(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: agrees FILE IMAGE REFERENCE")
 	}
-	var file struct{ Nixery pipeline.Report }
+	var file struct{ Nixery report.Report }
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &file))
 	ref, err := name.ParseReference(args[2])
 	ts.Check(err)
@@ -45,55 +45,55 @@ func agrees(ts *testscript.TestScript, neg bool, args []string) {
 
 // published is what a registry can know of a report: neither names of images,
 // nor keys and store paths of layers.
-func published(r pipeline.ImageReport) pipeline.ImageReport {
-	known := pipeline.ImageReport{MediaType: r.MediaType, Digest: r.Digest, ManifestSize: r.ManifestSize}
+func published(r report.Image) report.Image {
+	known := report.Image{MediaType: r.MediaType, Digest: r.Digest, ManifestSize: r.ManifestSize}
 	for _, p := range r.Platforms {
-		platform := pipeline.PlatformReport{Platform: p.Platform, Digest: p.Digest, Config: p.Config, Size: p.Size}
+		platform := report.Platform{Platform: p.Platform, Digest: p.Digest, Config: p.Config, Size: p.Size}
 		for _, l := range p.Layers {
-			platform.Layers = append(platform.Layers, pipeline.LayerReport{Digest: l.Digest, DiffID: l.DiffID, Size: l.Size})
+			platform.Layers = append(platform.Layers, report.Layer{Digest: l.Digest, DiffID: l.DiffID, Size: l.Size})
 		}
 		known.Platforms = append(known.Platforms, platform)
 	}
 	return known
 }
 
-func pull(ref name.Reference) (pipeline.ImageReport, error) {
+func pull(ref name.Reference) (report.Image, error) {
 	options := []remote.Option{remote.WithAuth(&authn.Basic{Username: "u", Password: secret})}
 	descriptor, err := remote.Get(ref, options...)
 	if err != nil {
-		return pipeline.ImageReport{}, err
+		return report.Image{}, err
 	}
-	report := pipeline.ImageReport{MediaType: descriptor.MediaType, Digest: descriptor.Digest, ManifestSize: descriptor.Size}
+	pulled := report.Image{MediaType: descriptor.MediaType, Digest: descriptor.Digest, ManifestSize: descriptor.Size}
 	if !descriptor.MediaType.IsIndex() {
 		image, err := descriptor.Image()
 		if err != nil {
-			return report, err
+			return pulled, err
 		}
-		err = addPlatform(&report, image)
-		return report, err
+		err = addPlatform(&pulled, image)
+		return pulled, err
 	}
 	index, err := descriptor.ImageIndex()
 	if err != nil {
-		return report, err
+		return pulled, err
 	}
 	manifest, err := index.IndexManifest()
 	if err != nil {
-		return report, err
+		return pulled, err
 	}
 	for _, child := range manifest.Manifests {
 		image, err := index.Image(child.Digest)
 		if err != nil {
-			return report, err
+			return pulled, err
 		}
-		if err := addPlatform(&report, image); err != nil {
-			return report, fmt.Errorf("%s: %w", child.Platform, err)
+		if err := addPlatform(&pulled, image); err != nil {
+			return pulled, fmt.Errorf("%s: %w", child.Platform, err)
 		}
 	}
-	return report, nil
+	return pulled, nil
 }
 
 // addPlatform reads all bytes of an image, and checks them.
-func addPlatform(r *pipeline.ImageReport, image v1.Image) error {
+func addPlatform(r *report.Image, image v1.Image) error {
 	if err := validate.Image(image); err != nil {
 		return err
 	}
@@ -105,13 +105,13 @@ func addPlatform(r *pipeline.ImageReport, image v1.Image) error {
 	if err != nil {
 		return err
 	}
-	p := pipeline.PlatformReport{Platform: config.Platform().String(), Config: manifest.Config.Digest}
+	p := report.Platform{Platform: config.Platform().String(), Config: manifest.Config.Digest}
 	if p.Digest, err = image.Digest(); err != nil {
 		return err
 	}
 	for i, layer := range manifest.Layers {
 		p.Size += layer.Size
-		p.Layers = append(p.Layers, pipeline.LayerReport{
+		p.Layers = append(p.Layers, report.Layer{
 			Digest: layer.Digest, DiffID: config.RootFS.DiffIDs[i], Size: layer.Size,
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/org/nixery-action/internal/pipeline"
+	"github.com/org/nixery-action/internal/report"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -31,7 +32,7 @@ type descriptor struct {
 
 // metadataOf is that of the image, or of each by its name.
 func metadataOf(r *pipeline.Report) any {
-	return ofImages(r, func(img pipeline.ImageReport) metadata {
+	return ofImages(r, func(img report.Image) metadata {
 		m := metadata{
 			Descriptor: descriptor{img.MediaType, img.Digest, img.ManifestSize},
 			Digest:     img.Digest,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/org/nixery-action/internal/actions"
 	"github.com/org/nixery-action/internal/pipeline"
+	"github.com/org/nixery-action/internal/report"
 )
 
 // maxOutput is how much JSON an output may hold. The runner refuses steps whose
@@ -41,7 +42,7 @@ func setOutputs(file string, r *pipeline.Report) error {
 }
 
 // imageID is what docker calls so: the config's digest, or that of the index.
-func imageID(img pipeline.ImageReport) string {
+func imageID(img report.Image) string {
 	if len(img.Platforms) == 1 {
 		return img.Platforms[0].Config.String()
 	}
@@ -50,7 +51,7 @@ func imageID(img pipeline.ImageReport) string {
 
 // digestsOf has the digest of each platform, for several images by their names.
 func digestsOf(r *pipeline.Report) any {
-	return ofImages(r, func(img pipeline.ImageReport) map[string]string {
+	return ofImages(r, func(img report.Image) map[string]string {
 		digests := map[string]string{}
 		for _, p := range img.Platforms {
 			digests[p.Platform] = p.Digest.String()
@@ -61,7 +62,7 @@ func digestsOf(r *pipeline.Report) any {
 
 // ofImages is what there is to say of one image, or an object of that by the
 // images' names, as docker/bake-action has it.
-func ofImages[T any](r *pipeline.Report, of func(pipeline.ImageReport) T) any {
+func ofImages[T any](r *pipeline.Report, of func(report.Image) T) any {
 	if len(r.Images) == 1 {
 		return of(r.Images[0])
 	}

@@ -12,12 +12,7 @@ import (
 )
 
 // Report is what a run made and did.
-type (
-	Report         = report.Report
-	ImageReport    = report.Image
-	PlatformReport = report.Platform
-	LayerReport    = report.Layer
-)
+type Report = report.Report
 
 func describe(source report.Source, orders []Order, all []built) (*Report, error) {
 	r := &Report{Source: source}
