@@ -4,6 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/org/nixery-action/internal/depot"
 	"github.com/org/nixery-action/internal/nixbuild"
@@ -73,6 +76,10 @@ func newRunner(hear func(string), moved func(nixbuild.Progress)) nixbuild.Runner
 // checkAtStart finds out at once what would make every pull fail.
 func checkAtStart(ctx context.Context, store *depot.Depot) error {
 	if err := store.Ready(ctx); err != nil {
+		return err
+	}
+	// Signing asks nobody whether the blob is there.
+	if _, err := store.SignedURL(ctx, v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)}); err != nil {
 		return err
 	}
 	return nixIsThere(ctx)

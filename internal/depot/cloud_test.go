@@ -4,9 +4,16 @@ package depot
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -96,6 +103,35 @@ func TestSignedURLsOfS3(t *testing.T) {
 	digest := put(t, d, "x/y", "content").Digest
 	url, err := d.SignedURL(t.Context(), digest)
 	if err != nil || !strings.Contains(url, digest.Hex) || !strings.Contains(url, "X-Amz-Expires=300") || !strings.Contains(url, "X-Amz-Signature=") {
+		t.Errorf("URL is %q, %v", url, err)
+	}
+}
+
+// With a service account's key nobody needs to be asked for a signature.
+func TestSignedURLsOfGoogle(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	account, err := json.Marshal(map[string]string{"type": "service_account", "client_email": "registry@acme.example", "private_key": string(private),
+		"token_uri": "https://oauth2.googleapis.com/token", "universe_domain": "googleapis.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "account.json")
+	if err := os.WriteFile(file, account, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", file)
+	// The universe keeps the library from using what it has remembered of the emulator.
+	d, err := Open(t.Context(), "gs://images/below?universe_domain=googleapis.com", Options{Redirect: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	url, err := d.SignedURL(t.Context(), hashOf("x"))
+	if err != nil || !strings.Contains(url, "/images/below/blobs/sha256/"+hashOf("x").Hex) || !strings.Contains(url, "Signature=") || !strings.Contains(url, "registry%40acme.example") {
 		t.Errorf("URL is %q, %v", url, err)
 	}
 }

@@ -336,6 +336,11 @@ func TestLocations(t *testing.T) {
 			t.Errorf("%s: %v", location, err)
 		}
 	}
+	for _, location := range []string{"mem://", "./depot"} {
+		if _, err := Open(t.Context(), location, Options{Redirect: true}); err == nil || !strings.Contains(err.Error(), "redirected to gs:// and s3:// only") {
+			t.Errorf("%s with redirects: %v", location, err)
+		}
+	}
 	for _, location := range []string{"mem://", t.TempDir(), "file://" + t.TempDir()} {
 		d, err := Open(t.Context(), location, Options{})
 		if err != nil {

@@ -20,6 +20,9 @@ import (
 // gocloud.dev: s3://b?region=…&endpoint=…&use_path_style=true. The caller closes it.
 func Open(ctx context.Context, location string, o Options) (*Depot, error) {
 	scheme, rest, found := strings.Cut(location, "://")
+	if o.Redirect && scheme != "gs" && scheme != "s3" {
+		return nil, fmt.Errorf("storage %s: clients can be redirected to gs:// and s3:// only", location)
+	}
 	switch {
 	case !found || scheme == "file":
 		return openFolder(strings.TrimPrefix(location, "file://"), o)
