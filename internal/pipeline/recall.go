@@ -19,7 +19,8 @@ type recalled []memory
 
 type memory struct {
 	*cache.Ledger
-	blobs func(layers.Record) (io.ReadCloser, error)
+	others *cache.Ledger // of layers that other images have; nil if there is none
+	blobs  func(layers.Record) (io.ReadCloser, error)
 }
 
 // recall asks the cache about all wishes at once.
@@ -28,7 +29,7 @@ func (l *Line) recall(ctx context.Context, wishes []Wish) recalled {
 	var tasks sync.WaitGroup
 	for i, w := range wishes {
 		tasks.Go(func() {
-			known[i] = memory{l.Cache.Open(ctx, l.identity(w)), func(r layers.Record) (io.ReadCloser, error) {
+			known[i] = memory{l.Cache.Open(ctx, l.identity(w)), l.Others, func(r layers.Record) (io.ReadCloser, error) {
 				return l.Cache.Blob(ctx, r.Digest, r.Size)
 			}}
 		})
@@ -103,6 +104,14 @@ func (l *Line) explain(known recalled) {
 func (k recalled) record(key layers.Key) *layers.Record {
 	for _, m := range k {
 		if record, ok := m.Layer(key); ok {
+			return &record
+		}
+	}
+	for _, m := range k {
+		if m.others == nil {
+			continue
+		}
+		if record, ok := m.others.Layer(key); ok {
 			return &record
 		}
 	}

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -273,4 +275,64 @@ func TestFailedRunTeachesNothing(t *testing.T) {
 	if !line.Cache.Open(t.Context(), line.identity(wishes[0])).Empty() {
 		t.Error("a run that published nothing was remembered")
 	}
+}
+
+// What other images' runs learnt of a layer spares making it.
+func TestLayersOfOtherImages(t *testing.T) {
+	w := newWorkshop(t)
+	first := w.run(&fakeNix{}, order("box", both[:1], "app"))
+	page := cache.NewPage()
+	for _, l := range first.Images[0].Platforms[0].Layers {
+		page.Layers[l.Key] = layers.Record{DiffID: l.DiffID, Digest: l.Digest, Size: l.Size}
+	}
+	reads := 0
+	measure := func(others *cache.Ledger) *Report {
+		t.Helper()
+		reads = 0
+		line := newLine(t, &fakeNix{})
+		line.Store = countedStore{store(), &reads}
+		line.Others = others
+		report, err := line.Run(t.Context(), w.source, []Order{order("other", both[:1], "app")}, nil, &Meter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return report
+	}
+	got := measure((&cache.Ledger{}).With(page))
+	if got.Images[0].Digest != first.Images[0].Digest || reads != 0 {
+		t.Errorf("the digest was %s, and is %s; the store was read %d times", first.Images[0].Digest, got.Images[0].Digest, reads)
+	}
+	if measure(nil); reads == 0 {
+		t.Error("the store is never read, so it proves nothing")
+	}
+}
+
+// A lie about another image's layer is found out when its bytes are wanted.
+func TestLayersOfOtherImagesMayBeLies(t *testing.T) {
+	truth, err := run(t, newLine(t, &fakeNix{}), newDestination(t), order("box", both[:1], "app"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := cache.NewPage()
+	for _, l := range truth.Images[0].Platforms[0].Layers {
+		lie := l.Digest
+		lie.Hex = strings.Repeat("0", 64)
+		page.Layers[l.Key] = layers.Record{DiffID: l.DiffID, Digest: lie, Size: l.Size}
+	}
+	line := newLine(t, &fakeNix{})
+	line.Others = (&cache.Ledger{}).With(page)
+	got, err := run(t, line, newDestination(t), order("other", both[:1], "app"))
+	if err != nil || got.Images[0].Digest != truth.Images[0].Digest {
+		t.Errorf("it is %v (%v), not %s", got, err, truth.Images[0].Digest)
+	}
+}
+
+type countedStore struct {
+	fstest.MapFS
+	reads *int
+}
+
+func (s countedStore) Open(name string) (fs.File, error) {
+	*s.reads++
+	return s.MapFS.Open(name)
 }

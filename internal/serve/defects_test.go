@@ -298,11 +298,11 @@ func tarsAreLikeAStore(t *testing.T) {
 // watchedStore calls back when a file in it is opened.
 type watchedStore struct {
 	fs.ReadLinkFS
-	opened func()
+	opened func(name string)
 }
 
 func (s watchedStore) Open(name string) (fs.File, error) {
-	s.opened()
+	s.opened(name)
 	return s.ReadLinkFS.Open(name)
 }
 
@@ -312,7 +312,7 @@ func pathsAreHeld(t *testing.T) {
 	reads, unheld := 0, 0
 	r := newRegistry(t, func(o *Options) {
 		o.TempDir = temp
-		o.Store = watchedStore{o.Store.(fs.ReadLinkFS), func() {
+		o.Store = watchedStore{o.Store.(fs.ReadLinkFS), func(string) {
 			links, err := filepath.Glob(filepath.Join(temp, "*", "roots"))
 			mu.Lock()
 			defer mu.Unlock()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/logline"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/pipeline"
@@ -52,6 +53,7 @@ func (s *Server) make(ctx context.Context, j *job) (v1.Hash, error) {
 
 func (s *Server) runLine(ctx context.Context, j *job, source spec.Nixpkgs) (*pipeline.Report, error) {
 	line := s.newLine(j)
+	line.Others = line.Cache.Open(ctx, everyImage)
 	if source.Path == "" { // a path is looked at by each run: its files may have changed since
 		var err error
 		if line.Pinned, err = s.pins.of(ctx, line, source); err != nil {
@@ -61,7 +63,26 @@ func (s *Server) runLine(ctx context.Context, j *job, source spec.Nixpkgs) (*pip
 	meter := &pipeline.Meter{}
 	repository, _ := name.NewRepository("localhost/" + strings.ToLower(j.query.image)) // for the log: an empty one will do
 	dest := s.options.Depot.Destination(depot.DestinationOptions{Repository: repository, Report: meter.Report, Sent: meter.Sent})
-	return line.Run(ctx, source, []pipeline.Order{s.order(j.query)}, []publish.Destination{dest}, meter)
+	report, err := line.Run(ctx, source, []pipeline.Order{s.order(j.query)}, []publish.Destination{dest}, meter)
+	if err == nil {
+		line.Cache.Save(ctx, everyImage, pageOf(report))
+	}
+	return report, err
+}
+
+// everyImage has the records of the layers of all images, so that what two images share is made once.
+var everyImage = cache.Identity{Spec: "serve"}
+
+func pageOf(r *pipeline.Report) cache.Page {
+	page := cache.NewPage()
+	for _, img := range r.Images {
+		for _, p := range img.Platforms {
+			for _, layer := range p.Layers {
+				page.Layers[layer.Key] = layers.Record{DiffID: layer.DiffID, Digest: layer.Digest, Size: layer.Size}
+			}
+		}
+	}
+	return page
 }
 
 // newLine is a pipeline of one build's own: what it says goes to the build's log, and with the build's number to the server's.

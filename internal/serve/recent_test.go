@@ -2,10 +2,13 @@ package serve
 
 import (
 	"context"
+	"io/fs"
 	"net/http"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -186,5 +189,26 @@ func TestClockThatWentBack(t *testing.T) {
 	}
 	if _, err := r.recent.look(t.Context(), q, key); err != errUnknown {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What two images share is read from the store and compressed for the first of them only.
+func TestSharedLayersAreMadeOnce(t *testing.T) {
+	var mu sync.Mutex
+	read := map[string]int{}
+	r := newRegistry(t, func(o *Options) {
+		o.Store = watchedStore{o.Store.(fs.ReadLinkFS), func(name string) {
+			mu.Lock()
+			defer mu.Unlock()
+			read[path.Base(name)]++
+		}}
+	})
+	r.get("/v2/git/lib/manifests/latest")
+	once := read["lib"]
+	r.get("/v2/app/git/manifests/latest") // app refers to lib
+	r.start()
+	r.get("/v2/app/htop/manifests/latest")
+	if once == 0 || read["lib"] != once || read["git"] == 0 || read["app"] == 0 {
+		t.Errorf("files were read this often: %v; lib %d times at first", read, once)
 	}
 }
