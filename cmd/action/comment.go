@@ -48,7 +48,8 @@ func (c *console) comment(ctx context.Context, inputs actions.Inputs, page summa
 func markerOf(inputs actions.Inputs) string {
 	return comment.Marker(
 		os.Getenv("GITHUB_WORKFLOW"), os.Getenv("GITHUB_JOB"), os.Getenv("GITHUB_ACTION"),
-		inputs.Context, inputs.File, inputs.Nixpkgs, strings.Join(inputs.Images, ","), strings.Join(inputs.Platforms, ","))
+		inputs.Context, inputs.File, inputs.Nixpkgs,
+		strings.Join(inputs.Packages, ","), strings.Join(inputs.Images, ","), strings.Join(inputs.Platforms, ","))
 }
 
 func explainComment(err error) string {

@@ -117,12 +117,13 @@ func TestMarkersTellStepsApart(t *testing.T) {
 	note(actions.Inputs{})
 	note(actions.Inputs{File: "a.yaml"})
 	note(actions.Inputs{Platforms: []string{"linux/amd64"}})
+	note(actions.Inputs{Packages: []string{"git"}})
 	note(actions.Inputs{Tags: []string{"they are others with each commit"}})
 	for _, name := range []string{"GITHUB_WORKFLOW", "GITHUB_JOB", "GITHUB_ACTION"} {
 		t.Setenv(name, "another")
 		note(actions.Inputs{})
 	}
-	if len(seen) != 6 {
+	if len(seen) != 7 {
 		t.Errorf("%d markers", len(seen))
 	}
 }
