@@ -26,6 +26,8 @@ func init() {
 	commands["download"] = download
 	commands["rest"] = rest
 	commands["terminate"] = terminate
+	commands["appears"] = appears
+	commands["whole"] = whole
 }
 
 // listens waits until a server has written its address into FILE, and puts it in ADDRESS:
@@ -152,4 +154,41 @@ func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[0])))
 	ts.Check(err)
 	ts.Check(syscall.Kill(pid, syscall.SIGTERM))
+}
+
+// appears waits until there are so many files:
+//
+//	appears NUMBER PATTERN
+func appears(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: appears NUMBER PATTERN")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for range 30_000 {
+		if found, _ := filepath.Glob(ts.MkAbs(args[1])); len(found) >= want {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	ts.Fatalf("there are no %d files %s", want, args[1])
+}
+
+// whole wants each blob of a depot to have its digest:
+//
+//	whole DIR
+func whole(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: whole DIR")
+	}
+	files, err := filepath.Glob(ts.MkAbs(filepath.Join(args[0], "blobs/sha256/*")))
+	ts.Check(err)
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		ts.Check(err)
+		if sum := sha256.Sum256(content); hex.EncodeToString(sum[:]) != filepath.Base(file) {
+			ts.Fatalf("%s is damaged: it has %d bytes", file, len(content))
+		}
+	}
+	ts.Logf("%d blobs are whole", len(files))
 }
