@@ -31,6 +31,10 @@ func (s *Server) Handler() http.Handler {
 
 // answer writes an answer, or returns the error that is to be one. The query is of use for errors only.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) (query, error) {
+	to, ok := route.Parse(r.URL.Path)
+	if !to.WellFormed() { // nothing can be there, whatever the method: the specification's conformance suite asks by PUT
+		return query{}, absent(digestInvalid, route.ErrNoDigest.Error())
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return query{}, &fault{status: http.StatusMethodNotAllowed, code: unsupported, allow: "GET, HEAD",
 			message: "this registry makes its images itself: there is nothing to push or delete"}
@@ -38,7 +42,6 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (query, error) {
 	if r.URL.Path == "/v2/" || r.URL.Path == "/v2" {
 		return query{}, writeJSON(w, r, "application/json", struct{}{})
 	}
-	to, ok := route.Parse(r.URL.Path)
 	if !ok {
 		return query{}, absent(nameUnknown, "there is nothing at this path; an image's is /v2/<package>/…/manifests/<tag>")
 	}
@@ -54,7 +57,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (query, error) {
 	case route.Referrers:
 		return query{}, s.referrers(w, r, to.Reference)
 	}
-	return s.manifest(w, r, n, to.Reference)
+	return s.manifest(w, r, n, to)
 }
 
 // allowed reads a name, and refuses it if the registry's settings do.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -21,16 +20,16 @@ const largestManifest = 4 << 20
 
 // manifest answers with a manifest: by digest what the depot has, whatever the client accepts; by tag what that stands for now.
 // A HEAD by tag does as much as a GET, for clients ask for the digest so before they pull.
-func (s *Server) manifest(w http.ResponseWriter, r *http.Request, n route.Name, reference string) (query, error) {
-	if strings.Contains(reference, ":") { // which a tag cannot have
-		digest, err := route.ParseDigest(reference)
+func (s *Server) manifest(w http.ResponseWriter, r *http.Request, n route.Name, to route.Route) (query, error) {
+	if to.ByDigest() {
+		digest, err := route.ParseDigest(to.Reference)
 		if err != nil {
 			return query{}, absent(digestInvalid, err.Error())
 		}
 		return query{}, s.writeManifest(w, r, digest)
 	}
 	w.Header().Set("Vary", "Accept")
-	q := s.ask(n, reference, tasteOf(r.Header.Values("Accept")))
+	q := s.ask(n, to.Reference, tasteOf(r.Header.Values("Accept")))
 	digest, err := s.resolve(r.Context(), q)
 	if err != nil {
 		return q, err

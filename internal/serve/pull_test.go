@@ -3,6 +3,7 @@ package serve
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -10,6 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"gocloud.dev/blob/fileblob"
+
+	"github.com/org/nixery-action/internal/depot"
 )
 
 var absentDigest = "sha256:" + strings.Repeat("0", 64)
@@ -169,6 +173,33 @@ func TestOtherMethods(t *testing.T) {
 	if r.nix.count("") != 0 {
 		t.Errorf("processes were started: %v", r.nix.calls)
 	}
+}
+
+// What the specification's conformance suite asks in its category "Pull" beside what TestPull does: 400 or 404, not 405.
+func TestPutOfNoDigest(t *testing.T) {
+	r := newRegistry(t, nil)
+	r.refuse(http.StatusNotFound, "DIGEST_INVALID", http.MethodPut, "/v2/git/manifests/sha256:totallywrong")
+}
+
+// Where the storage signs URLs, blobs are fetched from there; everything else is answered here.
+func TestRedirects(t *testing.T) {
+	signer := fileblob.NewURLSignerHMAC(&url.URL{Scheme: "https", Host: "bucket.example.com"}, []byte("key"))
+	bucket, err := fileblob.OpenBucket(t.TempDir(), &fileblob.Options{URLSigner: signer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRegistry(t, func(o *Options) { o.Depot = depot.New(bucket, depot.Options{TempDir: t.TempDir(), Redirect: true}) })
+	layer := r.get("/v2/app/manifests/latest").manifest(t).Layers[0]
+	path := "/v2/app/blobs/" + layer.Digest.String()
+	answer := r.do(http.MethodGet, path)
+	if to := answer.Header.Get("Location"); answer.StatusCode != http.StatusTemporaryRedirect || !strings.HasPrefix(to, "https://bucket.example.com?") ||
+		!strings.Contains(to, layer.Digest.Hex) {
+		t.Errorf("GET: %s, to %s", answer.Status, to)
+	}
+	if answer := r.do(http.MethodHead, path); answer.StatusCode != http.StatusOK || answer.ContentLength != layer.Size {
+		t.Errorf("HEAD: %s, %d bytes", answer.Status, answer.ContentLength)
+	}
+	r.refuse(http.StatusNotFound, "BLOB_UNKNOWN", http.MethodGet, "/v2/app/blobs/"+absentDigest)
 }
 
 func TestNegotiation(t *testing.T) {

@@ -48,6 +48,18 @@ func Parse(path string) (Route, bool) {
 	return Route{}, false
 }
 
+// WellFormed is false if there can be no manifest of this reference, as it is neither a tag nor a digest.
+func (r Route) WellFormed() bool {
+	if r.What != Manifest || !r.ByDigest() {
+		return true
+	}
+	_, err := ParseDigest(r.Reference)
+	return err == nil
+}
+
+// ByDigest tells a reference that is meant to be a digest from a tag, which has no colon.
+func (r Route) ByDigest() bool { return strings.Contains(r.Reference, ":") }
+
 // ErrNoDigest says that a reference is no digest that there may be a blob of.
 var ErrNoDigest = errors.New("a digest is sha256: and 64 hexadecimal digits, in lower case")
 

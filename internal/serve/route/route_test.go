@@ -31,6 +31,17 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestWellFormed(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/v2/git/manifests/latest": true, "/v2/git/manifests/" + digest: true, "/v2/git/manifests/sha256:wrong": false,
+		"/v2/git/manifests/:": false, "/v2/git/blobs/sha256:wrong": true, "/v2/git/tags/list": true, "/v2/": true,
+	} {
+		if to, _ := Parse(path); to.WellFormed() != want {
+			t.Errorf("%s: got %v", path, !want)
+		}
+	}
+}
+
 func TestParseDigest(t *testing.T) {
 	if got, err := ParseDigest(digest); err != nil || got.String() != digest {
 		t.Errorf("got %v, %v", got, err)
