@@ -24,11 +24,11 @@ help: ## list the targets
 
 .PHONY: build
 build: ## bin/nixery-action
-	@go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/nixery-action ./cmd/action
+	@CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/nixery-action ./cmd/action
 
 .PHONY: build-cloud
 build-cloud: ## bin/nixery-action-cloud, which serves from buckets of Google's and S3's, too
-	@go build -trimpath -tags cloud -ldflags "-X main.version=$(VERSION)" -o bin/nixery-action-cloud ./cmd/action
+	@CGO_ENABLED=0 go build -trimpath -tags cloud -ldflags "-X main.version=$(VERSION)" -o bin/nixery-action-cloud ./cmd/action
 
 .PHONY: release
 release: ## a release's programs, in dist/, and their hashes, in shim/release.json: VERSION=v1.2.3
