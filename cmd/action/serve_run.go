@@ -64,7 +64,7 @@ func newServer(c *console, s settings.Settings, store *depot.Depot, hooks serve.
 	}
 	return serve.New(serve.Options{
 		Depot: store, Runner: newRunner, Store: os.DirFS("/"), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: c.env.TempDir,
-		Allow: s.Allow, Builds: s.Builds, Queue: queue, Timeout: s.Timeout, Fresh: s.Fresh, Log: c.log, Hooks: hooks,
+		Architectures: s.Architectures, Allow: s.Allow, Builds: s.Builds, Queue: queue, Timeout: s.Timeout, Fresh: s.Fresh, Log: c.log, Hooks: hooks,
 	})
 }
 

@@ -25,10 +25,12 @@ type Settings struct {
 	Builds     int           // at a time
 	Queue      int           // builds that wait
 	Fresh      time.Duration // how long what a moving tag stands for is believed
-	Allow      []string      // packages, or prefixes that end in *; none means all
-	Htpasswd   string        // file, or ""
-	LogFormat  string        // text, json or auto
-	Grace      time.Duration // for downloads, at the end
+	// Architectures are those of indexes, the first that of clients without; none means serve's default.
+	Architectures []string
+	Allow         []string      // packages, or prefixes that end in *; none means all
+	Htpasswd      string        // file, or ""
+	LogFormat     string        // text, json or auto
+	Grace         time.Duration // for downloads, at the end
 }
 
 // Places are where settings are said, strongest first.

@@ -91,7 +91,8 @@ func TestFlagsOverEnvironmentOverFile(t *testing.T) {
 	if s := read(t, map[string][]string{"config": {write(t, "storage: other\n")}}, e); s.Storage != "other" || s.Queue != 64 {
 		t.Errorf("another file: %+v", s)
 	}
-	if s := read(t, nil, env{"NIXERY_STORAGE": "mem://", "NIXERY_STORAGE_BACKEND": "gcs", "NIXERY_ALLOW": "x, y"}); s.Storage != "mem://" || len(s.Allow) != 2 {
+	if s := read(t, nil, env{"NIXERY_STORAGE": "mem://", "NIXERY_STORAGE_BACKEND": "gcs", "NIXERY_ALLOW": "x, y", "NIXERY_ARCHITECTURES": "arm64,amd64,arm64"}); s.Storage != "mem://" ||
+		len(s.Allow) != 2 || !reflect.DeepEqual(s.Architectures, []string{"arm64", "amd64"}) {
 		t.Errorf("a location beside a backend: %+v", s)
 	}
 }

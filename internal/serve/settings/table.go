@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/org/nixery-action/internal/serve/route"
 )
 
 // Setting is a row of the table.
@@ -55,6 +58,8 @@ var Table = []Setting{
 		set: func(d *draft, v string) error { return number(&d.Queue, v, 0, 100_000) }},
 	{Flag: "fresh", Env: "NIXERY_FRESH", Default: "5m", Value: "time", Help: "how long a channel or branch is taken to be what it was",
 		set: func(d *draft, v string) error { return duration(&d.Fresh, v) }},
+	{Flag: "architectures", Env: "NIXERY_ARCHITECTURES", Value: "word", List: true,
+		Help: "what indexes have, the first for clients that take none; amd64 and arm64 if nothing is said", set: architecture},
 	{Flag: "allow", Env: "NIXERY_ALLOW", Value: "package", List: true, Help: "only these packages; python3Packages.* allows all below",
 		set: allow},
 	{Flag: "htpasswd", Env: "NIXERY_HTPASSWD", Value: "file", Help: "users and their bcrypt hashes, as htpasswd -B writes them; without it all may pull",
@@ -107,6 +112,17 @@ func oneOf(into *string, text string, words ...string) error {
 		}
 	}
 	return fmt.Errorf("want one of %s, found %.100q", strings.Join(words, ", "), text)
+}
+
+func architecture(d *draft, text string) error {
+	var word string
+	if err := oneOf(&word, text, route.Architectures...); err != nil {
+		return err
+	}
+	if !slices.Contains(d.Architectures, word) {
+		d.Architectures = append(d.Architectures, word)
+	}
+	return nil
 }
 
 var packagePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+-]{0,254}\*?$`)
