@@ -231,7 +231,8 @@ type entry struct {
 		RequestMethod, RequestURL, UserAgent, RemoteIP, Latency, ResponseSize string
 		Status                                                                int
 	}
-	Cause string
+	Cause      string
+	StackTrace string `json:"stack_trace"`
 }
 
 func entries(t *testing.T, log *bytes.Buffer) (all []entry) {
@@ -272,6 +273,30 @@ func TestLogForGoogle(t *testing.T) {
 	}
 	if all[2].Message != "the build failed" || all[2].Cause != "no such package" || strings.Contains(s.log.String(), "hunter2") {
 		t.Errorf("the log is\n%s", &s.log)
+	}
+}
+
+// A panic costs one client its answer, and is told with where it was.
+func TestPanicIsAnError(t *testing.T) {
+	s := newStack()
+	s.Registry = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("nobody thought of this") })
+	s.Page = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	for _, target := range []string{"/v2/", "/"} {
+		func() {
+			defer func() {
+				if value := recover(); value != http.ErrAbortHandler {
+					t.Errorf("%s panics with %v", target, value)
+				}
+			}()
+			s.do("GET", target)
+		}()
+	}
+	all := entries(t, &s.log)
+	if all[0].Severity != "ERROR" || all[0].Cause != "panic: nobody thought of this" || !strings.Contains(all[0].StackTrace, "TestPanicIsAnError") {
+		t.Errorf("the panic is told as %+v", all[0])
+	}
+	if all[1].Severity != "WARNING" || !strings.HasSuffix(all[1].Message, "and was cut") || all[1].StackTrace != "" {
+		t.Errorf("a cut answer is told as %+v", all[1])
 	}
 }
 

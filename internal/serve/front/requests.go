@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -47,18 +48,33 @@ func logged(o Options, next http.Handler) http.Handler {
 			// Nobody reads bodies here. The server would, to use the connection again, and wait for slow ones.
 			rec.Header().Set("Connection", "close")
 		}
-		// A handler that panics is answered nothing, and the connection ends; what it did is told all the same.
 		defer func() {
-			took := time.Since(began)
-			o.Metrics.request(r, rec.status, took)
-			log := o.Log
-			if o.Structured {
-				log = log.With(httpRequest(r, rec, took))
+			value := recover()
+			o.tell(r, rec, time.Since(began), value)
+			if value != nil {
+				panic(http.ErrAbortHandler) // the connection ends, so that the client knows that there is something missing
 			}
-			log.Log(r.Context(), levelOf(r.URL.Path), fmt.Sprintf("%s %s: %d, %d bytes in %.3f s", r.Method, r.URL.Path, rec.status, rec.bytes, took.Seconds()))
 		}()
 		next.ServeHTTP(rec, r)
 	})
+}
+
+// tell logs an answer, and counts it. A handler that panicked is a mistake of this program, unless that is its way to cut an answer.
+func (o Options) tell(r *http.Request, rec *recorder, took time.Duration, panicked any) {
+	o.Metrics.request(r, rec.status, took)
+	log := o.Log
+	if o.Structured {
+		log = log.With(httpRequest(r, rec, took))
+	}
+	text := fmt.Sprintf("%s %s: %d, %d bytes in %.3f s", r.Method, r.URL.Path, rec.status, rec.bytes, took.Seconds())
+	switch panicked {
+	case nil:
+		log.Log(r.Context(), levelOf(r.URL.Path), text)
+	case http.ErrAbortHandler:
+		log.Warn(text + ", and was cut")
+	default:
+		log.Error(text, "cause", fmt.Sprint("panic: ", panicked), "stack_trace", fmt.Sprintf("panic: %v\n\n%s", panicked, debug.Stack()))
+	}
 }
 
 func levelOf(path string) slog.Level {
