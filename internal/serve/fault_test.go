@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"gocloud.dev/blob/memblob"
@@ -44,9 +45,26 @@ func TestMissingPackages(t *testing.T) {
 	r.get("/v2/onlyX86/manifests/latest") // is there, for who takes one architecture
 }
 
-// Who asks again for what is not there is told so without a process, for a while.
-func TestMissingPackagesAreRemembered(t *testing.T) {
+// Who asks again for what is not there, or does not build, is told so without a process, for a while.
+func TestFaultsAreRemembered(t *testing.T) {
 	r := newRegistry(t, nil)
+	failing := newRegistry(t, nil)
+	failing.nix.before = func(_ context.Context, program string) error {
+		if program == "nix-build" {
+			return &nixbuild.ExitError{Program: program, Status: "exit status 1", Stderr: []string{
+				"error: builder for '/nix/store/00000000000000000000000000000000-app.drv' failed with exit code 3;"}}
+		}
+		return nil
+	}
+	for range 3 {
+		failing.refuse(http.StatusInternalServerError, "UNKNOWN", http.MethodGet, "/v2/app/manifests/latest")
+	}
+	now := time.Now().Add(time.Minute)
+	failing.clock(func() time.Time { return now })
+	failing.refuse(http.StatusInternalServerError, "UNKNOWN", http.MethodGet, "/v2/app/manifests/latest")
+	if n := failing.nix.count("nix-build"); n != 2 {
+		t.Errorf("%d runs of nix-build", n)
+	}
 	first := r.refuse(http.StatusNotFound, "MANIFEST_UNKNOWN", http.MethodGet, "/v2/hgop/manifests/latest")
 	r.nix.forget()
 	if second := r.refuse(http.StatusNotFound, "MANIFEST_UNKNOWN", http.MethodGet, "/v2/hgop/manifests/latest"); second != first || r.nix.count("") != 0 {

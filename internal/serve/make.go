@@ -37,8 +37,8 @@ func (s *Server) make(ctx context.Context, j *job) (v1.Hash, error) {
 	}
 	report, err := s.runLine(ctx, j, source)
 	if err != nil {
-		if missing, ok := errors.AsType[*nixbuild.EvaluationError](err); ok {
-			s.recent.remember(key, answer{query: j.query, fault: missing, made: time.Now()})
+		if lasting(err) && ctx.Err() == nil {
+			s.recent.remember(key, answer{query: j.query, fault: err, made: time.Now()})
 		}
 		return v1.Hash{}, err
 	}
@@ -83,6 +83,11 @@ func pageOf(r *pipeline.Report) cache.Page {
 		}
 	}
 	return page
+}
+
+// lasting tells errors that another try right away would meet again: clients try what fails several times.
+func lasting(err error) bool {
+	return errors.As(err, new(*nixbuild.EvaluationError)) || errors.As(err, new(*nixbuild.BuildError)) || errors.As(err, new(*nixbuild.SystemError))
 }
 
 // newLine is a pipeline of one build's own: what it says goes to the build's log, and with the build's number to the server's.
