@@ -33,10 +33,14 @@ type acted struct {
 }
 
 type actLine struct {
-	Command string            // of the runner: set-output, error, …
-	Name    string            // set-output
-	Arg     string            // its value, or the annotation's text
-	KvPairs map[string]string // of an annotation
+	StepID     []string
+	StepResult string            // of a step that has ended
+	Msg        string            // as a reader of the log sees it
+	Command    string            // of the runner: set-output, error, …
+	Name       string            // set-output
+	Arg        string            // its value, or the annotation's text
+	KvPairs    map[string]string // of an annotation
+	Content    string            // summary
 }
 
 // checkout makes a git repository with a workflow and other files.
@@ -94,11 +98,25 @@ var binary = sync.OnceValues(func() (string, error) {
 	return file, nil
 })
 
-// stub is an action that takes any input and does nothing, in the place of one that needs the network.
-func stub(t *testing.T) string {
+// login does what docker/login-action does: docker's configuration has the credentials thereafter, if the workflow has any.
+const login = `name: login
+inputs: {registry: {}, username: {}, password: {}}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env: {HOST: "${{ inputs.registry }}", LOGIN: "${{ inputs.username }}:${{ inputs.password }}"}
+      run: test "$LOGIN" = ":" || printf '{"auths":{"%s":{"auth":"%s"}}}' "$HOST" "$(printf %s "$LOGIN" | base64 -w0)" >"$DOCKER_CONFIG/config.json"
+`
+
+// stub is an action in the place of one that needs the network. It takes any input and does nothing, but for login.
+func stub(t *testing.T, uses string) string {
 	t.Helper()
 	dir := t.TempDir()
-	const text = "name: stub\nruns: {using: composite, steps: [{run: 'true', shell: bash}]}\n"
+	text := "name: stub\nruns: {using: composite, steps: [{run: 'true', shell: bash}]}\n"
+	if strings.HasPrefix(uses, "docker/login-action@") {
+		text = login
+	}
 	if err := os.WriteFile(filepath.Join(dir, "action.yml"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +145,7 @@ func act(t *testing.T, w workflow, dir string, caching ...string) acted {
 	for _, job := range w.Jobs {
 		for _, s := range job.Steps {
 			if s.Uses != "" && s.Uses != ourAction && !strings.HasPrefix(s.Uses, "actions/checkout@") {
-				args = append(args, "--local-repository", s.Uses+"="+stub(t))
+				args = append(args, "--local-repository", s.Uses+"="+stub(t, s.Uses))
 			}
 		}
 	}
@@ -137,7 +155,7 @@ func act(t *testing.T, w workflow, dir string, caching ...string) acted {
 	}
 	cmd := exec.Command(strings.TrimSpace(string(program)), args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home, "NIXERY_ACTION_BINARY="+built)
+	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home, "DOCKER_CONFIG="+home, "NIXERY_ACTION_BINARY="+built)
 	return runAct(t, cmd)
 }
 
