@@ -53,6 +53,7 @@ func imagesAreToldApart(t *testing.T) {
 	if r.get("/v2/ab/c/manifests/latest").digest() == r.get("/v2/a/bc/manifests/latest").digest() {
 		t.Error("ab/c and a/bc are one image")
 	}
+	r.get("/v2/app/manifests/latest")
 	r.change = func(o *Options) { o.Source = spec.Nixpkgs{Path: t.TempDir()} }
 	r.start()
 	r.nix.forget()

@@ -15,7 +15,6 @@ import (
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := newPaced(w, s.options.Stall)
-		defer p.finish()
 		p.Header().Set("Docker-Distribution-API-Version", "registry/2.0")
 		q, err := s.answer(p, r)
 		if err == nil {

@@ -31,14 +31,7 @@ func (p *paced) Write(chunk []byte) (int, error) {
 // Unwrap is for [http.ResponseController].
 func (p *paced) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
-// finish sends what is left, and takes the deadline back: it would end the connection in the middle of a later request, which may
-// have to wait for a build.
-func (p *paced) finish() {
-	if p.until(time.Now().Add(p.stall)) == nil && p.control.Flush() == nil {
-		_ = p.until(time.Time{})
-	}
-}
-
+// until sets the deadline, which net/http takes back when the answer is over.
 func (p *paced) until(deadline time.Time) error {
 	err := p.control.SetWriteDeadline(deadline)
 	if errors.Is(err, errors.ErrUnsupported) {
