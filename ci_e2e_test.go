@@ -34,6 +34,19 @@ func shellScript(t *testing.T, words string) string {
 	return ""
 }
 
+var fence = regexp.MustCompile("(?m)^```(\\w+)$")
+
+// The tests below, and those of workflows, run all blocks that the page has.
+func TestBlocksOfCI(t *testing.T) {
+	var got []string
+	for _, match := range fence.FindAllStringSubmatch(read(t, ciPage), -1) {
+		got = append(got, match[1])
+	}
+	if want := []string{"sh", "yaml", "yaml", "sh"}; !slices.Equal(got, want) {
+		t.Errorf("the page has blocks of %q, and tests for %q", got, want)
+	}
+}
+
 // The script for any shell publishes, and its second run learns from the first.
 func TestShellOfCI(t *testing.T) {
 	ci := newCI(t)
