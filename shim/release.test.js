@@ -119,6 +119,13 @@ test('runs where the tool cache takes nothing, and where there is none', async (
   assertLeft(action);
 });
 
+test('leaves nothing beside what it cannot replace', async (t) => {
+  const action = await makeReleased(t, (_, response) => response.end(program));
+  fs.mkdirSync(action.kept, { recursive: true });
+  assert.match((await start(action.root, action.env).done).out, /take nixery-action: [^\n]*\nreleased: action\n$/);
+  assertLeft(action);
+});
+
 test('two runs at once keep one whole program', async (t) => {
   const held = [];
   const action = await makeReleased(t, (_, response) => {
