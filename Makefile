@@ -90,7 +90,7 @@ lint: ## formatting, staticcheck, shellcheck, actionlint; each rule's reason is 
 	go run $(STATICCHECK) -tags e2e ./...
 	go run $(STATICCHECK) -tags cloud ./internal/depot
 	shellcheck $(SHELL_SCRIPTS)
-	go run $(ACTIONLINT)
+	go run $(ACTIONLINT) .github/workflows/*.yml examples/*.yml
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME
