@@ -4,9 +4,6 @@ package nixeryaction_test
 
 import (
 	"fmt"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -154,29 +151,6 @@ func (f faulty) check(t *testing.T, step acted) {
 	if outputs := step.commands("set-output"); len(outputs) > 0 {
 		t.Errorf("outputs were set: %+v", outputs)
 	}
-}
-
-// readOnlyRegistry lets nobody write.
-func readOnlyRegistry(t *testing.T) string {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.WriteHeader(http.StatusForbidden)
-		}
-	}))
-	t.Cleanup(server.Close)
-	return strings.TrimPrefix(server.URL, "http://")
-}
-
-// freeAddress is one where nobody listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // onlyNode is a folder with no other program than the one that runs actions.
