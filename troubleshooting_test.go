@@ -3,6 +3,7 @@ package nixeryaction_test
 import (
 	"go/ast"
 	"go/token"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -16,6 +17,8 @@ const troubleshooting = "docs/troubleshooting.md"
 var (
 	messageHeading = regexp.MustCompile("(?m)^### `(.+)`$")
 	verb           = regexp.MustCompile(`%[-+#.0-9]*[a-zA-Z]`)
+	shimLiteral    = regexp.MustCompile("'([^'\n]*)'|`([^`]*)`")
+	placeholder    = regexp.MustCompile(`\$\{[^}]*\}`)
 )
 
 // Every message that the page has as a heading is in one source file, but for its variable parts: so a message that is reworded takes
@@ -62,7 +65,7 @@ func TestTroubleshootingHasAllTitles(t *testing.T) {
 	}
 }
 
-// spoken is the string literals of each source that is no test.
+// spoken is the string literals of each source that is no test, those of the shim too.
 func spoken(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
@@ -78,7 +81,28 @@ func spoken(t *testing.T) map[string][]string {
 			return true
 		})
 	}
+	for file, text := range shimSources(t) {
+		for _, literal := range shimLiteral.FindAllStringSubmatch(text, -1) {
+			all[file] = append(all[file], placeholder.ReplaceAllString(literal[1]+literal[2], "%s"))
+		}
+	}
 	return all
+}
+
+// shimSources is the texts of the shim that are no tests.
+func shimSources(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("shim/*.js")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("the shim is %q: %v", files, err)
+	}
+	texts := map[string]string{}
+	for _, file := range files {
+		if !strings.Contains(file, "test") {
+			texts[file] = read(t, file)
+		}
+	}
+	return texts
 }
 
 // said reports whether one file has all of a heading's fixed parts. Short ones do not count, and there must be one that
