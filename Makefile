@@ -88,7 +88,6 @@ bench-plan: ## what plans cost, beside those of other tools: of testdata's closu
 lint: ## formatting, staticcheck, shellcheck, actionlint; each rule's reason is in its configuration
 	@unformatted=$$(gofmt -l *.go cmd internal); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	go run $(STATICCHECK) -tags e2e ./...
-	go run $(STATICCHECK) -tags cloud ./internal/depot
 	shellcheck $(SHELL_SCRIPTS)
 	go run $(ACTIONLINT) .github/workflows/*.yml examples/*.yml
 
