@@ -60,6 +60,7 @@ async function download(env, scratch) {
 
 async function build(go, env, root, scratch) {
   const target = path.join(scratch, NAME);
+  console.log(`no release has a ${NAME} for this commit and platform, so it is built with ${go}, which takes some minutes`);
   // What a workflow sets for its own Go builds, such as GOOS or GOFLAGS=-mod=vendor, is not meant for this one.
   const { GOOS, GOARCH, GOFLAGS, ...rest } = env;
   const { code, signal } = await run(go, ['build', '-trimpath', '-buildvcs=false', '-o', target, './cmd/action'], {
