@@ -68,7 +68,7 @@ func realiseError(err error) error {
 	if !errors.As(err, &exit) {
 		return fmt.Errorf("realising packages: %w", err)
 	}
-	for _, read := range []func(*ExitError) error{systemError, collectedError, buildError} {
+	for _, read := range []func(*ExitError) error{systemError, collectedError, buildUsersError, buildError} {
 		if typed := read(exit); typed != nil {
 			return fmt.Errorf("realising packages: %w", typed)
 		}

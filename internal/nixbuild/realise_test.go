@@ -177,6 +177,17 @@ func TestCollectedDerivation(t *testing.T) {
 	}
 }
 
+func TestNoBuildUsers(t *testing.T) {
+	for _, line := range []string{"the group 'nixbld' specified in 'build-users-group' does not exist", "the build users group 'nixbld' has no members"} {
+		err := realiseWith(t, &ExitError{Program: "nix-build", Status: "exit status 1", Stderr: []string{"error: " + line}})
+		mustContain(t, err.Error(), `put the line "build-users-group =" into /etc/nix/nix.conf`, line)
+		err = realiseWith(t, &ExitError{Program: "nix-build", Status: "exit status 1", Stderr: []string{"warning: " + line, "error: another"}})
+		if strings.Contains(err.Error(), "nix.conf") {
+			t.Errorf("a warning was taken for the cause: %v", err)
+		}
+	}
+}
+
 func TestRealiseOtherErrors(t *testing.T) {
 	err := realiseWith(t, &ExitError{Program: "nix-build", Status: "exit status 1", Stderr: []string{"error: cannot connect to socket"}})
 	mustContain(t, err.Error(), "realising packages: nix-build: exit status 1\nerror: cannot connect to socket")
