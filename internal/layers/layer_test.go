@@ -362,9 +362,12 @@ func TestFileThatChangesIsAnError(t *testing.T) {
 // A bubble ends when all its goroutines have, and one that waits for ever is a failure.
 func TestClosedPassesLeaveNoGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		packer := newPacker(t, store(), DefaultCompression, false)
+		// More members than a pass keeps waiting: its producer has to be told that nobody reads on.
+		members := 2 * (runtime.GOMAXPROCS(0) + 4)
+		large := fstest.MapFS{string(filePath[1:]): {Data: make([]byte, members*MemberSize), Mode: 0o444}}
+		packer := newPacker(t, large, DefaultCompression, false)
 		for range 5 {
-			rc, err := packer.Layer(groupOf(libPath), nil).Compressed()
+			rc, err := packer.Layer(groupOf(filePath), nil).Compressed()
 			if err != nil {
 				t.Fatal(err)
 			}
