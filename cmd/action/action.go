@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"regexp"
 	"strings"
@@ -26,18 +27,18 @@ func newAction(c *console) *cobra.Command {
 	}
 }
 
-// step builds what the inputs ask for, and sets the outputs. What was wrong with
-// inputs when they were read is told with what else is.
+// step builds what the inputs ask for, and sets the outputs if it was made, even if
+// something after that failed. What was wrong with inputs when they were read is told with what else is.
 func step(ctx context.Context, c *console, inputs actions.Inputs, wrong error) (*pipeline.Report, error) {
 	service, err := takeEnvironment()
 	if err != nil {
 		return nil, err
 	}
 	report, err := build(ctx, c, buildOptions{Inputs: inputs, step: true, wrong: wrong, service: service})
-	if err != nil {
+	if report == nil {
 		return nil, err
 	}
-	return report, setOutputs(c.env.OutputFile, report)
+	return report, errors.Join(err, setOutputs(c.env.OutputFile, report))
 }
 
 // secretive are names of variables that may hold a secret, such as the password of

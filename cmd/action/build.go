@@ -43,7 +43,7 @@ func newBuild(c *console) *cobra.Command {
 }
 
 // build makes and publishes what o asks for, and prints it. In a dry run the
-// report is nil.
+// report is nil. With an error it is there if all was published before.
 func build(ctx context.Context, c *console, o buildOptions) (*pipeline.Report, error) {
 	report, err := buildAll(ctx, c, o)
 	return report, interrupted(ctx, err)
@@ -74,13 +74,8 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 	if err != nil {
 		return nil, o.withPlaces(err, w)
 	}
-	if o.MetadataFile != "" {
-		if err := writeMetadata(o.MetadataFile, report); err != nil {
-			return nil, err
-		}
-	}
 	c.show(ctx, report)
-	return report, o.format.print(request.resultsTo(c), report, len(dests) > 0)
+	return report, errors.Join(o.keepMetadata(report), o.format.print(request.resultsTo(c), report, len(dests) > 0))
 }
 
 // withPlaces says where in the spec, or in which input, what is wrong was asked for.

@@ -75,6 +75,14 @@ func checkWritable(file string) error {
 	return err
 }
 
+// keepMetadata writes the metadata file, if one is asked for.
+func (o buildOptions) keepMetadata(r *pipeline.Report) error {
+	if o.MetadataFile == "" {
+		return nil
+	}
+	return writeMetadata(o.MetadataFile, r)
+}
+
 // writeMetadata replaces a file by buildx's keys and our report.
 func writeMetadata(file string, r *pipeline.Report) error {
 	data, err := json.Marshal(metadataOf(r))
