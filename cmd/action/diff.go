@@ -158,7 +158,7 @@ func (p operand) readImages(ctx context.Context, c *console, o diffOptions) ([]e
 		return nil, err
 	}
 	registry := publish.NewRegistry(publish.RegistryOptions{
-		Keychain: c.keychain(token), Insecure: o.insecure, UserAgent: "nixery-action/" + version, Logger: c.log,
+		Keychain: c.keychain(token), Insecure: o.insecure, UserAgent: userAgent(), Logger: c.log,
 	})
 	return pipeline.Published(ctx, registry, p.ref)
 }

@@ -39,11 +39,13 @@ func obtainNix(ctx context.Context, c *console, o buildOptions) error {
 	if err != nil {
 		return err
 	}
-	c.log.Info("Nix is installed, and on PATH for later steps", "programs", bin)
 	if file := os.Getenv("GITHUB_PATH"); c.env.InActions && file != "" {
 		if err := actions.AddPath(file, bin); err != nil {
 			return err
 		}
+		c.log.Info("Nix is installed, and on PATH for later steps", "programs", bin)
+	} else {
+		c.log.Info("Nix is installed; to call it by hand, add its programs to PATH", "programs", bin)
 	}
 	return addToPath(bin)
 }

@@ -199,7 +199,7 @@ func (o countOptions) countCache(ctx context.Context, c *console) (census *popul
 		return nil, "", usageError{err}
 	}
 	cache := &popularity.Cache{
-		URL: o.cache, Keys: keys, Jobs: o.jobs, State: o.state, Agent: "nixery-action/" + version, Log: c.log,
+		URL: o.cache, Keys: keys, Jobs: o.jobs, State: o.state, Agent: userAgent(), Log: c.log,
 	}
 	list := cmp.Or(o.storePaths, o.channels+"/"+o.channel+"/store-paths.xz")
 	paths, from, err := cache.StorePaths(ctx, list)
