@@ -72,7 +72,7 @@ func interruptWhen(file, pidFile string, ended <-chan struct{}) time.Time {
 // from its environment. Those that were killed may take a moment to go.
 func allGone(work string) error {
 	var left []string
-	for range 50 {
+	for range 500 {
 		if left = processesOf(work); len(left) == 0 {
 			return nil
 		}

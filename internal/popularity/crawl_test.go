@@ -138,7 +138,7 @@ func TestHungServer(t *testing.T) {
 		return n == 1
 	}
 	c := f.cache()
-	c.web().client.Timeout = 300 * time.Millisecond
+	c.web().client.Timeout = time.Second // the others answer at once, even where the machine is busy
 	wantCounts(t, mustCount(t, c, paths), want)
 	if f.asked(path("git-2.39")) != 2 {
 		t.Errorf("asked %d times", f.asked(path("git-2.39")))

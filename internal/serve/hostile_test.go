@@ -118,7 +118,7 @@ func TestHostileRequests(t *testing.T) {
 
 // A client that takes nothing for a while is let go, and its connection with it.
 func TestClientThatStopsReading(t *testing.T) {
-	r := newRegistry(t, func(o *Options) { o.Stall = 50 * time.Millisecond })
+	r := newRegistry(t, func(o *Options) { o.Stall = time.Second })
 	var path string
 	for _, layer := range r.get("/v2/big/manifests/latest").manifest(t).Layers {
 		if layer.Size > 2<<20 {
