@@ -283,9 +283,17 @@ func TestTags(t *testing.T) {
 		if _, err := s.open().Tag(t.Context(), "shell/git:"); !errors.Is(err, ErrNotFound) {
 			t.Errorf("another tag: %v", err)
 		}
-		s.tamper(tagKey(key), []byte("{}"))
-		if _, err := s.open().Tag(t.Context(), key); !errors.As(err, new(*StorageError)) {
-			t.Errorf("a damaged tag: %v", err)
+		for _, damaged := range []string{"{}", "", `{"key":"shell/g`, strings.Repeat(" ", largestTag) + "{}"} {
+			s.tamper(tagKey(key), []byte(damaged))
+			if _, err := s.open().Tag(t.Context(), key); !errors.Is(err, ErrNotFound) {
+				t.Errorf("a tag that is %.20q: %v", damaged, err)
+			}
+		}
+		if err := s.open().SetTag(t.Context(), key, Tag{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.open().Tag(t.Context(), key); err != nil {
+			t.Errorf("after it was set again: %v", err)
 		}
 	})
 }

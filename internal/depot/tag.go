@@ -23,7 +23,8 @@ type Tag struct {
 // largestTag bounds what is read of a tag's file.
 const largestTag = 64 << 10
 
-// Tag reads a tag. [ErrNotFound] if it was never set, [*StorageError] if the bucket does not tell, or what it has is no tag.
+// Tag reads a tag. [ErrNotFound] if it was never set, or is damaged: who builds it again mends it. [*StorageError] if the bucket does not
+// tell.
 func (d *Depot) Tag(ctx context.Context, key string) (Tag, error) {
 	at := tagKey(key)
 	content, err := d.bucket.NewReader(ctx, at, nil)
@@ -36,11 +37,13 @@ func (d *Depot) Tag(ctx context.Context, key string) (Tag, error) {
 		return Tag{}, fault(ctx, "reading", at, err)
 	}
 	var t Tag
-	if err := json.Unmarshal(raw, &t); err != nil {
-		return Tag{}, fault(ctx, "reading", at, err)
+	err = json.Unmarshal(raw, &t)
+	if err == nil && t.Key != key {
+		err = fmt.Errorf("it is the tag %.300q", t.Key)
 	}
-	if t.Key != key {
-		return Tag{}, fault(ctx, "reading", at, fmt.Errorf("it is the tag %.300q", t.Key))
+	if err != nil {
+		d.Log.Warn("a tag in the depot was damaged, and is as if it were not there", "key", at, "cause", err)
+		return Tag{}, fmt.Errorf("%s: %w", at, ErrNotFound)
 	}
 	return t, nil
 }

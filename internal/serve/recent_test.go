@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"gocloud.dev/blob"
 
 	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/depot"
@@ -111,6 +112,27 @@ func TestLostManifestIsMadeAgain(t *testing.T) {
 	}
 	if got := r.get("/v2/app/manifests/latest").digest(); got != digest {
 		t.Errorf("it was %s, and is %s", digest, got)
+	}
+}
+
+// A damaged tag keeps nobody away: the image is looked for as if it were new, and the tag is set again.
+func TestDamagedTagIsMadeAgain(t *testing.T) {
+	r := newRegistry(t, nil)
+	digest := r.get("/v2/app/manifests/latest").digest()
+	tags := r.bucket.List(&blob.ListOptions{Prefix: "tags/"})
+	file, err := tags.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.bucket.WriteAll(t.Context(), file.Key, []byte(`{"key":`), nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, runs := range []bool{true, false} {
+		r.start()
+		r.nix.forget()
+		if got := r.get("/v2/app/manifests/latest").digest(); got != digest || r.builds.serial != map[bool]int64{true: 1}[runs] {
+			t.Errorf("it was %s, and is %s after %d builds", digest, got, r.builds.serial)
+		}
 	}
 }
 
