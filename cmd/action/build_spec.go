@@ -47,6 +47,9 @@ func (o buildOptions) want() (wanted, error) {
 func (o buildOptions) load(packages []string) (wanted, error) {
 	_, err := os.Stat(o.specFile())
 	bare := o.File == "" && len(o.Packages) > 0 && errors.Is(err, fs.ErrNotExist)
+	if o.step && !bare && errors.Is(err, fs.ErrNotExist) && isEmpty(".") {
+		return wanted{}, spec.Errors{{File: o.specFile(), Message: "there is no such file, nor any other; add a step with actions/checkout before this one"}}
+	}
 	if !bare {
 		s, err := spec.Load(o.specFile(), os.LookupEnv)
 		if err != nil {
@@ -59,6 +62,11 @@ func (o buildOptions) load(packages []string) (wanted, error) {
 		s.Images[0].Format = spec.OCI // nobody asked for the other, which has none
 	}
 	return wanted{Spec: s, source: s.Nixpkgs}, nil
+}
+
+func isEmpty(folder string) bool {
+	entries, err := os.ReadDir(folder)
+	return err == nil && len(entries) == 0
 }
 
 func (o buildOptions) replaceSource(w *wanted) error {

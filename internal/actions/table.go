@@ -63,7 +63,7 @@ func (i Inputs) Secrets() []string {
 var inputTable = []Input{
 	{
 		Name: "file", Kind: Path,
-		Description: "The spec. It is nixery.yaml in the context unless you say otherwise.",
+		Description: "The spec, by its path from the root of the checkout. It is nixery.yaml in the context unless you say otherwise.",
 		field:       func(i *Inputs) any { return &i.File },
 	}, {
 		Name: "context", Kind: Path, Default: ".",

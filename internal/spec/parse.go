@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -28,12 +29,24 @@ const shortest = "    packages: [git, curl]\n    architectures: [amd64, arm64]"
 func Load(file string, env func(name string) (string, bool)) (*Spec, error) {
 	data, err := read(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, Errors{{File: file, Message: "there is no such file; name the spec, or write one. The shortest that works:\n\n" + shortest}}
+		return nil, Errors{{File: file, Message: missing(file)}}
 	}
 	if err != nil {
 		return nil, Errors{{File: file, Message: fmt.Sprintf("reading the spec: %v", err)}}
 	}
 	return Parse(file, data, env)
+}
+
+// missing says what to do about a file that is not there; YAML's have two endings.
+func missing(file string) string {
+	ending := filepath.Ext(file)
+	if other := map[string]string{".yaml": ".yml", ".yml": ".yaml"}[ending]; other != "" {
+		near := strings.TrimSuffix(file, ending) + other
+		if at, err := os.Stat(near); err == nil && at.Mode().IsRegular() {
+			return fmt.Sprintf("there is no such file, but there is %s; name or rename that", filepath.Base(near))
+		}
+	}
+	return "there is no such file; name the spec, or write one. The shortest that works:\n\n" + shortest
 }
 
 // read returns at most one byte more than a spec may have.

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -151,8 +152,12 @@ func TestPathsAreBesideTheSpec(t *testing.T) {
 
 func TestLoadUnreadable(t *testing.T) {
 	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "near.yml"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for file, want := range map[string]string{
 		filepath.Join(folder, "none.yaml"): "none.yaml: there is no such file; name the spec, or write one. The shortest that works:\n\n" + shortest,
+		filepath.Join(folder, "near.yaml"): "near.yaml: there is no such file, but there is near.yml; name or rename that",
 		folder:                             ": reading the spec: is a directory",
 	} {
 		s, err := Load(file, workflow)
