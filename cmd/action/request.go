@@ -59,6 +59,9 @@ func (r *request) addOutputs(o buildOptions) ([]name.Tag, error) {
 		output, err := publish.ParseOutput(text)
 		tags, errTags := parseTags(output.Names)
 		errs = append(errs, err, errTags)
+		if o.step && output.Dest == "-" {
+			errs = append(errs, fmt.Errorf("output %q: standard output is the log of a step; name a file", text))
+		}
 		r.outputs = append(r.outputs, output)
 		names = append(names, tags...)
 	}
