@@ -16,7 +16,7 @@ import (
 
 // console is where the program speaks: results on stdout; log and progress on
 // stderr, for a terminal, a file or the runner. Secrets that it knows are
-// taken out of all of it.
+// taken out of all that goes to stderr; results hold none.
 type console struct {
 	stdout  io.Writer
 	stderr  *redact.Writer

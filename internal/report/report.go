@@ -3,7 +3,7 @@
 // finds the facts, so that writers of reports need no Nix and no registry.
 //
 // The invariant: all of a Report but Run is the same for every run that makes
-// the same images, whatever the cache or a registry knew.
+// the same images of the same source, whatever the cache or a registry knew.
 package report
 
 import (
