@@ -69,8 +69,11 @@ func annotated(platform string) (string, error) {
 	return whole.String(), err
 }
 
-// checkAnnotations wants a place for each annotation.
+// checkAnnotations wants a place for each annotation, as far as images are known.
 func (r *request) checkAnnotations(a pipeline.Annotations) error {
+	if len(r.orders) == 0 {
+		return nil
+	}
 	var errs []error
 	for _, order := range r.orders {
 		errs = append(errs, order.CheckAnnotations())
