@@ -308,7 +308,11 @@ func checkAll(ctx context.Context, dests []publish.Destination, artifacts []publ
 // artifacts: a destination that changed one would break every promise.
 func (l *Line) publish(ctx context.Context, dests []publish.Destination, artifacts []publish.Artifact, made []built, meter *Meter) error {
 	layers := distinctLayers(made)
-	stage := l.begin("publishing")
+	title := "publishing"
+	if len(dests) == 0 {
+		title = "packing"
+	}
+	stage := l.begin(title)
 	stage.Total(len(layers)*max(len(dests), 1), 0)
 	meter.start(stage, l.Log)
 	if len(dests) == 0 {

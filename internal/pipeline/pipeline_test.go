@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -332,10 +333,15 @@ func TestDigestsWithoutADestinationAreThoseOfAPush(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	measured, err := newLine(t, &fakeNix{}).Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"},
-		[]Order{order("box", both, "lib", "app")}, nil, &Meter{})
+	var log bytes.Buffer
+	line := newLine(t, &fakeNix{})
+	line.Display = progress.New(&log, false, nil, time.Now)
+	measured, err := line.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Order{order("box", both, "lib", "app")}, nil, &Meter{})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if text := log.String(); strings.Contains(text, "publishing") || !strings.Contains(text, "packing: 2.") {
+		t.Errorf("nothing is published, and the log says\n%s", text)
 	}
 	if diff := cmp.Diff(published, measured, cmpopts.IgnoreFields(Report{}, "Run")); diff != "" {
 		t.Errorf("-published +measured:\n%s", diff)
