@@ -379,8 +379,8 @@ func TestFailingWorkflowAnnotates(t *testing.T) {
 	w := workflows(t)[0]
 	spec := fmt.Sprintf("nixpkgs: {path: %s}\nrepository: %s/acme/toolbox\npackages:\n  - hello\n  - ap\n", tinySet(t), address)
 	run := act(t, w, checkout(t, w.text, map[string]string{"nixery.yaml": spec}), noCaching)
-	if !run.failed || run.output("digest") != "" {
-		t.Errorf("the run did not fail:\n%s", run.text)
+	if !run.failed || run.output("digest") != "" || !strings.Contains(run.text, "exit status 2") {
+		t.Errorf("the run did not fail with 2:\n%s", run.text)
 	}
 	i := slices.IndexFunc(run.lines, func(l actLine) bool { return l.Command == "error" })
 	if i < 0 {

@@ -83,8 +83,8 @@ func TestFaultsUnderAct(t *testing.T) {
 	if groups := checkGroups(t, run); groups == 0 {
 		t.Error("no stage is folded")
 	}
-	if !run.failed {
-		t.Error("the job has not failed")
+	if last := faults[len(faults)-1].kind; !run.failed || !strings.Contains(run.ofStep(last).text, "exit status 1\n") {
+		t.Errorf("step %q has not failed the job with 1", last)
 	}
 	for _, f := range faults {
 		t.Run(f.kind, func(t *testing.T) { f.check(t, run.ofStep(f.kind)) })
