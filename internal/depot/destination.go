@@ -55,7 +55,7 @@ func (d *destination) Publish(ctx context.Context, artifacts []publish.Artifact)
 }
 
 func (d *destination) publish(ctx context.Context, artifacts []publish.Artifact) ([]v1.Hash, error) {
-	manifests, err := manifestsOf(artifacts)
+	manifests, own, err := manifestsOf(artifacts)
 	if err != nil {
 		return nil, err
 	}
@@ -68,9 +68,9 @@ func (d *destination) publish(ctx context.Context, artifacts []publish.Artifact)
 		}
 	}
 	digests := make([]v1.Hash, len(artifacts))
-	for i, a := range artifacts {
-		if digests[i], err = root(a).Digest(); err != nil {
-			return nil, fmt.Errorf("image %q: reading digest: %w", a.Name, err)
+	for i, m := range own {
+		if digests[i], err = m.Digest(); err != nil {
+			return nil, fmt.Errorf("image %q: reading digest: %w", artifacts[i].Name, err)
 		}
 	}
 	return digests, nil

@@ -13,7 +13,7 @@ import (
 )
 
 // layers brings each layer here once, however many images have it.
-func (d *destination) layers(ctx context.Context, manifests []manifest) error {
+func (d *destination) layers(ctx context.Context, manifests []publish.Manifest) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.SetLimit(d.Jobs)
 	seen := map[any]bool{}

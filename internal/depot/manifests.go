@@ -6,62 +6,24 @@ import (
 	"fmt"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/partial"
 
 	"github.com/org/nixery-action/internal/publish"
 )
 
-// manifest is what images and indexes have in common.
-type manifest interface {
-	partial.Describable
-	RawManifest() ([]byte, error)
-}
-
-func root(a publish.Artifact) manifest {
-	if a.Index != nil {
-		return a.Index
-	}
-	return a.Image
-}
-
-// manifestsOf returns the manifests of all artifacts, children before their parents.
-func manifestsOf(artifacts []publish.Artifact) ([]manifest, error) {
-	var all []manifest
+// manifestsOf returns the manifests of all artifacts, children before their parents, and which is the artifact's own.
+func manifestsOf(artifacts []publish.Artifact) (all, own []publish.Manifest, err error) {
 	for _, a := range artifacts {
-		if (a.Index == nil) == (a.Image == nil) {
-			return nil, fmt.Errorf("image %q: want either an index or an image", a.Name)
+		manifests, err := a.Manifests()
+		if err != nil {
+			return nil, nil, err
 		}
-		var err error
-		if all, err = withChildren(all, root(a)); err != nil {
-			return nil, fmt.Errorf("image %q: %w", a.Name, err)
-		}
+		all, own = append(all, manifests...), append(own, manifests[len(manifests)-1])
 	}
-	return all, nil
-}
-
-func withChildren(all []manifest, m manifest) ([]manifest, error) {
-	index, ok := m.(v1.ImageIndex)
-	if !ok {
-		return append(all, m), nil
-	}
-	children, err := partial.Manifests(index)
-	if err != nil {
-		return nil, fmt.Errorf("reading index: %w", err)
-	}
-	for _, child := range children {
-		c, ok := child.(manifest)
-		if !ok {
-			return nil, fmt.Errorf("index holds a %T, which is neither an image nor an index", child)
-		}
-		if all, err = withChildren(all, c); err != nil {
-			return nil, err
-		}
-	}
-	return append(all, m), nil
+	return all, own, nil
 }
 
 // manifest stores a manifest, after its config if it is an image's.
-func (d *destination) manifest(ctx context.Context, m manifest) error {
+func (d *destination) manifest(ctx context.Context, m publish.Manifest) error {
 	if image, ok := m.(v1.Image); ok {
 		if err := d.config(ctx, image); err != nil {
 			return err

@@ -45,13 +45,13 @@ type Destination interface {
 	Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash, error)
 }
 
-// manifest is what images and indexes have in common.
-type manifest interface {
+// Manifest is what images and indexes have in common: each is a v1.Image or a v1.ImageIndex.
+type Manifest interface {
 	partial.Describable
 	RawManifest() ([]byte, error)
 }
 
-func (a Artifact) manifest() (manifest, error) {
+func (a Artifact) manifest() (Manifest, error) {
 	switch {
 	case a.Image != nil && a.Index != nil:
 		return nil, fmt.Errorf("image %q: both an index and an image are given", a.Name)
@@ -64,8 +64,9 @@ func (a Artifact) manifest() (manifest, error) {
 	}
 }
 
-// manifests returns the artifact's manifests, children before their parents, the artifact's own last.
-func (a Artifact) manifests() ([]manifest, error) {
+// Manifests returns the artifact's manifests, children before their parents, the artifact's own last. It reads indexes, and no image.
+// Without either, or with both, it is an error.
+func (a Artifact) Manifests() ([]Manifest, error) {
 	m, err := a.manifest()
 	if err != nil {
 		return nil, err
@@ -77,7 +78,7 @@ func (a Artifact) manifests() ([]manifest, error) {
 	return all, nil
 }
 
-func withChildren(all []manifest, m manifest) ([]manifest, error) {
+func withChildren(all []Manifest, m Manifest) ([]Manifest, error) {
 	index, ok := m.(v1.ImageIndex)
 	if !ok {
 		return append(all, m), nil
@@ -87,7 +88,7 @@ func withChildren(all []manifest, m manifest) ([]manifest, error) {
 		return nil, fmt.Errorf("reading index: %w", err)
 	}
 	for _, child := range children {
-		c, ok := child.(manifest)
+		c, ok := child.(Manifest)
 		if !ok {
 			return nil, fmt.Errorf("index holds a %T, which is neither an image nor an index", child)
 		}
@@ -100,7 +101,7 @@ func withChildren(all []manifest, m manifest) ([]manifest, error) {
 
 // images returns the images among the artifact's manifests, in order.
 func (a Artifact) images() ([]v1.Image, error) {
-	manifests, err := a.manifests()
+	manifests, err := a.Manifests()
 	if err != nil {
 		return nil, err
 	}

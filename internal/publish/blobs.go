@@ -117,7 +117,7 @@ func (b *blobs) copyLayer(ctx context.Context, layer v1.Layer) (v1.Hash, error) 
 
 // writeManifests stores the artifact's configs and manifests, children before parents.
 func (b *blobs) writeManifests(ctx context.Context, a Artifact) error {
-	manifests, err := a.manifests()
+	manifests, err := a.Manifests()
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (b *blobs) writeManifests(ctx context.Context, a Artifact) error {
 	return nil
 }
 
-func (b *blobs) writeManifest(m manifest) error {
+func (b *blobs) writeManifest(m Manifest) error {
 	if image, ok := m.(partial.WithRawConfigFile); ok {
 		config, err := image.RawConfigFile()
 		if err != nil {

@@ -246,7 +246,7 @@ func (p *push) manifests(ctx context.Context) error {
 }
 
 func (p *push) pushByDigest(ctx context.Context, a Artifact, repo name.Repository) error {
-	manifests, err := a.manifests()
+	manifests, err := a.Manifests()
 	if err != nil {
 		return err
 	}
@@ -280,9 +280,9 @@ func (p *push) pushConfig(ctx context.Context, image v1.Image, repo name.Reposit
 }
 
 // leaf hides what a manifest refers to, so that go-containerregistry sends it alone.
-type leaf struct{ manifest }
+type leaf struct{ Manifest }
 
-func (p *push) put(ctx context.Context, op string, ref name.Reference, m manifest) error {
+func (p *push) put(ctx context.Context, op string, ref name.Reference, m Manifest) error {
 	_, err := p.retry(ctx, op, ref.Name(), worthAnother, func(ctx context.Context) error {
 		return p.pusher.Push(ctx, ref, leaf{m})
 	})

@@ -25,7 +25,7 @@ func (p *push) tags(ctx context.Context) error {
 	return g.Wait()
 }
 
-func (p *push) setTag(ctx context.Context, tag name.Tag, m manifest) error {
+func (p *push) setTag(ctx context.Context, tag name.Tag, m Manifest) error {
 	before := &tagTrace{}
 	ref := p.reachable(tag.Repository).Tag(tag.TagStr())
 	if err := p.put(context.WithValue(ctx, tagTraceKey{}, before), "pushing a tag", ref, m); err != nil {
