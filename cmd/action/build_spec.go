@@ -45,12 +45,10 @@ func (o buildOptions) want() (wanted, error) {
 
 // load reads the spec, or makes one where there is none and there need not be.
 func (o buildOptions) load(packages []string) (wanted, error) {
-	_, err := os.Stat(o.specFile())
-	bare := o.File == "" && len(o.Packages) > 0 && errors.Is(err, fs.ErrNotExist)
-	if o.step && !bare && errors.Is(err, fs.ErrNotExist) && isEmpty(".") {
-		return wanted{}, spec.Errors{{File: o.specFile(), Message: "there is no such file, nor any other; add a step with actions/checkout before this one"}}
-	}
-	if !bare {
+	if !o.withoutSpec() {
+		if o.step && o.absent() && isEmpty(".") {
+			return wanted{}, spec.Errors{{File: o.specFile(), Message: "there is no such file, nor any other; add a step with actions/checkout before this one"}}
+		}
 		s, err := spec.Load(o.specFile(), os.LookupEnv)
 		if err != nil {
 			return wanted{}, err
@@ -62,6 +60,14 @@ func (o buildOptions) load(packages []string) (wanted, error) {
 		s.Images[0].Format = spec.OCI // nobody asked for the other, which has none
 	}
 	return wanted{Spec: s, source: s.Nixpkgs}, nil
+}
+
+// withoutSpec tells whether there is no spec, and need not be.
+func (o buildOptions) withoutSpec() bool { return o.File == "" && len(o.Packages) > 0 && o.absent() }
+
+func (o buildOptions) absent() bool {
+	_, err := os.Stat(o.specFile())
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 func isEmpty(folder string) bool {

@@ -27,6 +27,10 @@ func (c *console) comment(ctx context.Context, inputs actions.Inputs, page summa
 		c.log.Warn(err.Error())
 		return
 	}
+	if inputs.GitHubToken == "" {
+		c.log.Warn("there is no comment on the pull request: input \"github-token\" is empty")
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, longestComment)
 	defer cancel()
 	repository, err := hub.Open(os.Getenv("GITHUB_REPOSITORY"), os.Getenv("GITHUB_API_URL"), inputs.GitHubToken)

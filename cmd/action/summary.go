@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/org/nixery-action/internal/actions"
 	"github.com/org/nixery-action/internal/logline"
@@ -16,7 +17,7 @@ import (
 // tell shows what a step made, or why it failed, on the run's page and as a
 // comment, as the inputs say. What goes wrong with that is a warning.
 func (c *console) tell(ctx context.Context, inputs actions.Inputs, report *pipeline.Report, err error) {
-	page := summary.Page{Title: buildOptions{Inputs: inputs}.specFile(), Report: report, Faults: c.remarks(err), Hide: c.stderr.Hide}
+	page := summary.Page{Title: titleOfPage(buildOptions{Inputs: inputs}), Report: report, Faults: c.remarks(err), Hide: c.stderr.Hide}
 	page.Warnings, page.Unkept = c.warnings.Kept()
 	if inputs.Summary && c.env.SummaryFile != "" {
 		if err := actions.AppendSummary(c.env.SummaryFile, page.Markdown(summary.StepLimit)); err != nil {
@@ -26,6 +27,14 @@ func (c *console) tell(ctx context.Context, inputs actions.Inputs, report *pipel
 	if inputs.Comment && ctx.Err() == nil {
 		c.comment(ctx, inputs, page)
 	}
+}
+
+// titleOfPage tells the pages of several steps apart.
+func titleOfPage(o buildOptions) string {
+	if o.withoutSpec() {
+		return strings.Join(o.Packages, ", ")
+	}
+	return o.specFile()
 }
 
 // remarks are all faults, as in the log.
