@@ -193,6 +193,24 @@ func TestSecretsAreHidden(t *testing.T) {
 	}
 }
 
+// Wherever a text is cut, no beginning of a secret is left.
+func TestSecretsAreHiddenBeforeTextsAreCut(t *testing.T) {
+	const secret = "hunter2hunter2hunter2"
+	hide := func(s string) string { return strings.ReplaceAll(s, secret, "***") }
+	for _, cut := range []int{longestMessage, longestWarning} {
+		for before := cut - len(secret); before < cut; before++ {
+			var w Warnings
+			text := strings.Repeat("x", before) + secret
+			slog.New(w.Handler(slog.DiscardHandler)).Warn(text)
+			page := Page{Faults: []Remark{{"", text}}, Hide: hide}
+			page.Warnings, _ = w.Kept()
+			if strings.Contains(page.Markdown(StepLimit), "hunter") {
+				t.Fatalf("part of a secret is seen behind %d bytes", before)
+			}
+		}
+	}
+}
+
 // large has images of so many layers and store paths in each.
 func large(images, layers, paths int) *report.Report {
 	r := &report.Report{Source: report.Source{Source: "channel nixos-unstable"}}

@@ -11,10 +11,11 @@ import (
 )
 
 // mostWarnings and longestWarning bound what is kept of a run that warns all
-// the time; the log has all of it.
+// the time; the log has all of it. What is kept is far longer than what a page shows:
+// a page hides secrets before it cuts, and must not be given a part of one.
 const (
 	mostWarnings   = 50
-	longestWarning = 2000 // bytes
+	longestWarning = 8 * longestMessage // bytes
 )
 
 // Warnings keeps a run's warnings, each once. The zero value is ready, and may
