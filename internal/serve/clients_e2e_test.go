@@ -20,7 +20,7 @@ import (
 
 // TestClients pulls Debian's bash and jq by name, with every client that there is here; the first of them has it built.
 func TestClients(t *testing.T) {
-	r, builds := newRealRegistry(t, nil)
+	r, builds := newRealRegistry(t, debian(t), nil)
 	host := strings.TrimPrefix(r.url, "http://")
 	name := host + "/shell/jq"
 

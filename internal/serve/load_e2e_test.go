@@ -28,7 +28,7 @@ var loadedImages = []string{
 // TestLoad: 200 clients at once want 20 images of which there is none. Each is built once, nobody gets an error, every byte that comes is
 // hashed, and memory does not grow with any of it.
 func TestLoad(t *testing.T) {
-	r, builds := newRealRegistry(t, func(o *Options) { o.Queue = 100 })
+	r, builds := newRealRegistry(t, debian(t), func(o *Options) { o.Queue = 100 })
 	heap := watchHeap(t)
 	var bytes atomic.Int64
 	began := time.Now()

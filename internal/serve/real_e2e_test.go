@@ -29,13 +29,19 @@ func (n countedNix) Run(ctx context.Context, args ...string) ([]byte, error) {
 	return n.Runner.Run(ctx, args...)
 }
 
-// newRealRegistry serves Debian's packages, which make e2e makes a set of, from a folder.
-func newRealRegistry(t *testing.T, change func(*Options)) (r *registry, builds *atomic.Int64) {
+// debian is a set of Debian's packages, which make e2e makes.
+func debian(t *testing.T) spec.Nixpkgs {
 	t.Helper()
 	set := os.Getenv("NIXERY_TEST_DEBPKGS")
 	if set == "" {
 		t.Fatal("NIXERY_TEST_DEBPKGS is not set; make e2e sets it")
 	}
+	return spec.Nixpkgs{Path: set}
+}
+
+// newRealRegistry serves packages that this machine's Nix builds, from a folder.
+func newRealRegistry(t *testing.T, source spec.Nixpkgs, change func(*Options)) (r *registry, builds *atomic.Int64) {
+	t.Helper()
 	config := "sandbox = false\nsubstituters =\nextra-platforms = x86_64-linux aarch64-linux\n"
 	if _, err := os.Stat("/nix/var/nix/daemon-socket/socket"); err != nil {
 		config += "build-users-group =\n" // Nix as root, without a daemon
@@ -53,7 +59,7 @@ func newRealRegistry(t *testing.T, change func(*Options)) (r *registry, builds *
 			return countedNix{nixbuild.Exec{Stderr: hear, Moved: moved, Env: env}, builds}
 		}
 		o.Store = os.DirFS("/")
-		o.Source = spec.Nixpkgs{Path: set}
+		o.Source = source
 		if change != nil {
 			change(o)
 		}
