@@ -94,9 +94,15 @@ func properties(line logline.Line) githubactions.CommandProperties {
 	return p
 }
 
+// shorten cuts between words where it can: secrets are taken out of what comes of
+// it, and of a part of one nobody knows that it is secret.
 func shorten(text string) string {
 	if len(text) <= longestAnnotation {
 		return text
 	}
-	return strings.ToValidUTF8(text[:longestAnnotation-len("…")], "") + "…"
+	short := text[:longestAnnotation-len("…")]
+	if end := strings.LastIndexAny(short, " \n"); end > 0 {
+		short = short[:end]
+	}
+	return strings.ToValidUTF8(short, "") + "…"
 }

@@ -73,6 +73,14 @@ func TestHandlerKeepsLongMessagesWhole(t *testing.T) {
 	}
 }
 
+func TestAnnotationsAreCutBetweenWords(t *testing.T) {
+	var b bytes.Buffer
+	slog.New(NewHandler(&b, slog.LevelInfo, atOnce)).Error(strings.Repeat("word ", longestAnnotation/5) + "a-token")
+	if _, annotation, _ := strings.Cut(b.String(), "\n"); !strings.HasSuffix(annotation, "word word…\n") {
+		t.Errorf("it ends with %q", annotation[len(annotation)-20:])
+	}
+}
+
 func TestCommands(t *testing.T) {
 	var b bytes.Buffer
 	err := errors.Join(
