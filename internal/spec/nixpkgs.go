@@ -16,6 +16,10 @@ const defaultChannel = "nixos-unstable"
 // nixpkgs reads where packages come from.
 func (d *decoder) nixpkgs(n *yaml.Node) Nixpkgs {
 	var from Nixpkgs
+	if hint := sourceHint(n); hint != "" {
+		d.wrong(n, "nixpkgs", "a mapping of keys to values", hint)
+		return Nixpkgs{Channel: defaultChannel}
+	}
 	given := d.mapping(n, "nixpkgs", d.nixpkgsFields(&from))
 	var first *yaml.Node
 	for _, source := range []string{"channel", "git", "path", "flake"} {
@@ -36,6 +40,19 @@ func (d *decoder) nixpkgs(n *yaml.Node) Nixpkgs {
 		d.notForFlakes(given)
 	}
 	return from
+}
+
+// sourceHint is how to write a source of which only the name was given, as inputs and flags have it.
+func sourceHint(n *yaml.Node) string {
+	switch {
+	case n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str":
+		return ""
+	case channels.MatchString(n.Value):
+		return "; write {channel: " + quote(n.Value) + "}"
+	case strings.HasPrefix(n.Value, ".") || strings.HasPrefix(n.Value, "/"):
+		return "; write {path: " + quote(n.Value) + "}"
+	}
+	return ""
 }
 
 func (d *decoder) nixpkgsFields(from *Nixpkgs) fields {
