@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -49,7 +50,7 @@ func metadataOf(r *pipeline.Report) any {
 const reportKey = "nixery"
 
 // checkMetadataFile tells before anything is built whether the file can be
-// written, and leaves it as it is.
+// written, and leaves it as it is. Its folder is made, as those of outputs are.
 func (o buildOptions) checkMetadataFile(images []spec.Image) error {
 	if o.MetadataFile == "" {
 		return nil
@@ -64,6 +65,9 @@ func (o buildOptions) checkMetadataFile(images []spec.Image) error {
 }
 
 func checkWritable(file string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
 	_, missing := os.Stat(file)
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644)
 	if err == nil {
