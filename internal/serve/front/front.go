@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Options are the parts of a server; Registry, Page, Metrics and Log must be given.
+// Options are the parts of a server; Registry, Page, Metrics, Ready and Log must be given.
 type Options struct {
 	Registry http.Handler // what is at /v2 and below
 	Page     http.Handler // what is at /
