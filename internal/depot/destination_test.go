@@ -126,6 +126,22 @@ func TestDestinationStoresEverything(t *testing.T) {
 	})
 }
 
+// A layer's key is another one when it has been read, which may be before the second image's turn.
+func TestSharedLayerIsToldOnce(t *testing.T) {
+	everywhere(t, func(t *testing.T, s site) {
+		shared := &lazyLayer{content: "shared"}
+		told := 0
+		dest := s.open().Destination(DestinationOptions{Jobs: 1, Report: func(publish.Upload) { told++ }})
+		artifact := publish.Artifact{Name: "box", Index: indexOf(imageOf(t, "amd64", shared, &lazyLayer{content: "a"}), imageOf(t, "arm64", shared, &lazyLayer{content: "b"}))}
+		if _, err := dest.Publish(t.Context(), []publish.Artifact{artifact}); err != nil {
+			t.Fatal(err)
+		}
+		if told != 3 {
+			t.Errorf("told of %d layers, want 3", told)
+		}
+	})
+}
+
 // publishTo counts reports by how a layer came there.
 func publishTo(t *testing.T, d *Depot, a publish.Artifact, sent *atomic.Int64) map[publish.How]int {
 	t.Helper()

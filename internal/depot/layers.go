@@ -14,8 +14,20 @@ import (
 
 // layers brings each layer here once, however many images have it.
 func (d *destination) layers(ctx context.Context, manifests []publish.Manifest) error {
+	all, err := distinct(manifests)
+	if err != nil {
+		return err
+	}
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.SetLimit(d.Jobs)
+	for _, layer := range all {
+		tasks.Go(func() error { return d.layer(ctx, layer) })
+	}
+	return tasks.Wait()
+}
+
+// distinct lists the layers of all images. It is done before any is read: a layer's key is another one from then on.
+func distinct(manifests []publish.Manifest) (all []v1.Layer, err error) {
 	seen := map[any]bool{}
 	for _, m := range manifests {
 		image, ok := m.(v1.Image)
@@ -24,16 +36,16 @@ func (d *destination) layers(ctx context.Context, manifests []publish.Manifest) 
 		}
 		layers, err := image.Layers()
 		if err != nil {
-			return errors.Join(fmt.Errorf("reading layers: %w", err), tasks.Wait())
+			return nil, fmt.Errorf("reading layers: %w", err)
 		}
 		for _, layer := range layers {
 			if key := layerKey(layer); !seen[key] {
 				seen[key] = true
-				tasks.Go(func() error { return d.layer(ctx, layer) })
+				all = append(all, layer)
 			}
 		}
 	}
-	return tasks.Wait()
+	return all, nil
 }
 
 // layerKey is a layer's digest if it is known, else the layer.
