@@ -132,6 +132,9 @@ func TestSecretsStayInside(t *testing.T) {
 	r.get("/v2/app/manifests/latest")
 	r.nix.before = func(context.Context, string) error { return errors.New("hunter2 is wrong") }
 	r.refuse(http.StatusInternalServerError, "UNKNOWN", http.MethodGet, "/v2/git/manifests/latest")
+	if err := r.Close(t.Context()); err != nil { // a build's end is told after its clients were
+		t.Fatal(err)
+	}
 	keys := r.bucket.List(nil)
 	shown := fmt.Sprint(r.Builds(), log.String())
 	for {
