@@ -171,6 +171,36 @@ func TestWaitingBuildIsGivenUp(t *testing.T) {
 	}
 }
 
+// The slot of a build that nobody waits for any more goes to the next in the queue.
+func TestSlotIsFreeWhenAllHaveGone(t *testing.T) {
+	gate := newGate("nix-build")
+	r := newRegistry(t, func(o *Options) { o.Builds, o.Queue = 1, 2 })
+	r.nix.before = gate.pass
+	inBuild, buildGoes := context.WithCancel(t.Context())
+	inQueue, queueGoes := context.WithCancel(t.Context())
+	waiting := func(want int) func() bool {
+		return func() bool { _, n := r.Load(); return n == want }
+	}
+	r.pull(inBuild, "app")
+	<-gate.reached
+	r.pull(inQueue, "htop")
+	eventually(t, "one waits", waiting(1))
+	patient := r.pull(t.Context(), "git")
+	eventually(t, "two wait", waiting(2))
+	queueGoes()
+	eventually(t, "one waits still", waiting(1))
+	buildGoes()
+	eventually(t, "the next has its turn", waiting(0))
+	close(gate.open)
+	if answer := <-patient; answer.Response == nil || answer.StatusCode != http.StatusOK {
+		t.Errorf("who waited got %v", answer.Response)
+	}
+	eventually(t, "nothing runs", func() bool { running, _ := r.Load(); return running == 0 })
+	if n := r.nix.count("nix-build"); n != 2 {
+		t.Errorf("%d runs of nix-build", n)
+	}
+}
+
 func TestTimeLimit(t *testing.T) {
 	gate := newGate("nix-build")
 	r := newRegistry(t, func(o *Options) { o.Timeout = time.Millisecond })

@@ -1,17 +1,20 @@
 package serve
 
 import (
-	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/org/nixery-action/internal/depot"
 	"github.com/org/nixery-action/internal/serve/route"
@@ -116,27 +119,53 @@ func TestHostileRequests(t *testing.T) {
 	untouched(t, around)
 }
 
-// A client that takes nothing for a while is let go, and its connection with it.
-func TestClientThatStopsReading(t *testing.T) {
-	r := newRegistry(t, func(o *Options) { o.Stall = time.Second })
-	var path string
-	for _, layer := range r.get("/v2/big/manifests/latest").manifest(t).Layers {
-		if layer.Size > 2<<20 {
-			path = "/v2/big/blobs/" + layer.Digest.String()
+// Clients that take nothing for a while are let go, and their connections with them. Until then they cost next to nothing, and others
+// are served.
+func TestClientsThatStopReading(t *testing.T) {
+	const clients, requests = 8, 100
+	r := newRegistry(t, func(o *Options) { o.Stall = 2 * time.Second })
+	var layer v1.Descriptor
+	for _, l := range r.get("/v2/big/manifests/latest").manifest(t).Layers {
+		if l.Size > layer.Size {
+			layer = l
 		}
 	}
-	conn := r.dial(t)
-	// 2 MiB again and again, until what lies between the two is full, and the server must wait.
-	go func() {
-		for range 100 {
-			if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path); err != nil {
-				return
-			}
+	path := "/v2/big/blobs/" + layer.Digest.String()
+	http.DefaultClient.CloseIdleConnections()
+	eventually(t, "no connection is open", func() bool { return r.open.Load() == 0 })
+	before := heap()
+	var stopped []net.Conn
+	for range clients {
+		conn := r.dial(t)
+		stopped = append(stopped, conn)
+		// 3 MiB again and again, until what lies between the two is full, and the server must wait.
+		if _, err := io.WriteString(conn, strings.Repeat("GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n", requests)); err != nil {
+			t.Fatal(err)
 		}
-	}()
-	eventually(t, "the server has given up", func() bool { return r.open.Load() == 0 })
-	n, err := io.Copy(io.Discard, conn)
-	if n >= 100*(2<<20) || err == nil && n == 0 {
-		t.Errorf("%d bytes came (%v)", n, err)
 	}
+	grown := heap() - before
+	eventually(t, "the server has given them up", func() bool {
+		r.get(path, "Connection", "close")
+		open := r.open.Load()
+		if open == clients { // all of them still
+			grown = max(grown, heap()-before)
+		}
+		return r.open.Load() == 0
+	})
+	if grown > clients*layer.Size/2 {
+		t.Errorf("while %d clients had stopped at %d bytes, the heap grew by %d", clients, layer.Size, grown)
+	}
+	for _, conn := range stopped {
+		if n, err := io.Copy(io.Discard, conn); n == 0 && err == nil || n >= requests*layer.Size {
+			t.Errorf("%d bytes came (%v)", n, err)
+		}
+	}
+}
+
+// heap is how many bytes are in use.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

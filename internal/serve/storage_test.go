@@ -1,0 +1,136 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/depot"
+)
+
+// lines is a log that may be read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// folderRegistry has its depot in a folder.
+func folderRegistry(t *testing.T, dir string) (*registry, *lines) {
+	t.Helper()
+	log := &lines{}
+	return newRegistry(t, func(o *Options) {
+		var err error
+		if o.Depot, err = depot.Open(t.Context(), dir, depot.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { o.Depot.Close() })
+		o.Log = slog.New(slog.NewTextHandler(log, nil))
+	}), log
+}
+
+// pullWhole gets all that a manifest names: get compares the digests.
+func (r *registry) pullWhole(t *testing.T, name string, manifest reply) {
+	t.Helper()
+	m := manifest.manifest(t)
+	for _, d := range append(m.Layers, m.Config) {
+		if got := r.get("/v2/" + name + "/blobs/" + d.Digest.String()); got.digest() != d.Digest.String() {
+			t.Errorf("got %s, want %s", got.digest(), d.Digest)
+		}
+	}
+}
+
+func readBlob(ctx context.Context, d *depot.Depot, hex string) error {
+	content, _, err := d.Open(ctx, v1.Hash{Algorithm: "sha256", Hex: hex}, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	_, err = io.Copy(io.Discard, content)
+	return err
+}
+
+// Storage that goes away in the middle of a build makes the pull fail; when it is back, the same pull works, and nobody had to do anything.
+func TestStorageComesBack(t *testing.T) {
+	dir := t.TempDir()
+	r, log := folderRegistry(t, dir)
+	before := r.get("/v2/app/manifests/latest")
+	blobs, away := filepath.Join(dir, "blobs"), filepath.Join(dir, "away")
+	goes := sync.OnceFunc(func() {
+		if err := os.Rename(blobs, away); err != nil {
+			t.Error(err)
+		}
+		if err := os.WriteFile(blobs, nil, 0o600); err != nil { // so that nobody makes the folder anew
+			t.Error(err)
+		}
+	})
+	r.nix.before = func(_ context.Context, program string) error {
+		if program == "nix-build" {
+			goes()
+		}
+		return nil
+	}
+	for _, path := range []string{"big/manifests/latest", "big/manifests/latest", "app/manifests/latest", "app/blobs/" + before.digest()} {
+		r.refuse(http.StatusServiceUnavailable, "UNAVAILABLE", http.MethodGet, "/v2/"+path)
+	}
+	if !strings.Contains(log.String(), "storage: ") {
+		t.Errorf("the log does not say what was wrong: %s", log)
+	}
+	if running, waiting := r.Load(); running+waiting != 0 {
+		t.Errorf("%d builds run, %d wait", running, waiting)
+	}
+	if err := os.Remove(blobs); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(away, blobs); err != nil {
+		t.Fatal(err)
+	}
+	if again := r.get("/v2/app/manifests/latest"); again.digest() != before.digest() {
+		t.Errorf("it is %s, and was %s", again.digest(), before.digest())
+	}
+	r.pullWhole(t, "big", r.get("/v2/big/manifests/latest"))
+}
+
+// A blob that was damaged, or cut, on the disk ends before its end: no client takes it for whole.
+func TestDamagedBlobIsNeverWhole(t *testing.T) {
+	dir := t.TempDir()
+	r, _ := folderRegistry(t, dir)
+	m := r.get("/v2/big/manifests/latest").manifest(t)
+	for _, d := range append(m.Layers, m.Config) {
+		file := filepath.Join(dir, "blobs/sha256", d.Digest.Hex)
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flipped := bytes.Clone(content)
+		flipped[len(flipped)/2] ^= 1
+		for what, bad := range map[string][]byte{"flipped": flipped, "cut": content[:len(content)/2], "longer": append(bytes.Clone(content), 0)} {
+			if err := os.WriteFile(file, bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if answer, err := r.try(t.Context(), http.MethodGet, "/v2/big/blobs/"+d.Digest.String()); err == nil && answer.StatusCode == http.StatusOK {
+				t.Errorf("%s, %s: %d bytes came as if they were whole", d.MediaType, what, len(answer.content))
+			}
+		}
+	}
+}
