@@ -38,10 +38,7 @@ func (l *listening) run(ctx context.Context, storage string) error {
 	if err != nil {
 		return fmt.Errorf("listening: %w; choose another --address or --port", err)
 	}
-	web := &http.Server{
-		Handler: l.handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: largestHeads,
-		ErrorLog: slog.NewLogLogger(l.log.Handler(), slog.LevelWarn),
-	}
+	web := newWeb(l.handler, l.log)
 	ended := make(chan error, 1)
 	go func() { ended <- web.Serve(listener) }()
 	source, _, _ := l.server.Source()
@@ -52,6 +49,14 @@ func (l *listening) run(ctx context.Context, storage string) error {
 		return fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
 		return l.leave(web)
+	}
+}
+
+// newWeb bounds what clients may take and send before a handler has their request.
+func newWeb(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: largestHeads,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }
 

@@ -27,8 +27,13 @@ func serveImages(ctx context.Context, c *console, s settings.Settings) error {
 			return usageError{err}
 		}
 	}
+	folder, err := openServerFolder(c.env.TempDir, c.log)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
 	metrics := front.NewMetrics(version)
-	store, err := depot.Open(ctx, s.Storage, depot.Options{TempDir: c.env.TempDir, Redirect: s.Redirect, Wrote: metrics.Stored, Log: c.log})
+	store, err := depot.Open(ctx, s.Storage, depot.Options{TempDir: folder.path, Redirect: s.Redirect, Wrote: metrics.Stored, Log: c.log})
 	if err != nil {
 		return err
 	}
@@ -36,7 +41,7 @@ func serveImages(ctx context.Context, c *console, s settings.Settings) error {
 	if err := checkAtStart(ctx, store); err != nil {
 		return interrupted(ctx, err)
 	}
-	server, err := newServer(c, s, store, metrics.Hooks())
+	server, err := newServer(c, s, store, folder.path, metrics.Hooks())
 	if err != nil {
 		return err
 	}
@@ -50,8 +55,8 @@ func serveImages(ctx context.Context, c *console, s settings.Settings) error {
 	return l.run(ctx, store.String())
 }
 
-// newServer is the registry on this machine's Nix and store.
-func newServer(c *console, s settings.Settings, store *depot.Depot, hooks serve.Hooks) (*serve.Server, error) {
+// newServer is the registry on this machine's Nix and store, with links in temp.
+func newServer(c *console, s settings.Settings, store *depot.Depot, temp string, hooks serve.Hooks) (*serve.Server, error) {
 	created, err := sourceDateEpoch(os.Getenv("SOURCE_DATE_EPOCH"))
 	if err != nil {
 		return nil, err
@@ -63,7 +68,7 @@ func newServer(c *console, s settings.Settings, store *depot.Depot, hooks serve.
 		queue = -1 // none, where 0 is the default
 	}
 	return serve.New(serve.Options{
-		Depot: store, Runner: newRunner, Store: os.DirFS("/"), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: c.env.TempDir,
+		Depot: store, Runner: newRunner, Store: os.DirFS("/"), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: temp,
 		Architectures: s.Architectures, Allow: s.Allow, Builds: s.Builds, Queue: queue, Timeout: s.Timeout, Fresh: s.Fresh, Log: c.log, Hooks: hooks,
 	})
 }

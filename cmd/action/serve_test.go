@@ -22,6 +22,7 @@ import (
 func init() {
 	commands["listens"] = listens
 	commands["fetch"] = fetch
+	commands["becomes"] = becomes
 	commands["blob"] = blob
 	commands["download"] = download
 	commands["rest"] = rest
@@ -77,6 +78,24 @@ func fetch(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(answer.StatusCode) != args[0] {
 		ts.Fatalf("%s: %s, want %s", args[1], answer.Status, args[0])
 	}
+}
+
+// becomes asks until an answer has a status:
+//
+//	becomes STATUS PATH
+func becomes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: becomes STATUS PATH")
+	}
+	for range 300 {
+		answer := askServer(ts, args[1])
+		answer.Body.Close()
+		if strconv.Itoa(answer.StatusCode) == args[0] {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	ts.Fatalf("%s does not become %s", args[1], args[0])
 }
 
 // blob puts random bytes into a depot, and their digest into DIGEST:
