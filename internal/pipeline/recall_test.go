@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -285,10 +286,10 @@ func TestLayersOfOtherImages(t *testing.T) {
 	for _, l := range first.Images[0].Platforms[0].Layers {
 		page.Layers[l.Key] = layers.Record{DiffID: l.DiffID, Digest: l.Digest, Size: l.Size}
 	}
-	reads := 0
+	var reads atomic.Int64
 	measure := func(others *cache.Ledger) *Report {
 		t.Helper()
-		reads = 0
+		reads.Store(0)
 		line := newLine(t, &fakeNix{})
 		line.Store = countedStore{store(), &reads}
 		line.Others = others
@@ -299,10 +300,10 @@ func TestLayersOfOtherImages(t *testing.T) {
 		return report
 	}
 	got := measure((&cache.Ledger{}).With(page))
-	if got.Images[0].Digest != first.Images[0].Digest || reads != 0 {
-		t.Errorf("the digest was %s, and is %s; the store was read %d times", first.Images[0].Digest, got.Images[0].Digest, reads)
+	if got.Images[0].Digest != first.Images[0].Digest || reads.Load() != 0 {
+		t.Errorf("the digest was %s, and is %s; the store was read %d times", first.Images[0].Digest, got.Images[0].Digest, reads.Load())
 	}
-	if measure(nil); reads == 0 {
+	if measure(nil); reads.Load() == 0 {
 		t.Error("the store is never read, so it proves nothing")
 	}
 }
@@ -329,10 +330,10 @@ func TestLayersOfOtherImagesMayBeLies(t *testing.T) {
 
 type countedStore struct {
 	fstest.MapFS
-	reads *int
+	reads *atomic.Int64
 }
 
 func (s countedStore) Open(name string) (fs.File, error) {
-	*s.reads++
+	s.reads.Add(1)
 	return s.MapFS.Open(name)
 }
