@@ -194,6 +194,8 @@ func (b *builds) give(j *job, why error) {
 	if at := slices.Index(b.waiting, j); at >= 0 {
 		b.waiting = slices.Delete(b.waiting, at, at+1)
 		b.finish(j, v1.Hash{}, why)
+		over := j.build
+		b.idle.Go(func() { b.ended(over) }) // without the lock
 	}
 }
 

@@ -174,7 +174,11 @@ func TestWaitingBuildIsGivenUp(t *testing.T) {
 // The slot of a build that nobody waits for any more goes to the next in the queue.
 func TestSlotIsFreeWhenAllHaveGone(t *testing.T) {
 	gate := newGate("nix-build")
-	r := newRegistry(t, func(o *Options) { o.Builds, o.Queue = 1, 2 })
+	ended := make(chan Build, 3)
+	r := newRegistry(t, func(o *Options) {
+		o.Builds, o.Queue = 1, 2
+		o.Hooks.Ended = func(b Build) { ended <- b }
+	})
 	r.nix.before = gate.pass
 	inBuild, buildGoes := context.WithCancel(t.Context())
 	inQueue, queueGoes := context.WithCancel(t.Context())
@@ -189,6 +193,9 @@ func TestSlotIsFreeWhenAllHaveGone(t *testing.T) {
 	eventually(t, "two wait", waiting(2))
 	queueGoes()
 	eventually(t, "one waits still", waiting(1))
+	if b := <-ended; b.Name != "htop" || b.Phase != Abandoned || !b.Began.IsZero() {
+		t.Errorf("what ended is %s, %s", b.Name, b.Phase)
+	}
 	buildGoes()
 	eventually(t, "the next has its turn", waiting(0))
 	close(gate.open)

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -116,13 +115,22 @@ func (s *Server) newLine(j *job) *pipeline.Line {
 
 // tables are popularity tables, each loaded once.
 type tables struct {
-	mu     sync.Mutex
+	turn   chan struct{} // holds a token while somebody loads
 	loaded map[[2]string]popularity.Table
 }
 
+func newTables() *tables {
+	return &tables{turn: make(chan struct{}, 1), loaded: map[[2]string]popularity.Table{}}
+}
+
+// load waits for its turn only as long as its build has time.
 func (t *tables) load(ctx context.Context, where, sum string) (popularity.Table, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	select {
+	case t.turn <- struct{}{}:
+		defer func() { <-t.turn }()
+	case <-ctx.Done():
+		return popularity.Table{}, context.Cause(ctx)
+	}
 	if table, ok := t.loaded[[2]string{where, sum}]; ok {
 		return table, nil
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/pipeline"
-	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/serve/route"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -97,7 +96,7 @@ func New(o Options) (*Server, error) {
 		secrets: secretsOf(o.Source),
 		recent:  &recent{depot: o.Depot, fresh: o.Fresh, now: time.Now, all: map[string]answer{}},
 		pins:    &pins{fresh: o.Fresh, now: time.Now, log: o.Log, all: map[string]*pin{}},
-		tables:  &tables{loaded: map[[2]string]popularity.Table{}},
+		tables:  newTables(),
 	}
 	s.builds = &builds{
 		make: s.make, ended: s.tell, most: o.Builds, queue: max(o.Queue, 0), keep: o.Keep, timeout: o.Timeout,
@@ -127,8 +126,10 @@ func (o Options) withDefaults() Options {
 
 // tell logs that a build has ended.
 func (s *Server) tell(b Build) {
-	log := s.options.Log.With("build", b.Serial, "image", b.Name+":"+b.Tag, "architectures", b.Architectures,
-		"format", b.Format, "seconds", b.Ended.Sub(b.Began).Seconds())
+	log := s.options.Log.With("build", b.Serial, "image", b.Name+":"+b.Tag, "architectures", b.Architectures, "format", b.Format)
+	if !b.Began.IsZero() {
+		log = log.With("seconds", b.Ended.Sub(b.Began).Seconds())
+	}
 	switch b.Phase {
 	case Done:
 		log.Info("built", "digest", b.Digest.String(), "source", b.Pinned)
