@@ -18,17 +18,21 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 FUZZTIME := 10s
 
+# One way to compile for demo, tests, tools and releases, so that a machine compiles what they import once. Only -race needs cgo.
+export CGO_ENABLED := 0
+export GOFLAGS := $(GOFLAGS) -trimpath -buildvcs=false
+
 .PHONY: help
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: build
 build: ## bin/nixery-action
-	@CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/nixery-action ./cmd/action
+	@go build -ldflags "-X main.version=$(VERSION)" -o bin/nixery-action ./cmd/action
 
 .PHONY: build-cloud
 build-cloud: ## bin/nixery-action-cloud, which serves from buckets of Google's and S3's, too
-	@CGO_ENABLED=0 go build -trimpath -tags cloud -ldflags "-X main.version=$(VERSION)" -o bin/nixery-action-cloud ./cmd/action
+	@go build -tags cloud -ldflags "-X main.version=$(VERSION)" -o bin/nixery-action-cloud ./cmd/action
 
 .PHONY: release
 release: ## a release's programs, in dist/, and their hashes, in shim/release.json: VERSION=v1.2.3
@@ -50,7 +54,7 @@ setup: ## install what the tests need
 .PHONY: unit
 unit: ## the tests that need neither Nix, network nor root
 	go vet ./...
-	go test -race ./...
+	CGO_ENABLED=1 go test -race ./...
 	$(SCRIPTS)/nodes | while read -r node; do
 		echo "node $$($$node --version)"
 		(cd shim && $$node --test --test-reporter=spec </dev/null)
