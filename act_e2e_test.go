@@ -102,6 +102,18 @@ var binary = sync.OnceValues(func() (string, error) {
 	return file, nil
 })
 
+// lingering is a program that runs another, and stays for a moment if that fails: act closes the terminal of a step that failed without
+// reading what is still in it (HostEnvironment.exec in https://github.com/nektos/act, v0.2.89), and nothing tells when it has.
+func lingering(t *testing.T, program string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "nixery-action")
+	script := fmt.Sprintf("#!/bin/bash\n'%s' \"$@\" || { code=$?; sleep 0.3; exit $code; }\n", program)
+	if err := os.WriteFile(file, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // stub is an action in the place of one that needs the network: those of testdata/actions do what workflows go on with, and any
 // other takes any input and does nothing.
 func stub(t *testing.T, uses string) string {
@@ -162,7 +174,7 @@ func act(t *testing.T, w workflow, dir string, caching ...string) acted {
 	}
 	cmd := exec.Command(strings.TrimSpace(string(program)), args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home, "DOCKER_CONFIG="+home, "NIXERY_ACTION_BINARY="+built)
+	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home, "DOCKER_CONFIG="+home, "NIXERY_ACTION_BINARY="+lingering(t, built))
 	return runAct(t, cmd)
 }
 
