@@ -184,6 +184,11 @@ func (d *decoder) texts(n *yaml.Node, what string) []string {
 
 // number reads a whole number from low to high.
 func (d *decoder) number(n *yaml.Node, what string, low, high int) int {
+	return d.numberOr(n, what, low, high, "")
+}
+
+// numberOr is number with a hint for the error's end.
+func (d *decoder) numberOr(n *yaml.Node, what string, low, high int, hint string) int {
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" {
 		if i, err := strconv.Atoi(n.Value); err == nil && low <= i && i <= high {
 			return i
@@ -193,7 +198,7 @@ func (d *decoder) number(n *yaml.Node, what string, low, high int) int {
 	if low == high {
 		want = strconv.Itoa(low)
 	}
-	d.wrong(n, what, want, "")
+	d.wrong(n, what, want, hint)
 	return 0
 }
 

@@ -113,8 +113,8 @@ type Config struct {
 
 // Layers says how an image's layers are cut and compressed.
 type Layers struct {
-	// The most layers of store paths; one more holds the links to the packages.
-	Budget int `yaml:"budget" jsonschema:"minimum=1,maximum=126,default=94"`
+	// The most layers of store paths; one more holds the links to the packages. With more than 125 layers in all, Docker neither pulls nor loads an image.
+	Budget int `yaml:"budget" jsonschema:"minimum=1,maximum=124,default=94"`
 	// The compression of layers. zstd needs the format oci.
 	Compression string `yaml:"compression" jsonschema:"enum=gzip,enum=zstd,default=gzip"`
 	// The compression's level: 1 to 9 for gzip, where 6 is the default; 1 to 19 for zstd, where 3 is.
