@@ -132,15 +132,15 @@ func (c command) near() (string, error) {
 	for name := range programs {
 		names = append(names, name)
 	}
-	base := slashpath.Base(c.word)
-	guesses := nearest.To(base, names, 1)
-	switch {
-	case len(guesses) == 0:
+	guesses := nearest.To(slashpath.Base(c.word), names, 1)
+	if len(guesses) == 0 {
 		return "; add the package that has it, or name another", nil
-	case strings.Contains(c.word, "/"):
-		return "; did you mean " + programs[guesses[0]] + "?", nil
 	}
-	return "; did you mean " + guesses[0] + "?", nil
+	meant := programs[guesses[0]]
+	if !strings.Contains(c.word, "/") && slices.Contains(c.path(), slashpath.Dir(meant)) {
+		meant = guesses[0]
+	}
+	return "; did you mean " + meant + "?", nil
 }
 
 // maxAccounts is the most bytes that are read of /etc/passwd or /etc/group.
