@@ -172,7 +172,7 @@ func (j *job) warnOfCredentials() {
 			pkg, pos := blamed(j.orders[i], w, in)
 			j.warn(Warning{report.Warning{
 				Image: w.Image, Title: "File that may hold credentials",
-				Message: fmt.Sprintf("%s%s holds %s: everyone who pulls image %s can read it; if it is a secret, revoke it and leave it out of the package's source", pkg, in, text, w.Image),
+				Message: fmt.Sprintf("%s%s holds %s: everyone who pulls image %s can read it; if it is a secret, revoke it and leave it out of the package's source", pkg, in.Name(), text, w.Image),
 			}, pos})
 		}
 	}
