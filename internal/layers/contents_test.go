@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -133,12 +134,12 @@ func TestContents(t *testing.T) {
 
 func TestMayHoldCredentials(t *testing.T) {
 	for name, want := range map[string]bool{
-		".env": true, "app/.env": true, ".env.local": true, ".env.production": true, "tests/.env": true, ".envrc": true, ".git": true, "src/.git": true,
+		".env": true, "app/.env": true, ".env.local": true, ".env.production": true, "tests/.env": true, ".git": true, "src/.git": true,
 		".netrc": true, "_netrc": true, ".npmrc": true, ".pypirc": true, ".git-credentials": true, ".docker/config.json": true, "root/.docker/config.json": true,
 		".aws/credentials": true, ".kube/config": true, ".ssh/id_rsa": true, "id_ed25519": true, "credentials.json": true, "terraform.tfstate": true, ".vault-token": true, ".htpasswd": true,
 		".config/gcloud/application_default_credentials.json": true, ".pgpass": true, "site-packages/app/.env": true,
 
-		".env.example": false, ".env.sample": false, ".env.template": false, ".env.dist": false, ".env.local.example": false, "env": false, "x.env": false, ".environment": false,
+		".env.example": false, ".env.sample": false, ".env.template": false, ".env.dist": false, ".env.local.example": false, "env": false, "x.env": false, ".environment": false, ".envrc": false,
 		".git/config": false, ".gitignore": false, "config.json": false, "docker/config.json": false, "credentials": false, "kube/config": false, ".ssh/id_rsa.pub": false, "id_rsa.pub": false,
 		"share/doc/x/id_rsa": false, "lib/python3/test/id_rsa": false, "x/testdata/a/b/credentials.json": false, "node_modules/x/.env": false, "lib/node_modules/x/.npmrc": false,
 		"etc/ssl/certs/ca-bundle.crt": false, "server.pem": false, "server.key": false, "bin/aws": false,
@@ -153,6 +154,26 @@ func TestMayHoldCredentials(t *testing.T) {
 	}
 	if mayHoldCredentials(".env", modeDir) || mayHoldCredentials(".git", modeFile) {
 		t.Error("a virtual environment, or the .git of a worktree, holds no secret")
+	}
+}
+
+// The page that users read has each name of the lists.
+func TestDocumentedCredentials(t *testing.T) {
+	page, err := os.ReadFile("../../docs/contents.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, set := range []map[string]bool{secretNames, secretPaths, keyNames, public} {
+		for name := range set {
+			if !strings.Contains(string(page), "`"+name+"`") {
+				t.Errorf("docs/contents.md has no %s", name)
+			}
+		}
+	}
+	for ending := range samples {
+		if !strings.Contains(string(page), "."+ending+"`") {
+			t.Errorf("docs/contents.md has no .env.%s", ending)
+		}
 	}
 }
 

@@ -9,12 +9,12 @@ import (
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
-// The names of files that hold credentials. It is a short list on purpose: names
-// alone decide, and what packages of nixpkgs have by these names is no secret
-// hardly ever. docs/contents.md lists them for users.
+// The names of files that may hold credentials. The lists are short on purpose:
+// names alone decide, and packages should have such files hardly ever.
+// docs/contents.md has them for users.
 var (
 	// secretNames are names of files, wherever they lie.
-	secretNames = nameSet(".env .envrc .netrc _netrc .npmrc .pypirc .git-credentials .pgpass .my.cnf .s3cfg .boto .dockercfg " +
+	secretNames = nameSet(".env .netrc _netrc .npmrc .pypirc .git-credentials .pgpass .my.cnf .s3cfg .boto .dockercfg " +
 		".vault-token .terraformrc terraform.tfstate terraform.tfstate.backup")
 	// secretPaths are the ends of names, in the directories that programs look into.
 	secretPaths = nameSet(".docker/config.json .aws/credentials .kube/config .config/gh/hosts.yml .cargo/credentials .cargo/credentials.toml " +
@@ -23,7 +23,7 @@ var (
 	keyNames = nameSet("id_rsa id_dsa id_ecdsa id_ecdsa_sk id_ed25519 id_ed25519_sk credentials.json .htpasswd")
 	// samples are what .env.sample and its like end in.
 	samples = nameSet("example sample template dist default defaults tmpl")
-	// public are directories below which a key is one that everybody has.
+	// public are directories below which a key is a published one.
 	public = nameSet("doc docs man test tests testing testdata test-data fixtures spec example examples demo demos")
 )
 
@@ -36,8 +36,8 @@ func nameSet(names string) map[string]bool {
 }
 
 // mayHoldCredentials judges a file or directory of a store path by its name,
-// relative to the store path. Of what npm installed nothing is meant but keys:
-// packages there have settings of their own.
+// relative to the store path. What npm installed is other people's source, and left
+// out, but for .git.
 func mayHoldCredentials(name string, mode fs.FileMode) bool {
 	base := path.Base(name)
 	if mode.IsDir() {
@@ -60,7 +60,7 @@ func below(name string, is func(dir string) bool) bool {
 	return slices.ContainsFunc(strings.Split(path.Dir(name), "/"), is)
 }
 
-// watched tells the packer's Credential of names in a store path, while they go by.
+// watched reports names in a store path to the packer's Credential, while they are packed.
 func (p *Packer) watched(storePath nixbuild.StorePath, all part) part {
 	if p.Credential == nil {
 		return all

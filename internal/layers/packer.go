@@ -25,8 +25,8 @@ type Packer struct {
 	// verify what it returns; any error means that it has none.
 	Blobs func(Record) (io.ReadCloser, error)
 
-	// Credential, if set before the first layer is made, is told of each file that
-	// is packed and may hold credentials, by its name in the store path. It is
+	// Credential, if set before the first layer is made, receives each file that
+	// is packed and may hold credentials, as its name in the store path. It is
 	// called from any goroutine, and again when a layer is packed again.
 	Credential func(in nixbuild.StorePath, name string)
 

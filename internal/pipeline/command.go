@@ -45,7 +45,7 @@ func checkProgram(contents *layers.Contents, order Order, config v1.Config) ([]W
 		pos = order.Pos
 	}
 	text := fmt.Sprintf("image %s: %s %q: %s", order.Name, c.key, c.word, fault)
-	return []Warning{{report.Warning{Image: order.Name, Title: "Program cannot be started", Message: text}, pos}}, nil
+	return []Warning{{report.Warning{Image: order.Name, Title: titleProgram, Message: text}, pos}}, nil
 }
 
 // fault says why the program cannot be started, and what may have been meant;
@@ -171,7 +171,7 @@ func checkUser(contents *layers.Contents, order Order, config v1.Config) ([]Warn
 		if pos == (spec.Position{}) {
 			pos = order.Pos
 		}
-		all = append(all, Warning{report.Warning{Image: order.Name, Title: "User does not exist", Message: text}, pos})
+		all = append(all, Warning{report.Warning{Image: order.Name, Title: titleUser, Message: text}, pos})
 	}
 	return all, nil
 }

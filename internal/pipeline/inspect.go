@@ -8,42 +8,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/report"
 	"github.com/org/nixery-action/internal/spec"
 )
-
-// Warning is what a user may want to change about an image that is built all the same.
-type Warning struct {
-	report.Warning
-	Pos spec.Position // in the spec's file; zero if it has no place there
-}
-
-// maxWarnings is how many warnings of one kind a run gives of an image.
-const maxWarnings = 20
-
-// warnings are a run's, each once. The zero value is ready.
-type warnings struct {
-	mu          sync.Mutex
-	given       []report.Warning
-	credentials map[nixbuild.StorePath]map[string]bool // names of files, by where they lie
-}
-
-// warn gives a warning, unless it was given before, as for another platform.
-func (j *job) warn(w Warning) {
-	if slices.Contains(j.warnings.given, w.Warning) {
-		return
-	}
-	j.warnings.given = append(j.warnings.given, w.Warning)
-	if j.Warn != nil {
-		j.Warn(w)
-		return
-	}
-	j.Log.Warn(w.Message, "image", w.Image)
-}
 
 // inspect looks into the images whose packages are on this machine, and warns of
 // what is most likely a mistake. What comes from the cache as a whole is not
@@ -102,7 +72,7 @@ func conflictsOf(order Order, w Wish, found []layers.Conflict) []Warning {
 	for i, c := range found {
 		if i == maxWarnings {
 			text := fmt.Sprintf("%d more pairs of packages have files of the same name", len(found)-i)
-			return append(all, Warning{report.Warning{Image: order.Name, Title: "Packages have the same file", Message: text}, order.Pos})
+			return append(all, Warning{report.Warning{Image: order.Name, Title: titleConflict, Message: text}, order.Pos})
 		}
 		used, left := nameOf(c.Used), nameOf(c.Left)
 		files := strings.Join(c.Names, ", ")
@@ -115,7 +85,7 @@ func conflictsOf(order Order, w Wish, found []layers.Conflict) []Warning {
 			text += fmt.Sprintf("; %s is in every image", used)
 		}
 		pos := cmp.Or(packagePos(order, left), packagePos(order, used), order.Pos)
-		all = append(all, Warning{report.Warning{Image: order.Name, Title: "Packages have the same file", Message: text}, pos})
+		all = append(all, Warning{report.Warning{Image: order.Name, Title: titleConflict, Message: text}, pos})
 	}
 	return all
 }
@@ -171,8 +141,8 @@ func (j *job) warnOfCredentials() {
 			i := slices.IndexFunc(j.orders, func(o Order) bool { return o.Name == w.Image })
 			pkg, pos := blamed(j.orders[i], w, in)
 			j.warn(Warning{report.Warning{
-				Image: w.Image, Title: "File that may hold credentials",
-				Message: fmt.Sprintf("%s%s holds %s: everyone who pulls image %s can read it; if it is a secret, revoke it and leave it out of the package's source", pkg, in.Name(), text, w.Image),
+				Image: w.Image, Title: titleCredential,
+				Message: fmt.Sprintf("%s%s holds %s: readable in every copy of image %s; if it is a secret, revoke it and leave it out of the package's source", pkg, in.Name(), text, w.Image),
 			}, pos})
 		}
 	}

@@ -63,7 +63,7 @@ func TestWarningsOfARun(t *testing.T) {
 		`4:1 Program cannot be started: image box: entrypoint "xx": no package has such a program in PATH (/bin:/sbin:/usr/bin); did you mean x?`,
 		`5:1 User does not exist: image box: user "app": the image's /etc/passwd has no user "app", so no container starts; write a number, such as 1000, or add a package that has etc/passwd`,
 		"3:1 Packages have the same file: packages app and lib both have bin/x, with different content: that of app is used, as app-aarch64-linux sorts before lib",
-		"2:1 File that may hold credentials: package app: lib holds src/.env, src/.git: everyone who pulls image box can read it; if it is a secret, revoke it and leave it out of the package's source",
+		"2:1 File that may hold credentials: package app: lib holds src/.env, src/.git: readable in every copy of image box; if it is a secret, revoke it and leave it out of the package's source",
 	}
 	if diff := cmp.Diff(want, *got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
