@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"strings"
 
 	"github.com/org/nixery-action/internal/nixbuild"
@@ -39,8 +40,10 @@ func (f forester) conflict(there *tree, from source) error {
 	if c != nil && c.More {
 		return nil
 	}
-	if same, err := f.same(there, from); same || err != nil {
-		return err
+	if same, err := f.same(there, from); err != nil {
+		return fmt.Errorf("comparing files of packages: %w", err)
+	} else if same {
+		return nil
 	}
 	if c == nil {
 		c = &Conflict{Used: there.owner, Left: f.pkg}
@@ -59,33 +62,42 @@ func (f forester) same(there *tree, from source) (bool, error) {
 	if there.isFolder() {
 		return false, nil
 	}
-	a, errA := follow(f.store, there.entry.Link[1:])
-	b, errB := follow(f.store, from.real)
-	if errors.Is(errA, fs.ErrNotExist) && errors.Is(errB, fs.ErrNotExist) {
-		return f.sameLink(there.entry.Link[1:], from.real)
+	if same, err := f.sameLink(there.source.real, from.real); same || err != nil {
+		return same, err
 	}
-	for _, err := range []error{errA, errB} {
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return false, fmt.Errorf("comparing files of packages: %w", err)
-		}
-	}
-	if errA != nil || errB != nil {
+	a, okA, errA := f.end(there.source)
+	b, okB, errB := f.end(from)
+	switch {
+	case errA != nil || errB != nil:
+		return false, errors.Join(errA, errB)
+	case !okA || !okB:
 		return false, nil
-	}
-	if a.name == b.name {
+	case a.name == b.name:
 		return true, nil
-	}
-	if !a.mode.IsRegular() || !b.mode.IsRegular() || a.size != b.size || (a.mode^b.mode)&0o100 != 0 {
+	case !a.mode.IsRegular() || !b.mode.IsRegular() || a.size != b.size || (a.mode^b.mode)&0o100 != 0:
 		return false, nil
 	}
 	return f.sameBytes(a.name, b.name)
 }
 
-// sameLink compares links that lead out of the store, or nowhere.
+// sameLink tells whether two names are links to the same absolute name, wherever
+// that leads. It spares following most of what packages have in common.
 func (f forester) sameLink(one, two string) (bool, error) {
-	a, errA := f.store.lookup(one)
-	b, errB := f.store.lookup(two)
-	return errA == nil && errB == nil && a.link == b.link, nil
+	a, err := f.store.lookup(one)
+	if err != nil || !path.IsAbs(a.link) {
+		return false, err
+	}
+	b, err := f.store.lookup(two)
+	return a.link == b.link, err
+}
+
+// end is the file that a source leads to; false if it leads nowhere, or out.
+func (f forester) end(s source) (found, bool, error) {
+	at, err := follow(f.store, s.real)
+	if errors.Is(err, fs.ErrNotExist) {
+		return found{}, false, nil
+	}
+	return at, err == nil, err
 }
 
 func (f forester) sameBytes(one, two string) (bool, error) {

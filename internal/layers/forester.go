@@ -25,7 +25,13 @@ type source struct {
 	real string // the same without links on the way
 }
 
-func (s source) below(name string) source { return source{join(s.link, name), join(s.real, name)} }
+func (s source) below(name string) source {
+	real := join(s.real, name)
+	if s.link == s.real { // most are, and then share their bytes
+		return source{real, real}
+	}
+	return source{join(s.link, name), real}
+}
 
 // plant merges a package into the root. Folders become real folders even if one
 // package owns them; all else becomes a link to where it lies in the store.
@@ -71,14 +77,17 @@ func (f forester) place(at *tree, child fs.DirEntry, from source, links int) err
 			}
 		}
 		if folder := at.folder(child.Name(), modeDir); folder != nil {
-			f.own(folder)
+			if folder.owner == "" {
+				folder.owner = f.pkg
+			}
 			return f.merge(folder, from, links)
 		}
 		return f.conflict(there, from)
 	}
 	if there == nil {
 		at.add(child.Name(), Entry{Mode: modeLink, Link: "/" + from.link})
-		f.own(at.children[child.Name()])
+		leaf := at.children[child.Name()]
+		leaf.owner, leaf.source = f.pkg, from
 		return nil
 	}
 	if there.isFolder() && links < maxLinkDepth {
@@ -93,20 +102,13 @@ func (f forester) place(at *tree, child fs.DirEntry, from source, links int) err
 	return f.conflict(there, from)
 }
 
-// own notes which package brought a file or folder first.
-func (f forester) own(t *tree) {
-	if t.owner == "" {
-		t.owner = f.pkg
-	}
-}
-
 // unfold makes a link that leads to a folder a real folder with the same content.
 func (f forester) unfold(leaf *tree, links int) error {
-	link := leaf.entry.Link[1:]
+	link := leaf.source.link
 	if links >= maxLinkDepth {
 		return nil
 	}
-	real, ok, err := f.store.directory(link)
+	real, ok, err := f.store.directory(leaf.source.real)
 	if err != nil {
 		return fmt.Errorf("linking packages: %w", err)
 	}

@@ -58,6 +58,7 @@ type tree struct {
 	entry    Entry
 	children map[string]*tree
 	owner    nixbuild.StorePath // the package that brought it; none for what every image has
+	source   source             // of a link to a file of the owner
 }
 
 func newFolder(name string, mode fs.FileMode) *tree {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,9 +19,12 @@ import (
 // inspect looks into the images whose packages are on this machine, and warns of
 // what is most likely a mistake. What comes from the cache as a whole is not
 // looked into: its packages need not be here.
-func (j *job) inspect(all []built) error {
+func (j *job) inspect(ctx context.Context, all []built) error {
 	for i, b := range all {
 		for _, p := range b.platforms {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
 			_, unknown := p.layers[len(p.layers)-1].Record()
 			if unknown == nil && !j.present(p.wish) {
 				j.Log.Debug("the image is not looked into, as its packages are not on this machine", "image", p.wish.Image, "platform", p.wish.Platform.String())
