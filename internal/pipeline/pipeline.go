@@ -189,7 +189,7 @@ func (j *job) prepare(ctx context.Context, known recalled) ([]built, error) {
 			return nil, err
 		}
 	}
-	return built, j.inspect(ctx, built)
+	return built, j.lookInto(ctx, built)
 }
 
 func (j *job) publishAll(ctx context.Context, built []built) error {

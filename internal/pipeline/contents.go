@@ -16,10 +16,10 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
-// inspect looks into the images whose packages are on this machine, and warns of
+// lookInto looks into the images whose packages are on this machine, and warns of
 // what is most likely a mistake. What comes from the cache as a whole is not
 // looked into: its packages need not be here.
-func (j *job) inspect(ctx context.Context, all []built) error {
+func (j *job) lookInto(ctx context.Context, all []built) error {
 	for i, b := range all {
 		for _, p := range b.platforms {
 			if err := context.Cause(ctx); err != nil {
@@ -30,7 +30,7 @@ func (j *job) inspect(ctx context.Context, all []built) error {
 				j.Log.Debug("the image is not looked into, as its packages are not on this machine", "image", p.wish.Image, "platform", p.wish.Platform.String())
 				continue
 			}
-			found, err := inspectOne(j.Store, j.orders[i], p.wish)
+			found, err := warningsOf(j.Store, j.orders[i], p.wish)
 			if err != nil && unknown != nil {
 				return fmt.Errorf("image %s for %s: %w", p.wish.Image, p.wish.Platform, err)
 			}
@@ -53,7 +53,7 @@ func (j *job) present(w Wish) bool {
 	})
 }
 
-func inspectOne(store fs.FS, order Order, w Wish) ([]Warning, error) {
+func warningsOf(store fs.FS, order Order, w Wish) ([]Warning, error) {
 	contents, err := layers.NewContents(store, w.Roots(), w.Closure)
 	if err != nil {
 		return nil, err
