@@ -231,7 +231,7 @@ func (n naive) merge(at, from string, links int) {
 // For any packages, the root layer is that of the rules, and no file of the machine changes a byte of it; from
 // memory and from a disk alike.
 func TestRootOfRandomLinks(t *testing.T) {
-	for seed := range uint64(1500) {
+	for seed := range uint64(800) {
 		w := wood{rand.New(rand.NewPCG(seed, 3)), fstest.MapFS{}}
 		for _, p := range []nixbuild.StorePath{pkgA, pkgB, pkgDep} {
 			w.grow(string(p[1:]), 2)

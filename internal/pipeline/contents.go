@@ -132,7 +132,12 @@ func (ws *warnings) noteCredential(in nixbuild.StorePath, name string) {
 func (j *job) warnOfCredentials() {
 	j.warnings.mu.Lock()
 	defer j.warnings.mu.Unlock()
-	for _, in := range slices.Sorted(maps.Keys(j.warnings.credentials)) {
+	for n, in := range slices.Sorted(maps.Keys(j.warnings.credentials)) {
+		if n == maxWarnings {
+			text := fmt.Sprintf("%d more store paths hold such files", len(j.warnings.credentials)-n)
+			j.warn(Warning{Warning: report.Warning{Title: titleCredential, Message: text}})
+			return
+		}
 		files := slices.Sorted(maps.Keys(j.warnings.credentials[in]))
 		text := strings.Join(files[:min(len(files), 8)], ", ")
 		if more := len(files) - 8; more > 0 {

@@ -219,3 +219,21 @@ type brokenStore struct {
 }
 
 func (s brokenStore) Lstat(string) (fs.FileInfo, error) { return nil, s.err }
+
+// However many store paths have such files, a few are named.
+func TestWarningsOfCredentialsAreFew(t *testing.T) {
+	line := newLine(t, &fakeNix{})
+	got := heard(line)
+	j := &job{Line: line, orders: []Order{order("box", both[:1])}, wishes: []Wish{{Image: "box"}}}
+	for i := range 25 {
+		p := nixbuild.StorePath(fmt.Sprintf("%s/%032d-p%d", nixbuild.StoreDir, i, i))
+		j.wishes[0].Closure.Paths = append(j.wishes[0].Closure.Paths, nixbuild.PathInfo{Path: p})
+		for f := range 10 {
+			j.warnings.noteCredential(p, fmt.Sprintf("%d/.env", f))
+		}
+	}
+	j.warnOfCredentials()
+	if len(*got) != maxWarnings+1 || !strings.Contains((*got)[0], "7/.env and 2 more: ") || !strings.Contains((*got)[maxWarnings], "5 more store paths") {
+		t.Errorf("got %d: %q", len(*got), *got)
+	}
+}
