@@ -68,7 +68,7 @@ type job struct {
 
 // join waits for the image of a query: of a build under way, or of a new one. It returns early if ctx ends.
 func (b *builds) join(ctx context.Context, q query, secrets []string) (v1.Hash, error) {
-	client := clientOf(ctx)
+	client := ClientOf(ctx)
 	j, err := b.enter(q, client, secrets)
 	if err != nil {
 		return v1.Hash{}, err

@@ -86,6 +86,7 @@ func describe(h http.Header, mediaType string, digest v1.Hash) {
 // send lets net/http see to lengths, ranges and conditions. Content that breaks off ends the connection, so that nobody takes the
 // part for the whole.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, what Sort, content io.ReadSeeker) error {
+	oneRange(r)
 	http.ServeContent(w, r, "", time.Time{}, content)
 	if p, ok := w.(*paced); ok && p.sent > 0 && s.options.Hooks.Sent != nil {
 		s.options.Hooks.Sent(what, p.sent)

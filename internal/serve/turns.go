@@ -16,7 +16,8 @@ func WithClient(ctx context.Context, client Client) context.Context {
 	return context.WithValue(ctx, clientKey{}, client)
 }
 
-func clientOf(ctx context.Context) Client {
+// ClientOf returns whose requests those of a context are.
+func ClientOf(ctx context.Context) Client {
 	client, _ := ctx.Value(clientKey{}).(Client)
 	return client
 }
