@@ -87,20 +87,27 @@ func (l *listening) leave(impatient context.Context, web *http.Server) error {
 	case <-time.After(l.settings.ShutdownDelay):
 	case <-impatient.Done():
 	}
-	ctx, cancel := context.WithTimeout(impatient, l.settings.Grace)
+	l.log.Info("waiting for downloads to end", "grace", l.settings.Grace.String())
+	grace, cancel := context.WithTimeout(impatient, l.settings.Grace)
 	defer cancel()
 	builds := make(chan error, 1)
-	go func() { builds <- l.server.Close(ctx) }()
-	err := web.Shutdown(ctx)
-	if err != nil && ctx.Err() != nil {
-		err = errors.Join(l.cut(impatient), web.Close())
+	go func() { builds <- l.closeBuilds(grace) }()
+	err := web.Shutdown(grace)
+	switch {
+	case impatient.Err() != nil:
+		err = errors.Join(errors.New("a second signal came: downloads and builds were cut"), web.Close())
+	case errors.Is(err, context.DeadlineExceeded):
+		err = errors.Join(fmt.Errorf("some downloads did not end within %s, and were cut", l.settings.Grace), web.Close())
 	}
 	return errors.Join(err, <-builds)
 }
 
-func (l *listening) cut(impatient context.Context) error {
-	if impatient.Err() != nil {
-		return errors.New("a second signal came: downloads and builds were cut")
-	}
-	return fmt.Errorf("some downloads did not end within %s, and were cut", l.settings.Grace)
+// endTime is what the processes of builds have to end in after a second signal.
+const endTime = time.Second
+
+func (l *listening) closeBuilds(grace context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(grace), l.settings.Grace)
+	defer cancel()
+	defer context.AfterFunc(grace, func() { time.AfterFunc(endTime, cancel) })()
+	return l.server.Close(ctx)
 }

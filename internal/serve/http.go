@@ -87,7 +87,7 @@ func (s *Server) resolve(ctx context.Context, q query) (digest v1.Hash, err erro
 	}
 	digest, err = s.recent.look(ctx, q, key)
 	if err == nil {
-		err = s.stillThere(ctx, digest, key)
+		err = s.stillThere(ctx, digest)
 	}
 	remembered := !errors.Is(err, errUnknown)
 	if s.options.Hooks.Resolved != nil {

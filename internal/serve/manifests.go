@@ -37,11 +37,12 @@ func (s *Server) manifest(w http.ResponseWriter, r *http.Request, n route.Name, 
 	return q, s.writeManifest(w, r, digest)
 }
 
-// stillThere is errUnknown if what is remembered is not in the depot: somebody has emptied it.
-func (s *Server) stillThere(ctx context.Context, digest v1.Hash, key string) error {
+// stillThere is errUnknown if what is remembered is not in the depot. Only whoever empties it removes anything, so that nothing else
+// that is remembered is there either.
+func (s *Server) stillThere(ctx context.Context, digest v1.Hash) error {
 	_, err := s.options.Depot.Stat(ctx, digest)
 	if errors.Is(err, depot.ErrNotFound) {
-		s.recent.forget(key)
+		s.recent.forget()
 		return errUnknown
 	}
 	return err

@@ -19,7 +19,9 @@ type Clients struct {
 }
 
 // NewClients believes X-Forwarded-For of requests from these networks, and of no others: whoever sends a request may write it.
-func NewClients(proxies []netip.Prefix, log *slog.Logger) *Clients { return &Clients{proxies: proxies, log: log} }
+func NewClients(proxies []netip.Prefix, log *slog.Logger) *Clients {
+	return &Clients{proxies: proxies, log: log}
+}
 
 // maxForwarded bounds how many proxies are looked through.
 const maxForwarded = 16

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -177,7 +178,7 @@ func TestReadiness(t *testing.T) {
 	s := newStack()
 	var fails error
 	calls := 0
-	s.Ready = NewReadiness(s.Log, Check{"storage", func(context.Context) error { calls++; return fails }})
+	s.Ready = NewReadiness(s.Log, Check{Name: "storage", Do: func(context.Context) error { calls++; return fails }})
 	now := time.Unix(1e9, 0)
 	s.Ready.now = func() time.Time { return now }
 	ask := func(status int, body string) {
@@ -201,6 +202,27 @@ func TestReadiness(t *testing.T) {
 	if w := s.do("GET", "/healthz"); w.Code != 200 {
 		t.Errorf("alive: %d", w.Code)
 	}
+}
+
+// A check that hangs, whatever its context says, is an answer in time, and is not begun over and over.
+func TestReadinessOfWhatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStack()
+		calls, goOn := 0, make(chan struct{})
+		s.Ready = NewReadiness(s.Log, Check{Name: "storage", Do: func(context.Context) error { calls++; <-goOn; return nil }})
+		for range 3 {
+			began := time.Now()
+			if w := s.do("GET", "/readyz"); w.Code != 503 || time.Since(began) > checkTime {
+				t.Errorf("%d after %s", w.Code, time.Since(began))
+			}
+			time.Sleep(answerHolds)
+		}
+		close(goOn)
+		synctest.Wait()
+		if w := s.do("GET", "/readyz"); w.Code != 200 || calls != 2 {
+			t.Errorf("%d after %d checks", w.Code, calls)
+		}
+	})
 }
 
 // entry is a line of the log as Google's service reads it.

@@ -85,7 +85,9 @@ func (o oneLine) Handle(ctx context.Context, r slog.Record) error {
 }
 
 // WithAttrs implements [slog.Handler].
-func (o oneLine) WithAttrs(attrs []slog.Attr) slog.Handler { return oneLine{o.Handler.WithAttrs(attrs)} }
+func (o oneLine) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return oneLine{o.Handler.WithAttrs(attrs)}
+}
 
 // WithGroup implements [slog.Handler].
 func (o oneLine) WithGroup(name string) slog.Handler { return oneLine{o.Handler.WithGroup(name)} }
