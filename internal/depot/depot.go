@@ -17,7 +17,7 @@ type Options struct {
 	TempDir string
 	// Redirect lets SignedURL sign. Only Google's and S3's buckets can.
 	Redirect bool
-	// MinFree is how many bytes the disk of a folder, or of TempDir, must have free for Ready; 0 is no limit.
+	// MinFree is how many bytes the disk of a directory, or of TempDir, must have free for Ready; 0 is no limit.
 	MinFree int64
 	// Wrote is called with the size of each blob that is new to the bucket; nil is nobody. Calls may overlap.
 	Wrote func(bytes int64)

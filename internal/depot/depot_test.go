@@ -340,11 +340,11 @@ func TestReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := d.Ready(t.Context()); !errors.As(err, new(*StorageError)) {
-		t.Errorf("with a file in the place of its folder: %v", err)
+		t.Errorf("with a file in the place of its directory: %v", err)
 	}
 }
 
-// A depot whose folder is emptied, or removed, goes on as an empty one.
+// A depot whose directory is emptied, or removed, goes on as an empty one.
 func TestEmptiedFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "depot")
 	d, err := Open(t.Context(), dir, Options{})
@@ -376,7 +376,7 @@ func TestEmptiedFolder(t *testing.T) {
 	}
 }
 
-// Less free space than is asked for is not ready, whether uploads are gathered in the folder itself or on their way to a bucket.
+// Less free space than is asked for is not ready, whether uploads are gathered in the directory itself or on their way to a bucket.
 func TestReadyWantsFreeSpace(t *testing.T) {
 	for location, o := range map[string]Options{t.TempDir(): {}, "mem://": {TempDir: t.TempDir()}} {
 		for minFree, ready := range map[int64]bool{0: true, 1: true, 1 << 60: false} {

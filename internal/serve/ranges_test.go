@@ -22,7 +22,7 @@ import (
 
 // countedBucket is a bucket in memory that counts its reads.
 type countedBucket struct {
-	driver.Bucket // what nobody calls is nil
+	driver.Bucket // nil: it has the methods that are not called
 	mu            sync.Mutex
 	objects       map[string]countedObject
 	reads         int

@@ -132,7 +132,7 @@ func TestStorageIsEmptied(t *testing.T) {
 				return err
 			})
 		},
-		"the folder": os.RemoveAll,
+		"the directory": os.RemoveAll,
 	} {
 		t.Run(what, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "depot")

@@ -69,8 +69,8 @@ func (c *Clients) isProxy(at netip.Addr) bool {
 	return slices.ContainsFunc(c.proxies, func(p netip.Prefix) bool { return p.Contains(at) })
 }
 
-// network is what shares are given to: an IPv4 address, or the /64 that one customer has at least of IPv6.
-func network(at netip.Addr) string {
+// networkOf returns what shares are given to: an IPv4 address, or the /64 that one customer has at least of IPv6.
+func networkOf(at netip.Addr) string {
 	if at.Is6() {
 		prefix, _ := at.Prefix(64) // no IPv6 address is too short
 		return prefix.String()
@@ -84,7 +84,7 @@ func (c *Clients) name(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, as(r, "address "+network(c.address(r))))
+		next.ServeHTTP(w, as(r, "address "+networkOf(c.address(r))))
 	})
 }
 

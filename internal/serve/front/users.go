@@ -178,7 +178,7 @@ func (u *Users) guard(clients *Clients, next http.Handler) http.Handler {
 		name, password, ok := r.BasicAuth()
 		var err error
 		if ok {
-			ok, err = u.right(r.Context(), network(clients.address(r)), name, password)
+			ok, err = u.right(r.Context(), networkOf(clients.address(r)), name, password)
 		}
 		switch wait := waitOf(err); {
 		case ok:
