@@ -149,6 +149,9 @@ func TestStorageIsEmptied(t *testing.T) {
 			if tags := string(r.do(http.MethodGet, "/v2/app/tags/list").content); !strings.Contains(tags, `["latest"]`) {
 				t.Errorf("tags of what is gone: %s", tags)
 			}
+			if n := len(r.recent.all); n != 0 {
+				t.Errorf("%d tags of what is gone are remembered", n)
+			}
 			r.refuse(http.StatusNotFound, "MANIFEST_UNKNOWN", http.MethodGet, "/v2/app/manifests/"+digests[paths[0]])
 			for range 2 {
 				for _, path := range paths {

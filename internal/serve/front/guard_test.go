@@ -262,6 +262,9 @@ func TestNoLineOfTheLogIsForged(t *testing.T) {
 		if n := strings.Count(log, "\n"); n != requests+3 {
 			t.Errorf("structured %t: %d lines, want %d:\n%q", structured, n, requests+3, log)
 		}
+		if sent := "GET /v2/" + escaped + "/manifests/" + escaped + ": "; strings.Count(log, sent) < 3 {
+			t.Errorf("structured %t: paths are not there as they were sent:\n%q", structured, log)
+		}
 		for _, bad := range []string{"\r", "\x1b", "\x07", "\u0085", "\u009b", "\x7f", "\xff"} {
 			if strings.Contains(log, bad) {
 				t.Errorf("structured %t: the log holds %q:\n%q", structured, bad, log)
