@@ -109,6 +109,7 @@ func TestFloodOfGuesses(t *testing.T) {
 			t.Errorf("alice waits %s: %v", time.Since(began), err)
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if wrong != 1+maxLine || refused != 100-wrong {
 			t.Errorf("%d guesses were wrong, %d refused: %v", wrong, refused, order())
 		}
