@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
@@ -33,7 +34,9 @@ func serveImages(ctx context.Context, c *console, s settings.Settings) error {
 	}
 	defer folder.Close()
 	metrics := front.NewMetrics(version)
-	store, err := depot.Open(ctx, s.Storage, depot.Options{TempDir: folder.path, Redirect: s.Redirect, Wrote: metrics.Stored, Log: c.log})
+	store, err := depot.Open(ctx, s.Storage, depot.Options{
+		TempDir: folder.path, Redirect: s.Redirect, MinFree: s.MinFree, Wrote: metrics.Stored, Log: c.log,
+	})
 	if err != nil {
 		return err
 	}
@@ -46,9 +49,11 @@ func serveImages(ctx context.Context, c *console, s settings.Settings) error {
 		return err
 	}
 	metrics.Watch(server.Load)
-	ready := front.NewReadiness(c.log, front.Check{Name: "storage", Do: store.Ready}, front.Check{Name: "Nix", Do: nixIsThere})
+	ready := front.NewReadiness(c.log, front.Check{Name: "storage", Do: store.Ready}, front.Check{Name: "Nix", Do: nixIsThere},
+		front.Check{Name: "disk", Do: diskHasRoom(s.MinFree, folder.path, nixbuild.StoreDir)})
 	handler := front.Handler(front.Options{
 		Registry: server.Handler(), Metrics: metrics, Ready: ready, Users: users, Log: c.log, Structured: structured,
+		Hosts: front.NewHosts(s.Hosts, !s.LoopbackOnly()), Clients: clientsOf(s, c.log),
 		Page: front.NewPage(front.PageOptions{Version: version, Builds: server.Builds, Source: server.Source, Allow: s.Allow}),
 	})
 	l := &listening{console: c, settings: s, handler: handler, server: server, ready: ready}
@@ -69,8 +74,27 @@ func newServer(c *console, s settings.Settings, store *depot.Depot, temp string,
 	}
 	return serve.New(serve.Options{
 		Depot: store, Runner: newRunner, Store: nixbuild.NewStore(nixbuild.StoreDir), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: temp,
-		Architectures: s.Architectures, Allow: s.Allow, Builds: s.Builds, Queue: queue, Timeout: s.Timeout, Fresh: s.Fresh, Log: c.log, Hooks: hooks,
+		Architectures: s.Architectures, Allow: s.Allow, Builds: s.Builds, Queue: queue, Share: s.Share, Timeout: s.Timeout, Fresh: s.Fresh, Log: c.log, Hooks: hooks,
 	})
+}
+
+// clientsOf is nil where all clients are programs of this machine, which no address tells apart.
+func clientsOf(s settings.Settings, log *slog.Logger) *front.Clients {
+	if s.LoopbackOnly() && s.Htpasswd == "" && len(s.Proxies) == 0 {
+		return nil
+	}
+	return front.NewClients(s.Proxies, log)
+}
+
+// diskHasRoom checks the disks that a build needs beside the storage's.
+func diskHasRoom(minFree int64, dirs ...string) func(context.Context) error {
+	return func(context.Context) error {
+		var errs []error
+		for _, dir := range dirs {
+			errs = append(errs, depot.HasRoom(dir, minFree))
+		}
+		return errors.Join(errs...)
+	}
 }
 
 // newRunner is this machine's Nix. Nobody is there to answer git.
@@ -99,6 +123,7 @@ func nixIsThere(ctx context.Context) error {
 func (c *console) logAs(format string) (structured bool) {
 	terminal, _ := progress.Terminal(os.Stderr, os.Getenv)
 	if format == "text" || format == "auto" && terminal {
+		c.log = slog.New(front.NewTextLog(c.log.Handler()))
 		return false
 	}
 	c.log = slog.New(front.NewLog(c.stderr, c.level, version))

@@ -70,6 +70,9 @@ func (s *Server) faultOf(q query, err error) *fault {
 		return busy(http.StatusServiceUnavailable, unavailable, "the registry's storage did not do as it should: "+storage.Op, later)
 	case errors.Is(err, errBusy):
 		return busy(http.StatusTooManyRequests, tooManyRequests, "there are more builds than this registry can do; try again", soon)
+	case errors.Is(err, errShare):
+		return busy(http.StatusTooManyRequests, tooManyRequests, fmt.Sprintf(
+			"as many of your builds wait as one client may have (%d); try again", s.options.Share), soon)
 	case errors.Is(err, errTimeout):
 		return busy(http.StatusServiceUnavailable, unavailable, fmt.Sprintf("building %s took longer than %s; "+
 			"what was built is kept, so another try gets further", q, s.options.Timeout), later)

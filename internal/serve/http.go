@@ -22,7 +22,7 @@ func (s *Server) Handler() http.Handler {
 		}
 		f := s.faultOf(q, err)
 		if f.status >= http.StatusInternalServerError && r.Context().Err() == nil {
-			s.options.Log.Warn("a request was answered with an error", "method", r.Method, "path", r.URL.Path, "status", f.status, "cause", s.plain(err.Error()))
+			s.options.Log.Warn("a request was answered with an error", "method", r.Method, "path", r.URL.EscapedPath(), "status", f.status, "cause", s.plain(err.Error()))
 		}
 		f.write(p)
 	})
@@ -87,7 +87,7 @@ func (s *Server) resolve(ctx context.Context, q query) (digest v1.Hash, err erro
 	}
 	digest, err = s.recent.look(ctx, q, key)
 	if err == nil {
-		err = s.stillThere(ctx, digest, key)
+		err = s.stillThere(ctx, digest)
 	}
 	remembered := !errors.Is(err, errUnknown)
 	if s.options.Hooks.Resolved != nil {

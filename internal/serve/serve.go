@@ -37,10 +37,11 @@ type Options struct {
 	Architectures []string
 	// Allow lists the names of packages that may be had, and with a * at its end the beginning of names. Empty allows all.
 	Allow []string
-	// Builds is how many run at once, 2 if 0; Queue how many may wait, 64 if 0, none if negative; Timeout how long one may take,
-	// 30 minutes if 0.
+	// Builds is how many run at once, 2 if 0; Queue how many may wait, 64 if 0, none if negative; Share how many of these for one
+	// Client, 16 if 0; Timeout how long one may take, 30 minutes if 0.
 	Builds  int
 	Queue   int
+	Share   int
 	Timeout time.Duration
 	// Fresh is how long a tag stands for what it stood for, before the source is looked at again: 5 minutes if 0. What a
 	// commit of the source gave stands for ever.
@@ -99,7 +100,7 @@ func New(o Options) (*Server, error) {
 		tables:  newTables(),
 	}
 	s.builds = &builds{
-		make: s.make, ended: s.tell, most: o.Builds, queue: max(o.Queue, 0), keep: o.Keep, timeout: o.Timeout,
+		make: s.make, ended: s.tell, most: o.Builds, queue: max(o.Queue, 0), share: o.Share, keep: o.Keep, timeout: o.Timeout,
 		under: map[query]*job{},
 	}
 	return s, nil
@@ -117,6 +118,7 @@ func (o Options) withDefaults() Options {
 	}
 	o.Builds = cmp.Or(o.Builds, 2)
 	o.Queue = cmp.Or(o.Queue, 64)
+	o.Share = cmp.Or(o.Share, 16)
 	o.Keep = cmp.Or(o.Keep, 50)
 	o.Timeout = cmp.Or(o.Timeout, 30*time.Minute)
 	o.Fresh = cmp.Or(o.Fresh, 5*time.Minute)

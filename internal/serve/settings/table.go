@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -33,8 +34,11 @@ func (row *Setting) name() string {
 // Table is all there is to set, in the order of the documentation.
 var Table = []Setting{
 	{Flag: "config", Env: "NIXERY_CONFIG", Value: "file", Help: "YAML file with settings, by the names of the flags", set: ignore},
-	{Flag: "address", Env: "NIXERY_ADDRESS", Value: "host", Help: "address to listen on; all of them if empty",
-		set: func(d *draft, v string) error { d.Address = v; return nil }},
+	{Flag: "address", Env: "NIXERY_ADDRESS", Value: "host", Help: "address to listen on: 127.0.0.1, or all with --public. Another one needs --htpasswd or --public", set: address},
+	{Flag: "public", Env: "NIXERY_PUBLIC", Default: "false", Value: "bool", Help: "build for all who reach the server, with or without a password; it listens on all addresses unless --address names one",
+		set: func(d *draft, v string) error { return boolean(&d.Public, v) }},
+	{Flag: "host", Env: "NIXERY_HOST", Value: "name", List: true, Help: "name by which clients call the server; requests for other names are refused. See Exposure", set: host},
+	{Flag: "proxy", Env: "NIXERY_PROXY", Value: "network", List: true, Help: "address or network of proxies in front, as 10.0.0.0/8: their X-Forwarded-For names the client", set: proxy},
 	{Flag: "port", Env: "PORT", Default: "8080", Value: "number", Help: "port to listen on; 0 takes a free one",
 		set: func(d *draft, v string) error { return number(&d.Port, v, 0, 65535) }},
 	{Flag: "channel", Env: "NIXERY_CHANNEL", Value: "channel", Help: "packages come from this channel of nixpkgs, or commit; nixos-unstable if there is no other source", set: ignore},
@@ -56,6 +60,8 @@ var Table = []Setting{
 		set: func(d *draft, v string) error { return number(&d.Builds, v, 1, 1000) }},
 	{Flag: "queue", Env: "NIXERY_QUEUE", Default: "64", Value: "number", Help: "builds that may wait; more are answered with 429",
 		set: func(d *draft, v string) error { return number(&d.Queue, v, 0, 100_000) }},
+	{Flag: "share", Env: "NIXERY_SHARE", Default: "16", Value: "number", Help: "builds that may wait for one client, a user or an address; more are answered with 429",
+		set: func(d *draft, v string) error { return number(&d.Share, v, 1, 100_000) }},
 	{Flag: "fresh", Env: "NIXERY_FRESH", Default: "5m", Value: "time", Help: "how long a channel or branch is taken to be what it was",
 		set: func(d *draft, v string) error { return duration(&d.Fresh, v) }},
 	{Flag: "architectures", Env: "NIXERY_ARCHITECTURES", Value: "word", List: true,
@@ -66,7 +72,11 @@ var Table = []Setting{
 		set: func(d *draft, v string) error { d.Htpasswd = v; return nil }},
 	{Flag: "log-format", Env: "NIXERY_LOG_FORMAT", Default: "auto", Value: "word", Help: "text, json as Google's log service reads it, or auto: text on a terminal",
 		set: func(d *draft, v string) error { return oneOf(&d.LogFormat, v, "auto", "text", "json") }},
-	{Flag: "grace", Env: "NIXERY_GRACE", Default: "25s", Value: "time", Help: "how long downloads may go on after SIGTERM",
+	{Flag: "min-free", Env: "NIXERY_MIN_FREE", Default: "256MiB", Value: "size", Help: "free space of disks below which the server is not ready and builds nothing; 0 for no limit",
+		set: func(d *draft, v string) error { return size(&d.MinFree, v) }},
+	{Flag: "shutdown-delay", Env: "NIXERY_SHUTDOWN_DELAY", Default: "5s", Value: "time", Help: "how long requests are still accepted after SIGTERM, while /readyz reports 503; 0 for none",
+		set: func(d *draft, v string) error { return pause(&d.ShutdownDelay, v) }},
+	{Flag: "grace", Env: "NIXERY_GRACE", Default: "20s", Value: "time", Help: "how long downloads may go on after that",
 		set: func(d *draft, v string) error { return duration(&d.Grace, v) }},
 }
 
@@ -102,6 +112,34 @@ func duration(into *time.Duration, text string) error {
 	}
 	*into = d
 	return nil
+}
+
+// pause is a duration that may be none.
+func pause(into *time.Duration, text string) error {
+	if text == "0" || text == "0s" {
+		*into = 0
+		return nil
+	}
+	return duration(into, text)
+}
+
+var (
+	sizeForm  = regexp.MustCompile(`^([0-9]{1,12})\s*([A-Za-z]*)$`)
+	sizeUnits = map[string]int64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+)
+
+// size reads a number of bytes.
+func size(into *int64, text string) error {
+	m := sizeForm.FindStringSubmatch(text)
+	if m != nil {
+		n, err := strconv.ParseInt(m[1], 10, 64)
+		unit := sizeUnits[strings.ToUpper(m[2])]
+		if err == nil && unit > 0 && n <= math.MaxInt64/unit {
+			*into = n * unit
+			return nil
+		}
+	}
+	return fmt.Errorf("want a size such as 500MB or 2GiB, found %.100q", text)
 }
 
 func oneOf(into *string, text string, words ...string) error {
