@@ -35,9 +35,9 @@ func (row *Setting) name() string {
 var Table = []Setting{
 	{Flag: "config", Env: "NIXERY_CONFIG", Value: "file", Help: "YAML file with settings, by the names of the flags", set: ignore},
 	{Flag: "address", Env: "NIXERY_ADDRESS", Value: "host", Help: "address to listen on: 127.0.0.1, or all with --public. Another one needs --htpasswd or --public", set: address},
-	{Flag: "public", Env: "NIXERY_PUBLIC", Default: "false", Value: "bool", Help: "build for all who reach the server, with or without a password; it listens on all addresses unless --address names one",
+	{Flag: "public", Env: "NIXERY_PUBLIC", Default: "false", Value: "bool", Help: "serve other machines also without --htpasswd; listens on all addresses unless --address names one",
 		set: func(d *draft, v string) error { return boolean(&d.Public, v) }},
-	{Flag: "host", Env: "NIXERY_HOST", Value: "name", List: true, Help: "name by which clients call the server; requests for other names are refused. See Exposure", set: host},
+	{Flag: "host", Env: "NIXERY_HOST", Value: "name", List: true, Help: "name by which clients call the server; requests for other names are refused", set: host},
 	{Flag: "proxy", Env: "NIXERY_PROXY", Value: "network", List: true, Help: "address or network of proxies in front, as 10.0.0.0/8: their X-Forwarded-For names the client", set: proxy},
 	{Flag: "port", Env: "PORT", Default: "8080", Value: "number", Help: "port to listen on; 0 takes a free one",
 		set: func(d *draft, v string) error { return number(&d.Port, v, 0, 65535) }},
@@ -76,7 +76,7 @@ var Table = []Setting{
 		set: func(d *draft, v string) error { return size(&d.MinFree, v) }},
 	{Flag: "shutdown-delay", Env: "NIXERY_SHUTDOWN_DELAY", Default: "5s", Value: "time", Help: "how long requests are still accepted after SIGTERM, while /readyz reports 503; 0 for none",
 		set: func(d *draft, v string) error { return pause(&d.ShutdownDelay, v) }},
-	{Flag: "grace", Env: "NIXERY_GRACE", Default: "20s", Value: "time", Help: "how long downloads may go on after that",
+	{Flag: "grace", Env: "NIXERY_GRACE", Default: "20s", Value: "time", Help: "how long downloads may go on once the server stopped listening",
 		set: func(d *draft, v string) error { return duration(&d.Grace, v) }},
 }
 
