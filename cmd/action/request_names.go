@@ -33,8 +33,7 @@ func (r *request) nameAll(o buildOptions, w wanted, tags []name.Tag) error {
 		}
 	}
 	if lacksTag {
-		errs = append(errs, o.blame("tags", fmt.Errorf("no tag: %s is empty, and %s has nowhere else to push to; give it a tag, leave %[1]s out for the spec's, or do not push",
-			o.called("tags"), o.called("push"))))
+		errs = append(errs, o.blame("tags", errors.New("no tag: it is set and empty, so nothing can be pushed; give it a tag, leave it out for the spec's, or do not push")))
 	}
 	errs = append(errs, o.blame("tags", o.checkShared(tags, len(r.orders))))
 	errs = append(errs, o.blame("tags", checkPlaces(tags, usedToPush || !usedElse)))

@@ -33,7 +33,9 @@ func (w *workshop) deliver(file *destination) (*Report, error) {
 // A tag that is refused ends the run, with a report of what all tags of all images are now.
 func TestATagThatIsRefusedIsReported(t *testing.T) {
 	w := newWorkshop(t)
-	w.refuse = func(r *http.Request) bool { return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/two/manifests/v1") }
+	w.refuse = func(r *http.Request) bool {
+		return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/two/manifests/v1")
+	}
 	r, err := w.deliver(nil)
 	if !errors.As(err, new(*publish.TagsError)) || r == nil || !r.Run.Incomplete {
 		t.Fatalf("got %v, %v", r, err)
@@ -62,7 +64,9 @@ func TestATagThatIsRefusedIsReported(t *testing.T) {
 // A run that fails is not kept for later ones.
 func TestNothingIsLearntIfATagIsRefused(t *testing.T) {
 	w := newWorkshop(t)
-	w.refuse = func(r *http.Request) bool { return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/box/manifests/latest") }
+	w.refuse = func(r *http.Request) bool {
+		return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/box/manifests/latest")
+	}
 	if r, err := w.try(&fakeNix{}, order("box", both[:1], "app")); err == nil || r == nil {
 		t.Fatalf("got %v, %v", r, err)
 	}
@@ -81,7 +85,9 @@ func TestNothingIsLearntIfATagIsRefused(t *testing.T) {
 // What was written before a registry failed is reported, and so is that nothing else was.
 func TestAFileThatWasWrittenIsReported(t *testing.T) {
 	w := newWorkshop(t)
-	w.refuse = func(r *http.Request) bool { return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/sha256:") }
+	w.refuse = func(r *http.Request) bool {
+		return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/sha256:")
+	}
 	r, err := w.deliver(newDestination(t))
 	if err == nil || r == nil || !r.Run.Incomplete {
 		t.Fatalf("got %v, %v", r, err)
@@ -98,7 +104,9 @@ func TestAFileThatWasWrittenIsReported(t *testing.T) {
 
 func TestNothingPublishedIsNoReport(t *testing.T) {
 	w := newWorkshop(t)
-	w.refuse = func(r *http.Request) bool { return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/sha256:") }
+	w.refuse = func(r *http.Request) bool {
+		return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/sha256:")
+	}
 	if r, err := w.deliver(nil); err == nil || r != nil {
 		t.Errorf("got %v, %v", r, err)
 	}
