@@ -23,8 +23,10 @@ func newBuild(c *console) *cobra.Command {
 		Short: "Build the images of a spec and publish them",
 		Long: "build makes the images of a spec: one for each architecture, and an index over\n" +
 			"them. With --push they go to the spec's repositories, with --output to files;\n" +
-			"with neither, only their digests are computed. Tags move last, when everything\n" +
-			"else is there. What was published is printed on standard output.",
+			"with neither, only their digests are computed. Each --output has its own name=,\n" +
+			"push= and push-by-digest=. Tags are set last, one after the other, when everything\n" +
+			"else exists; after one that is refused, no other is set. What was published is\n" +
+			"printed on standard output.",
 		Example: "  nixery-action build --push\n" +
 			"  nixery-action build --tag ghcr.io/acme/toolbox:v1 --push\n" +
 			"  nixery-action build --platform linux/amd64 --output type=docker,dest=toolbox.tar",

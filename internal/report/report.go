@@ -2,8 +2,9 @@
 // writes them as JSON, Markdown or text. It stands apart from pipeline, which
 // finds the facts, so that writers of reports need no Nix and no registry.
 //
-// The invariant: all of a Report but Run is the same for every run that makes
-// the same images of the same source, whatever the cache or a registry knew.
+// The invariant: all of a Report but Run, tags and repositories is the same for
+// every run that makes the same images of the same source, whatever the cache or
+// a registry knew.
 package report
 
 import (
