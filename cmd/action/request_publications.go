@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/publish"
@@ -104,10 +106,13 @@ func (r *request) insecureHosts() ([]string, error) {
 			}
 		}
 	}
-	for host, text := range insecure {
-		if other, both := secure[host]; both {
-			return nil, fmt.Errorf("output %q: registry.insecure=true is for %s, to which %s is pushed without it; write it in both, or in neither",
-				text, host, line(other))
+	for _, host := range hosts {
+		for _, other := range slices.Sorted(maps.Keys(secure)) {
+			// A host without a port is for all its ports.
+			if name, _, _ := strings.Cut(other, ":"); strings.EqualFold(host, other) || strings.EqualFold(host, name) {
+				return nil, fmt.Errorf("output %q: registry.insecure=true is for %s, to which %s is pushed without it; write it in both, or in neither",
+					insecure[host], host, line(secure[other]))
+			}
 		}
 	}
 	return hosts, nil

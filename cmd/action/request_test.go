@@ -89,6 +89,16 @@ func TestInsecureIsOfOneLine(t *testing.T) {
 	}
 }
 
+// A host that one line wants to be secure stays so, whatever its port and spelling.
+func TestInsecureIsNotForTheHostsOfOtherLines(t *testing.T) {
+	for other, agree := range map[string]bool{"plain.example/b": false, "plain.example:8443/b": false, "PLAIN.example/b": false, "other.example/b": true} {
+		in := actions.Inputs{Outputs: []string{"type=registry,registry.insecure=true,name=plain.example/a", "type=registry,name=" + other}}
+		if _, err := newRequest(buildOptions{Inputs: in}, wantedOf()); (err == nil) != agree {
+			t.Errorf("%s: %v", other, err)
+		}
+	}
+}
+
 // What is pushed names a registry or an owner, or docker's library in full.
 func TestShortNames(t *testing.T) {
 	for text, wantPush := range map[string]bool{
