@@ -53,6 +53,11 @@ type TagRun struct {
 	Error   string `json:"error,omitempty"` // why it could not be set
 }
 
+// Set reports whether the tag names the image now.
+func (t TagRun) Set() bool {
+	return t.Outcome == "same" || t.Outcome == "created" || t.Outcome == "moved"
+}
+
 // LayerRun is how a layer came to be where it is.
 type LayerRun struct {
 	Digest v1.Hash `json:"digest"`

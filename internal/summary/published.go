@@ -44,8 +44,11 @@ func (p *pen) tags(tags []report.TagRun, rows int) {
 	p.table([]markdown.Column{{Title: "Tag"}, {Title: "Outcome"}, {Title: "Digest before"}}, lines, max(rows, 10))
 }
 
-// tagsText says the same on a terminal.
+// tagsText says the same on a terminal, unless it is a single tag that was set: what changed says so too.
 func (p *pen) tagsText(tags []report.TagRun) {
+	if len(tags) == 1 && tags[0].Set() {
+		return
+	}
 	for _, tag := range tags {
 		p.printf("  tag %s: %s", logline.Clean(tag.Tag), strings.Trim(outcomes[tag.Outcome], "*"))
 		if tag.From != "" && tag.Outcome != "same" {
