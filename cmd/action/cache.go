@@ -2,6 +2,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
+
+	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/org/nixery-action/internal/cache"
 )
@@ -42,10 +45,22 @@ func locations(texts []string, parse func(string) (cache.Location, error)) ([]ca
 	var errs []error
 	for _, text := range texts {
 		location, err := parse(text)
-		errs = append(errs, err)
+		errs = append(errs, err, checkCacheRef(location.Ref))
 		all = append(all, location)
 	}
 	return all, errors.Join(errs...)
+}
+
+// checkCacheRef refuses a reference that docker would take for an image of its own library. Others are the cache's to judge.
+func checkCacheRef(ref string) error {
+	tag, err := name.NewTag(ref)
+	if err != nil {
+		return nil
+	}
+	if err := checkPlaces([]name.Tag{tag}, true); err != nil {
+		return fmt.Errorf("cache in a registry: %w", err)
+	}
+	return nil
 }
 
 func userAgent() string { return "nixery-action/" + version }

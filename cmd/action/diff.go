@@ -161,7 +161,7 @@ func (p operand) readImages(ctx context.Context, c *console, o diffOptions) ([]e
 	registry := publish.NewRegistry(publish.RegistryOptions{
 		Keychain: c.keychain(token), Insecure: o.insecure, UserAgent: userAgent(), Logger: c.log,
 	})
-	return pipeline.Published(ctx, registry, p.ref)
+	return pipeline.Published(ctx, registry.Pull, p.ref)
 }
 
 // choose keeps the contents for some platforms, or all if none are named.

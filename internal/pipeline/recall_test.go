@@ -85,7 +85,7 @@ func (w *workshop) run(nix *fakeNix, orders ...Order) *Report {
 	}
 	w.cost, report.Run = report.Run, reports.Run{}
 	for i := range report.Images {
-		report.Images[i].Tags = nil // ports differ
+		report.Images[i].Tags, report.Images[i].Repositories = nil, nil // ports differ
 	}
 	return report
 }
@@ -104,21 +104,25 @@ func (w *workshop) try(nix *fakeNix, orders ...Order) (*Report, error) {
 	line.Verify = w.verify
 	line.Log = slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	line.Display = progress.New(&w.log, false, nil, time.Now)
-	for i := range orders {
-		tag, err := name.NewTag(w.host + "/" + orders[i].Name + ":latest")
+	meter := &Meter{}
+	return line.Run(w.t.Context(), w.source, orders, w.destinations(meter, orders...), meter)
+}
+
+// destinations are the registry, in which each image has the tag latest of a repository of its name.
+func (w *workshop) destinations(meter *Meter, orders ...Order) []Delivery {
+	w.t.Helper()
+	registry := publish.NewRegistry(publish.RegistryOptions{
+		Jobs: 1, Report: meter.Report, Sent: meter.Sent, Stored: meter.Stored, Tagged: meter.Tagged,
+	})
+	d := Delivery{Destination: registry, Kind: reports.ToRegistry, Pull: registry.Pull}
+	for _, order := range orders {
+		tag, err := name.NewTag(w.host + "/" + order.Name + ":latest")
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		orders[i].Tags = []name.Tag{tag}
+		d.Names = append(d.Names, Names{Tags: []name.Tag{tag}})
 	}
-	meter := &Meter{}
-	return line.Run(w.t.Context(), w.source, orders, w.destinations(meter), meter)
-}
-
-func (w *workshop) destinations(meter *Meter) []publish.Destination {
-	return []publish.Destination{publish.NewRegistry(publish.RegistryOptions{
-		Jobs: 1, Report: meter.Report, Sent: meter.Sent, Moved: meter.Moved,
-	})}
+	return []Delivery{d}
 }
 
 // sent counts the blobs that were uploaded.

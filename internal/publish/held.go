@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
 // held says which images repositories have already. A registry keeps what a manifest that it has refers to, so one
@@ -44,10 +43,6 @@ func (h *held) has(repo name.Repository, image v1.Image) bool {
 // ask asks each repository for the images whose digests are known. Whatever the answer is but yes, the image is pushed,
 // and says then what is wrong.
 func (p *push) ask(ctx context.Context) error {
-	puller, err := remote.NewPuller(p.options()...)
-	if err != nil {
-		return err
-	}
 	g, ctx := p.group(ctx)
 	for i, a := range p.artifacts {
 		images, err := a.images()
@@ -61,7 +56,7 @@ func (p *push) ask(ctx context.Context) error {
 			}
 			for _, repo := range p.targets[i] {
 				g.Go(func() error {
-					if desc, err := puller.Head(ctx, repo.Digest(digest.String())); err == nil && desc.Digest == digest {
+					if desc, err := p.puller.Head(ctx, repo.Digest(digest.String())); err == nil && desc.Digest == digest {
 						p.held.add(repo, digest)
 					}
 					return nil

@@ -47,6 +47,9 @@ type Layout struct {
 
 var _ Destination = Layout{}
 
+// CheckFirst implements [Destination].
+func (Layout) CheckFirst() bool { return true }
+
 // Check tells whether the folder or file can be written, and writes nothing that stays.
 func (l Layout) Check(context.Context, []Artifact) error {
 	if l.Tar {

@@ -62,7 +62,6 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, w.explainPlain(req.URL.Host, err)
 	}
 	traceOf(req.Context()).note(req, resp)
-	tagTraceOf(req.Context()).note(req, resp)
 	return resp, nil
 }
 

@@ -8,6 +8,11 @@ import (
 
 // Run is what one run did. It differs from run to run.
 type Run struct {
+	// Incomplete says that the run failed after something was published: Published and the tags of Images say what.
+	Incomplete bool `json:"incomplete,omitempty"`
+	// Published are the destinations that have everything, in the order in which they got it.
+	Published []Published `json:"published,omitempty"`
+
 	CacheHit bool       `json:"cacheHit"` // no layer was made: each was known, or came from the cache
 	Seconds  float64    `json:"seconds"`
 	Images   []ImageRun `json:"images"` // in the order of Report.Images
@@ -27,7 +32,39 @@ type ImageRun struct {
 	Name    string     `json:"name"`
 	Seconds float64    `json:"seconds"`           // from the start of the run until its last layer was in place
 	Layers  []LayerRun `json:"layers,omitempty"`  // of all platforms, each once
+	Tags    []TagRun   `json:"tags,omitempty"`    // in registries, in the order in which they were given
 	Changes *Changes   `json:"changes,omitempty"` // absent if no registry was asked, or it did not say
+}
+
+// Kind is a kind of destination.
+type Kind string
+
+// The kinds of destination, in the words of outputs.
+const (
+	ToRegistry Kind = "registry"
+	ToLayout   Kind = "oci"
+	ToArchive  Kind = "docker"
+	ToDaemon   Kind = "daemon"
+)
+
+// Published is a destination that has all images.
+type Published struct {
+	Kind  Kind     `json:"kind"`
+	Path  string   `json:"path,omitempty"` // of a file or layout
+	Names []string `json:"names"`          // tags, and repositories that have the images by digest only
+}
+
+// TagRun is what became of one tag in a registry.
+type TagRun struct {
+	Tag     string `json:"tag"`
+	Outcome string `json:"outcome"`         // same, created, moved, refused, unknown or untried
+	From    string `json:"from,omitempty"`  // the digest that it had, if it existed and the registry said so
+	Error   string `json:"error,omitempty"` // why it could not be set
+}
+
+// Set reports whether the tag names the image now.
+func (t TagRun) Set() bool {
+	return t.Outcome == "same" || t.Outcome == "created" || t.Outcome == "moved"
 }
 
 // LayerRun is how a layer came to be where it is.

@@ -20,7 +20,6 @@ import (
 	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/progress"
-	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -62,7 +61,7 @@ func (s *Server) runLine(ctx context.Context, j *job, source spec.Nixpkgs) (*pip
 	meter := &pipeline.Meter{}
 	repository, _ := name.NewRepository("localhost/" + strings.ToLower(j.query.image)) // for the log: an empty one will do
 	dest := s.options.Depot.Destination(depot.DestinationOptions{Repository: repository, Report: meter.Report, Sent: meter.Sent})
-	report, err := line.Run(ctx, source, []pipeline.Order{s.order(j.query)}, []publish.Destination{dest}, meter)
+	report, err := line.Run(ctx, source, []pipeline.Order{s.order(j.query)}, []pipeline.Delivery{{Destination: dest}}, meter)
 	if err == nil {
 		line.Cache.Save(ctx, everyImage, pageOf(report))
 	}

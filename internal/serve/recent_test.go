@@ -165,7 +165,7 @@ func TestBuildGivesTheSame(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "nixery.yaml")
 	s := loadSpec(t, file, "packages: [lib, shell, app]\narchitectures: [amd64, arm64]\nnixpkgs: {channel: \""+someCommit+"\"}\n")
 	layout := publish.Layout{Path: filepath.Join(t.TempDir(), "layout")}
-	report, err := line.Run(t.Context(), s.Nixpkgs, []pipeline.Order{{Image: s.Images[0]}}, []publish.Destination{layout}, &pipeline.Meter{})
+	report, err := line.Run(t.Context(), s.Nixpkgs, []pipeline.Order{{Image: s.Images[0]}}, []pipeline.Delivery{{Destination: layout}}, &pipeline.Meter{})
 	if err != nil {
 		t.Fatal(err)
 	}
