@@ -223,13 +223,13 @@ jobs:
 	})
 	run := u.act(t, dir)
 	if run.code == 0 {
-		t.Errorf("the checkout of another owner was packed:\n%s", run.said)
+		t.Errorf("the checkout of another owner was packed:\n%s", run.log)
 	}
 	if tags := r.tags(t, "acme/app"); len(tags) != 1 || tags[0] != "v1" {
-		t.Errorf("the tags are %q, want v1 alone:\n%s", tags, run.said)
+		t.Errorf("the tags are %q, want v1 alone:\n%s", tags, run.log)
 	}
 	nowhere(t, secrets, r.dir)
 	if len(holding(t, r.dir, tracked)) == 0 {
-		t.Errorf("what git tracks is not in the image:\n%s", run.said)
+		t.Errorf("what git tracks is not in the image:\n%s", run.log)
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -110,23 +112,27 @@ func (u *user) run(t *testing.T, dir, program string, args ...string) ran {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Dir, cmd.Env = dir, u.environ()
-	var stdout, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &tee{&stdout, &said}, &said
+	var stdout bytes.Buffer
+	said := &together{}
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(&stdout, said), said
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
-	return ran{cmd.ProcessState.ExitCode(), stdout.String(), said.String()}
+	return ran{cmd.ProcessState.ExitCode(), stdout.String(), said.all.String()}
 }
 
-// tee keeps what is printed twice. Both streams share said: os/exec copies them one write at a time only if they are the same
-// writer, so it takes no part in the copying of stderr.
-type tee struct{ one, other *bytes.Buffer }
+// together keeps what comes on two streams.
+type together struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
 
-func (t *tee) Write(p []byte) (int, error) {
-	t.one.Write(p)
-	return t.other.Write(p)
+func (t *together) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all.Write(p)
 }
 
 func (u *user) build(t *testing.T, dir string, args ...string) ran {
