@@ -203,23 +203,22 @@ jobs:
     steps:
       - uses: actions/checkout@v5
       - run: |
-          git config http.https://github.com/.extraheader "$HEADER"
-          echo "PASSWORD=$(cat "$PASSWORD_FILE")" >.env
+          git config http.https://github.com/.extraheader "$(cat "$PLANTED/header")"
+          echo "PASSWORD=$(cat "$PLANTED/password")" >.env
           echo changed >>app.txt
-        env: {HEADER: "%s", PASSWORD_FILE: "%s"}
+        env: {PLANTED: "%s"}
       - id: first
         uses: org/nixery-action@v1
         with: {push: true, tags: "%s/acme/app:v1"}
       - run: chown -R 12345:12345 .
       - id: second
         uses: org/nixery-action@v1
-        with: {push: true, tags: "%[3]s/acme/app:v2"}
+        with: {push: true, tags: "%[2]s/acme/app:v2"}
 `
-	passwords := filepath.Join(u.home, "password")
-	write(t, u.home, map[string]string{"password": password})
+	write(t, u.home, map[string]string{"password": password, "header": header(token)}) // not in the workflow, which git tracks
 	dir := u.repository(t, map[string]string{
 		"nixery.yaml": flakeSpec, "flake.nix": fmt.Sprintf(sourceFlake, "./."), ".gitignore": ".env\n", "app.txt": tracked + "\n",
-		".github/workflows/image.yml": fmt.Sprintf(workflow, header(token), passwords, r.address),
+		".github/workflows/image.yml": fmt.Sprintf(workflow, u.home, r.address),
 	})
 	run := u.act(t, dir)
 	if run.code == 0 {
