@@ -226,7 +226,7 @@ func (r *releaser) has(t *testing.T, tag string, layer record) bool {
 	return false
 }
 
-// attack is a cache into which somebody else has written. forge writes there, and returns the foreign layer; good is
+// attack is a cache into which another party has written. forge writes there, and returns the foreign layer; good is
 // the digest of what is honestly built of the sources.
 type attack struct {
 	mode  string
@@ -270,7 +270,7 @@ func unmarked(line string) string {
 	return strings.Join(words[:i+1], " ")
 }
 
-// A cache that somebody else can write to puts no foreign layer into a release that has a key.
+// A cache that others can write to puts no foreign layer into a release that has a key.
 func TestForgedCacheWithKey(t *testing.T) {
 	for name, attack := range attacks {
 		for how, mark := range map[string]func(string) string{"with its old mark": asItWas, "without a mark": unmarked} {

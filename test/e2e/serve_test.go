@@ -175,7 +175,7 @@ func (o *outside) asked() []string {
 	return slices.Clone(o.hosts)
 }
 
-// With a channel, a commit is not even asked for, unless the server was told to serve commits; then it is checked first.
+// With a channel, a commit is not even asked for, unless --commits is set; then it is checked first.
 func TestCommitsOfChannelAreOff(t *testing.T) {
 	const stranger = "0123456789abcdef0123456789abcdef01234567"
 	for name, flags := range map[string][]string{"by default": {}, "with --commits": {"--commits"}} {
