@@ -3,16 +3,19 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // server is serve, and where it keeps what it builds.
@@ -65,14 +68,25 @@ func (s server) refuses(t *testing.T, repository, tag string, secrets map[string
 	unsaid(t, secrets, "the answer for "+tag, said)
 }
 
-// nosy is a package set whose package has a text, and what its expression reads of the server: a file, and the environment.
-func nosy(text, file string) string {
+// nosy is a package set whose package has a text, and what an expression gives: a string, or a file in the store.
+func nosy(text, expression string) string {
 	return fmt.Sprintf(`{ system ? "x86_64-linux", ... }: { app = derivation {
-  name = "app"; inherit system; PATH = "/usr/bin:/bin"; builder = "/bin/sh";
-  stolen = builtins.readFile %s + builtins.getEnv "AWS_SECRET_ACCESS_KEY" + builtins.getEnv "NIXERY_CACHE_KEY";
-  args = [ "-c" "mkdir $out; echo %s $stolen $AWS_SECRET_ACCESS_KEY >$out/app; tr '\\0' '\\n' </proc/$PPID/environ >$out/parent || true" ];
+  name = "app"; inherit system; PATH = "/usr/bin:/bin"; builder = "/bin/sh"; stolen = %s;
+  args = [ "-c" "mkdir $out; echo %s $stolen >$out/app; case $stolen in /nix/store/*) cat $stolen >$out/stolen;; esac; env >$out/env" ];
 }; }
-`, file, text)
+`, expression, text)
+}
+
+// readings are ways in which an expression may get at a file of the server, SHADOW, or at its variables.
+var readings = map[string]string{
+	"file":      `builtins.readFile "SHADOW"`,
+	"variables": `builtins.getEnv "AWS_SECRET_ACCESS_KEY" + builtins.getEnv "NIXERY_CACHE_KEY"`,
+	"link":      `builtins.readFile ./link`,
+	"copy":      `"${SHADOW}"`,
+	"path":      `builtins.path { path = "SHADOW"; name = "stolen"; }`,
+	"search":    `builtins.readFile (builtins.findFile [ { prefix = "x"; path = "SHADOW"; } ] "x")`,
+	"fetch":     `builtins.fetchurl "file://SHADOW"`,
+	"filter":    `builtins.filterSource (_: _: true) (dirOf "SHADOW") + "/shadow"`,
 }
 
 // plainSet is one whose package has a text.
@@ -102,13 +116,21 @@ func newUpstream(t *testing.T, u *user, texts map[string]string, shadow string) 
 	up.tagged = commit(plainSet(texts["tagged"]))
 	u.git(t, up.dir, "tag", "v1")
 	u.git(t, up.dir, "reset", "--quiet", "--hard", up.main)
-	up.pull = commit(nosy(texts["pull"], shadow))
+	up.pull = commit(nosy(texts["pull"], `builtins.readFile "`+shadow+`"`))
 	u.git(t, up.dir, "update-ref", "refs/pull/1/head", up.pull)
 	u.git(t, up.dir, "reset", "--quiet", "--hard", up.main)
 	up.orphaned = commit(plainSet(texts["orphaned"]))
 	u.git(t, up.dir, "reset", "--quiet", "--hard", up.main)
-	u.git(t, up.dir, "checkout", "--quiet", "-b", "nosy")
-	commit(nosy(texts["nosy"], shadow))
+	for name, expression := range readings {
+		u.git(t, up.dir, "checkout", "--quiet", "-b", name, "main")
+		if name == "link" {
+			if err := os.Symlink(shadow, filepath.Join(up.dir, "link")); err != nil {
+				t.Fatal(err)
+			}
+			u.git(t, up.dir, "add", "link")
+		}
+		commit(nosy(name, strings.ReplaceAll(expression, "SHADOW", shadow)))
+	}
 	u.git(t, up.dir, "checkout", "--quiet", "main")
 	for _, setting := range []string{"allowAnySHA1InWant", "allowTipSHA1InWant", "allowReachableSHA1InWant"} {
 		u.git(t, up.dir, "config", "uploadpack."+setting, "true")
@@ -127,7 +149,7 @@ func TestStrangersCommitIsNotEvaluated(t *testing.T) {
 		t.Fatal(err)
 	}
 	texts := map[string]string{}
-	for _, name := range []string{"first", "main", "tagged", "pull", "orphaned", "nosy"} {
+	for _, name := range []string{"first", "main", "tagged", "pull", "orphaned"} {
 		texts[name] = name + "-" + salt()
 	}
 	up := newUpstream(t, u, texts, shadow)
@@ -151,9 +173,28 @@ func TestStrangersCommitIsNotEvaluated(t *testing.T) {
 	}
 
 	// A branch's expression does not see the server either.
-	_, said := s.pull(t, "app", "nosy")
-	unsaid(t, secrets, "the answer for nosy", said)
-	nowhere(t, secrets, s.depot)
+	for name := range readings {
+		_, said := s.pull(t, "app", name)
+		unsaid(t, secrets, "the answer for "+name, said)
+		nowhere(t, secrets, s.depot)
+	}
+}
+
+// Builders without a sandbox read what the server's user reads: a server that builds for all who reach it does not start so, unless
+// that is asked for in so many words.
+func TestPublicServerWantsSandbox(t *testing.T) {
+	u, dir := newUser(t), t.TempDir()
+	write(t, dir, map[string]string{"default.nix": plainSet("app-" + salt())})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, "serve", "--public", "--address", "127.0.0.1", "--port", "0", "--storage", t.TempDir(), "--pkgs-path", dir)
+	cmd.Env = u.environ()
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil || err == nil || !strings.Contains(string(out), "--unsafe") {
+		t.Errorf("a public server without a sandbox starts, or does not say why not: %v\n%s", err, out)
+	}
+	s := u.serve(t, "--public", "--unsafe", "--pkgs-path", dir)
+	s.gives(t, "app", "latest", "app-")
 }
 
 // outside is a proxy through which the server would reach the internet. It lets nothing through, and keeps what was asked for.
