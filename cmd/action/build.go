@@ -62,6 +62,7 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 		return nil, o.withPlaces(err, w)
 	}
 	o.tellClashes(ctx, c, w, request.orders)
+	line.Warn = func(warning pipeline.Warning) { c.warn(w.File, warning) }
 	meter := &pipeline.Meter{}
 	dests, err := request.destinations(c, o, meter)
 	if err != nil {

@@ -33,7 +33,7 @@ func newLine(c *console) (*pipeline.Line, error) {
 		return nil, err
 	}
 	line := &pipeline.Line{
-		Store:   os.DirFS("/"),
+		Store:   nixbuild.NewStore(nixbuild.StoreDir),
 		Created: created,
 		TempDir: c.env.TempDir,
 		Log:     c.log,

@@ -44,7 +44,7 @@ func newPlan(c *console) *cobra.Command {
 	o.asked.addSpecFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.closure, "closure", "", "plan this closure instead of a spec: what nix path-info --json -r prints; - is standard input")
-	f.IntVar(&o.budget, "budget", 0, fmt.Sprintf("the most layers, instead of the spec's or %d", layers.DefaultBudget))
+	f.IntVar(&o.budget, "budget", 0, fmt.Sprintf("the most layers of store paths, instead of the spec's or %d; at most %d", layers.DefaultBudget, spec.MaxBudget))
 	f.StringVar(&o.popularity, "popularity", "", "the popularity table, instead of the spec's: embedded, none, a file or an https URL")
 	f.StringVar(&o.format, "format", "table", "table, json, dot for Graphviz, or html, a page that needs nothing else")
 	for _, ofSpec := range []string{"file", "context", "image", "package", "nixpkgs", "platform"} {
@@ -85,8 +85,11 @@ func planAll(ctx context.Context, c *console, o planOptions) ([]explain.Explanat
 }
 
 func checkBudget(budget int) error {
-	if budget < 0 {
+	switch {
+	case budget < 0:
 		return usagef("budget %d: want at least 1", budget)
+	case budget > spec.MaxBudget:
+		return usagef("budget %d: want at most %d; %s", budget, spec.MaxBudget, spec.WhyMaxBudget)
 	}
 	return nil
 }

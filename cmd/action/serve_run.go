@@ -68,7 +68,7 @@ func newServer(c *console, s settings.Settings, store *depot.Depot, temp string,
 		queue = -1 // none, where 0 is the default
 	}
 	return serve.New(serve.Options{
-		Depot: store, Runner: newRunner, Store: os.DirFS("/"), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: temp,
+		Depot: store, Runner: newRunner, Store: nixbuild.NewStore(nixbuild.StoreDir), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: temp,
 		Architectures: s.Architectures, Allow: s.Allow, Builds: s.Builds, Queue: queue, Timeout: s.Timeout, Fresh: s.Fresh, Log: c.log, Hooks: hooks,
 	})
 }

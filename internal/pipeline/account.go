@@ -15,7 +15,7 @@ import (
 // account says what the run cost, once everything is published.
 func (j *job) account(made []built) report.Run {
 	took := time.Since(j.begun)
-	run := report.Run{Seconds: seconds(took), CacheHit: !slices.ContainsFunc(distinctLayers(made), (*layers.Layer).Made)}
+	run := report.Run{Seconds: seconds(took), Warnings: j.warnings.given, CacheHit: !slices.ContainsFunc(distinctLayers(made), (*layers.Layer).Made)}
 	for i, a := range artifactsOf(j.orders, made) {
 		img := report.ImageRun{Name: a.Name, Seconds: seconds(took)}
 		repositories := repositoriesOf(a)

@@ -52,7 +52,9 @@ type Line struct {
 	Spec    string        // which spec of its repository this is, for the cache
 	Pinned  *Pinned       // the source, if it was pinned before: then Run does not look at the one it is given
 	// Load reads popularity tables; popularity.Load if nil.
-	Load    func(ctx context.Context, where, sum string) (popularity.Table, error)
+	Load func(ctx context.Context, where, sum string) (popularity.Table, error)
+	// Warn takes what is most likely wrong with an image; if nil, Log does.
+	Warn    func(Warning)
 	Log     *slog.Logger
 	Display *progress.Display
 
@@ -74,6 +76,7 @@ func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, des
 		return nil, err
 	}
 	built, err := j.run(ctx, known)
+	j.warnOfCredentials() // also if it failed: some layers may be public by now
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +104,7 @@ type job struct {
 	meter     *Meter
 	hold      *hold
 	begun     time.Time
+	warnings  warnings
 }
 
 // start does what every run does, and returns what is known from before. If
@@ -175,7 +179,8 @@ func (j *job) prepare(ctx context.Context, known recalled) ([]built, error) {
 			return nil, err
 		}
 	}
-	built, err := j.assemble(newPackers(lazyStore{j.Store, ready}, known), j.orders, j.wishes, j.tables)
+	packers := newPackers(lazyStore{j.Store, ready}, known, j.warnings.noteCredential)
+	built, err := j.assemble(packers, j.orders, j.wishes, j.tables)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +189,7 @@ func (j *job) prepare(ctx context.Context, known recalled) ([]built, error) {
 			return nil, err
 		}
 	}
-	return built, nil
+	return built, j.lookInto(ctx, built)
 }
 
 func (j *job) publishAll(ctx context.Context, built []built) error {

@@ -11,6 +11,15 @@ type Run struct {
 	CacheHit bool       `json:"cacheHit"` // no layer was made: each was known, or came from the cache
 	Seconds  float64    `json:"seconds"`
 	Images   []ImageRun `json:"images"` // in the order of Report.Images
+	Warnings []Warning  `json:"warnings,omitempty"`
+}
+
+// Warning is what is most likely wrong with an image that was built all the
+// same. An image whose layers are all from earlier runs may have others.
+type Warning struct {
+	Image   string `json:"image"`
+	Title   string `json:"title"`
+	Message string `json:"message"`
 }
 
 // ImageRun is what one image cost.

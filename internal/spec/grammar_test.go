@@ -93,8 +93,8 @@ var grammars = []struct {
 	},
 	{
 		in:     "packages: [git]\nlayers: {%s}",
-		good:   "budget: 1\nbudget: 126\nlevel: 1\nlevel: 9, compression: gzip\n'budget': 3",
-		bad:    "budget: 0\nbudget: 127\nbudget: '1'\nbudget: 1.5\nlevel: 0\nlevel: 20\ncompression: gz\nnone: 1",
+		good:   "budget: 1\nbudget: 124\nlevel: 1\nlevel: 9, compression: gzip\n'budget': 3",
+		bad:    "budget: 0\nbudget: 125\nbudget: 126\nbudget: 1000\nbudget: '1'\nbudget: 1.5\nlevel: 0\nlevel: 20\ncompression: gz\nnone: 1",
 		beyond: "level: 10\nlevel: 10, compression: gzip\ncompression: zstd\nbudget: 0x10",
 	},
 	{

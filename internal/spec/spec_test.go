@@ -88,11 +88,11 @@ func TestLoadWhole(t *testing.T) {
 			PackagePos:    []Position{{15, 16}, {15, 23}, {15, 28}},
 			Architectures: []string{"amd64", "arm64"}, ArchitecturePos: []Position{{16, 21}, {16, 28}},
 			Config: Config{
-				Entrypoint:   []string{"/bin/bash", "-c"},
-				Cmd:          []string{"git --version; echo $HOME"},
-				Env:          map[string]string{"GREETING": "${HOME} stays as it is", "EMPTY": ""},
-				WorkingDir:   "/srv",
-				User:         "1000:1000",
+				Entrypoint: []string{"/bin/bash", "-c"}, EntrypointPos: Position{18, 19},
+				Cmd: []string{"git --version; echo $HOME"}, CmdPos: Position{19, 12},
+				Env:        map[string]string{"GREETING": "${HOME} stays as it is", "EMPTY": ""},
+				WorkingDir: "/srv",
+				User:       "1000:1000", UserPos: Position{22, 13},
 				ExposedPorts: []string{"8080/tcp", "53/udp"},
 				Volumes:      []string{"/data"},
 				Labels: map[string]string{
