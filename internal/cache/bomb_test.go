@@ -37,7 +37,7 @@ func bombs(t testing.TB) map[string][]byte {
 }
 
 func ledgerOf(body []byte) []byte {
-	return append(firstLine(nil, "", body), body...)
+	return append(firstLine(Key{}, "", body), body...)
 }
 
 func TestLedgerBombs(t *testing.T) {
@@ -91,7 +91,7 @@ func btoi(b bool) int {
 // A ledger that would not be read is not written, whatever makes it too large.
 func TestEncodeFitsEveryLimit(t *testing.T) {
 	l := (&Ledger{}).With(page("a")).With(page("b"))
-	file, err := l.encode(nil, "", largestLedger, count(l.pages)-1)
+	file, err := l.encode(Key{}, "", largestLedger, count(l.pages)-1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestDecodingEndsWithItsContext(t *testing.T) {
 	file := ledgerOf(bombs(t)["blanks"])
 	for _, after := range []int64{1, 10, 100} {
 		ctx := boundedtest.EndingAfter(t.Context(), after)
-		_, err := Decode(ctx, bytes.NewReader(file), nil, "")
+		_, err := Decode(ctx, bytes.NewReader(file), Key{}, "")
 		if !errors.Is(err, context.Canceled) || !ctx.Ended() {
 			t.Errorf("after %d questions: %v", after, err)
 		}

@@ -38,7 +38,7 @@ type place struct {
 	Place
 	*gate
 
-	key *Key // nil believes every ledger, and marks none
+	key Key // the zero value believes every ledger, and marks none
 
 	mu     sync.Mutex
 	latest map[Lane]latest // what was last seen of a lane
@@ -72,9 +72,9 @@ func (c *Cache) place(p Place, logger *slog.Logger) *place {
 	return &place{Place: p, gate: c.gates[p.Store], latest: map[Lane]latest{}, bad: map[Lane]uint32{}}
 }
 
-// WithKey makes the cache believe only ledgers with the mark of a key, and mark what it saves. Without a key, marks are not
+// WithKey makes the cache believe only ledgers with the mark of a key, and mark what it saves. With the zero Key, marks are not
 // looked at. It is called before anything else.
-func (c *Cache) WithKey(key *Key) *Cache {
+func (c *Cache) WithKey(key Key) *Cache {
 	for _, p := range slices.Concat(c.from, c.to) {
 		p.key = key
 	}

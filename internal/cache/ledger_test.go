@@ -15,7 +15,7 @@ import (
 
 func encode(t testing.TB, l *Ledger) []byte {
 	t.Helper()
-	file, err := l.Encode(nil, "")
+	file, err := l.Encode(Key{}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func encode(t testing.TB, l *Ledger) []byte {
 
 func decodeFile(t testing.TB, file []byte) (*Ledger, error) {
 	t.Helper()
-	return Decode(t.Context(), bytes.NewReader(file), nil, "")
+	return Decode(t.Context(), bytes.NewReader(file), Key{}, "")
 }
 
 func TestLedgerRoundTrip(t *testing.T) {
@@ -184,7 +184,7 @@ func TestEncodeFits(t *testing.T) {
 	if whole := encode(t, l); len(whole) < 100_000 {
 		t.Fatalf("the whole ledger has only %d bytes", len(whole))
 	}
-	file, err := l.encode(nil, "", 100_000, mostEntries)
+	file, err := l.encode(Key{}, "", 100_000, mostEntries)
 	if err != nil || len(file) > 100_000 {
 		t.Fatalf("%d bytes, %v", len(file), err)
 	}

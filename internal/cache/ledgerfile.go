@@ -33,13 +33,13 @@ const (
 // A ledger's file is one line, "nixery-action ledger 2 sha256:<hex>", and what has that digest: gzipped JSON. A ledger with a
 // mark, see [Key], has " hmac-sha256:<hex>" at the end of the line.
 
-// Encode returns the ledger's file for a lane, with the mark of a key that is not nil. It has less than 8 MiB, and no more
+// Encode returns the ledger's file for a lane, with the mark of the key. It has less than 8 MiB, and no more
 // than Decode reads: the oldest pages that do not fit are left out.
-func (l *Ledger) Encode(key *Key, lane Lane) ([]byte, error) {
+func (l *Ledger) Encode(key Key, lane Lane) ([]byte, error) {
 	return l.encode(key, lane, largestLedger, mostEntries)
 }
 
-func (l *Ledger) encode(key *Key, lane Lane, limit, entries int) ([]byte, error) {
+func (l *Ledger) encode(key Key, lane Lane, limit, entries int) ([]byte, error) {
 	for pages := l.pages; ; pages = pages[:len(pages)-1] {
 		body, plain, err := encodePages(pages)
 		if err != nil {
@@ -59,9 +59,9 @@ func count(pages []Page) (n int) {
 	return n
 }
 
-func firstLine(key *Key, lane Lane, body []byte) []byte {
+func firstLine(key Key, lane Lane, body []byte) []byte {
 	line := fmt.Appendf(nil, "%s%s %s", ledgerMagic, ledgerFormat, digestOf(body))
-	if key != nil {
+	if !key.IsZero() {
 		line = fmt.Appendf(line, " %s", key.mark(lane, body))
 	}
 	return append(line, '\n')
@@ -91,7 +91,7 @@ func digestOf(b []byte) v1.Hash {
 // Decode reads the file of a lane's ledger. All of it is checked: the mark, if there is a key, before anything else; digest,
 // bounds, and the form of every value. It ends when the context does. A file of another format is [ErrNotFound], and one
 // without the key's mark is [ErrUnmarked].
-func Decode(ctx context.Context, r io.Reader, key *Key, lane Lane) (*Ledger, error) {
+func Decode(ctx context.Context, r io.Reader, key Key, lane Lane) (*Ledger, error) {
 	body, err := readBody(ctx, r, key, lane)
 	if err != nil {
 		return nil, fmt.Errorf("reading ledger: %w", err)
@@ -104,7 +104,7 @@ func Decode(ctx context.Context, r io.Reader, key *Key, lane Lane) (*Ledger, err
 }
 
 // readBody reads a file and checks its first line.
-func readBody(ctx context.Context, r io.Reader, key *Key, lane Lane) ([]byte, error) {
+func readBody(ctx context.Context, r io.Reader, key Key, lane Lane) ([]byte, error) {
 	file, err := bounded.ReadAll(ctx, r, largestLedger)
 	if err != nil {
 		return nil, err
@@ -118,7 +118,7 @@ func readBody(ctx context.Context, r io.Reader, key *Key, lane Lane) ([]byte, er
 		return nil, errors.New("it does not begin as a ledger does")
 	case format != ledgerFormat:
 		return nil, fmt.Errorf("its format is %.20q, not %s: %w", format, ledgerFormat, ErrNotFound)
-	case key != nil && !key.made(mark, lane, body):
+	case !key.IsZero() && !key.made(mark, lane, body):
 		return nil, ErrUnmarked
 	case digest != digestOf(body).String():
 		return nil, errors.New("it does not have its digest: it was cut or changed")

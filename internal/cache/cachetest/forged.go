@@ -28,7 +28,7 @@ func hash(digit string) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: strings.Repeat(digit, 64)}
 }
 
-func newKey(t *testing.T, secret, repository string) *cache.Key {
+func newKey(t *testing.T, secret, repository string) cache.Key {
 	t.Helper()
 	key, err := cache.NewKey(secret, repository)
 	if err != nil {
@@ -39,8 +39,8 @@ func newKey(t *testing.T, secret, repository string) *cache.Key {
 
 const secret = "correct horse battery staple"
 
-// jobOf is a job that reads and writes a site with a key, which may be nil.
-func jobOf(s Site, key *cache.Key, scope string) *cache.Cache {
+// jobOf is a job that reads and writes a site with a key, if it is not zero.
+func jobOf(s Site, key cache.Key, scope string) *cache.Cache {
 	places := []cache.Place{{Store: s.Open(), Scope: scope}}
 	return cache.New(places, places, slog.New(slog.DiscardHandler)).WithKey(key)
 }
@@ -60,13 +60,13 @@ func forgedLedger(t *testing.T, s Site) {
 	learn(t, jobOf(s, key, "scope"), image, foreign)
 	marked := newest(t, s, image.Lane(""))
 	for title, forge := range map[string]func(){
-		"without a mark":        func() { learn(t, jobOf(s, nil, ""), image, foreign) },
+		"without a mark":        func() { learn(t, jobOf(s, cache.Key{}, ""), image, foreign) },
 		"with another key":      func() { learn(t, jobOf(s, newKey(t, "another secret of theirs", "acme/box"), ""), image, foreign) },
 		"of another repository": func() { learn(t, jobOf(s, newKey(t, secret, "acme/fork"), ""), image, foreign) },
 		"of another image":      func() { put(t, s, newest(t, s, otherImage.Lane(""))) },
 		"of another scope":      func() { put(t, s, newest(t, s, image.Lane("scope"))) },
 		"with an old mark": func() {
-			learn(t, jobOf(s, nil, ""), image, foreign)
+			learn(t, jobOf(s, cache.Key{}, ""), image, foreign)
 			put(t, s, withMarkOf(t, newest(t, s, image.Lane("")), marked))
 		},
 		"with a cut mark": func() { put(t, s, bytes.Replace(marked, []byte("hmac-sha256:"), []byte("hmac-sha256:0"), 1)) },
@@ -86,7 +86,7 @@ func forgedLedger(t *testing.T, s Site) {
 		}
 	}
 	// Without a key marks are not looked at.
-	if record, ok := jobOf(s, nil, "").Open(t.Context(), image).Layer(layerKey); !ok || record != genuine {
+	if record, ok := jobOf(s, cache.Key{}, "").Open(t.Context(), image).Layer(layerKey); !ok || record != genuine {
 		t.Errorf("without a key a marked ledger says %v", record)
 	}
 }
