@@ -53,6 +53,7 @@ type Line struct {
 	Pinned  *Pinned       // the source, if it was pinned before: then Run does not look at the one it is given
 	// Load reads popularity tables; popularity.Load if nil.
 	Load    func(ctx context.Context, where, sum string) (popularity.Table, error)
+	Now     func() time.Time // of what the cache says of registries; time.Now if nil
 	Log     *slog.Logger
 	Display *progress.Display
 
@@ -73,12 +74,13 @@ func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, des
 	if err != nil {
 		return nil, err
 	}
+	j.inspections = j.newInspections(known)
 	built, err := j.run(ctx, known)
 	if err != nil {
 		return nil, err
 	}
 	run := j.account(built) // before the cache reads layers
-	l.learn(ctx, j.source, built)
+	j.learn(ctx, built)
 	r, err := describe(j.source.report, orders, built)
 	if err != nil {
 		return nil, err
@@ -101,6 +103,8 @@ type job struct {
 	meter     *Meter
 	hold      *hold
 	begun     time.Time
+
+	inspections *inspections
 }
 
 // start does what every run does, and returns what is known from before. If
@@ -188,7 +192,11 @@ func (j *job) prepare(ctx context.Context, known recalled) ([]built, error) {
 }
 
 func (j *job) publishAll(ctx context.Context, built []built) error {
-	return j.publish(ctx, j.dests, artifactsOf(j.orders, built), built, j.meter)
+	artifacts := artifactsOf(j.orders, built)
+	for i := range artifacts {
+		artifacts[i].Inspector = j.inspections
+	}
+	return j.publish(ctx, j.dests, artifacts, built, j.meter)
 }
 
 // resolve finds the wishes' packages: from memory, or by an evaluation.

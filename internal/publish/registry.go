@@ -119,7 +119,7 @@ func oneAtATime(report func(Upload)) func(Upload) {
 	}
 }
 
-// Publish asks for the images whose digests are known, uploads all layers of the others, then configs and manifests by
+// Publish asks for the images whose digests are known, and for the blobs of those that are inspected; it uploads all layers of the others, then configs and manifests by
 // digest with indexes after what they refer to, and then sets the tags: a failure before that moves no tag. An unread layer is read once per registry; the
 // other repositories of a registry mount it. Failures of a registry are *RegistryError.
 func (r *Registry) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash, error) {
@@ -265,6 +265,9 @@ func (p *push) pushByDigest(ctx context.Context, a Artifact, repo name.Repositor
 		}
 		if err := p.put(ctx, "pushing a manifest", repo.Digest(digest.String()), m); err != nil {
 			return err
+		}
+		if _, ok := m.(v1.Image); ok && a.Inspector != nil {
+			a.Inspector.Complete(repo, digest)
 		}
 	}
 	return nil

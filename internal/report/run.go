@@ -19,6 +19,16 @@ type ImageRun struct {
 	Seconds float64    `json:"seconds"`           // from the start of the run until its last layer was in place
 	Layers  []LayerRun `json:"layers,omitempty"`  // of all platforms, each once
 	Changes *Changes   `json:"changes,omitempty"` // absent if no registry was asked, or it did not say
+	// Inspections are of manifests that a registry had, and was not believed to have the blobs of.
+	Inspections []Inspection `json:"inspections,omitempty"`
+}
+
+// Inspection is what a registry said when it was asked for each blob of an image.
+type Inspection struct {
+	Repository string    `json:"repository"`
+	Digest     v1.Hash   `json:"digest"` // of the platform's manifest
+	Blobs      int       `json:"blobs"`  // that it was asked for
+	Lost       []v1.Hash `json:"lost,omitempty"`
 }
 
 // LayerRun is how a layer came to be where it is.
