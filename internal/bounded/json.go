@@ -32,6 +32,11 @@ func Object(d *json.Decoder, most int, each func(name string) error) error {
 	if err := delimiter(d, '{', "an object"); err != nil {
 		return err
 	}
+	return Fields(d, most, each)
+}
+
+// Fields is [Object] after the brace.
+func Fields(d *json.Decoder, most int, each func(name string) error) error {
 	for n := 0; d.More(); n++ {
 		if n == most {
 			return &Error{int64(most), "entries"}
@@ -57,6 +62,11 @@ func Array(d *json.Decoder, most int, each func() error) error {
 	if err := delimiter(d, '[', "an array"); err != nil {
 		return err
 	}
+	return Values(d, most, each)
+}
+
+// Values is [Array] after the bracket.
+func Values(d *json.Decoder, most int, each func() error) error {
 	for n := 0; d.More(); n++ {
 		if n == most {
 			return &Error{int64(most), "entries"}

@@ -15,6 +15,8 @@ import (
 	"sync"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/org/nixery-action/internal/bounded"
 )
 
 // Users are names and bcrypt hashes of passwords. A nil *Users asks nobody for anything.
@@ -47,7 +49,7 @@ func ReadUsers(file string) (*Users, error) {
 	defer f.Close()
 	u := &Users{hashes: map[string][]byte{}, known: map[[32]byte]bool{}, slots: make(chan struct{}, bcryptAtOnce)}
 	_, _ = rand.Read(u.key[:])
-	lines := bufio.NewScanner(io.LimitReader(f, largestHtpasswd))
+	lines := bufio.NewScanner(bounded.Reader(context.Background(), f, largestHtpasswd))
 	highest := bcrypt.MinCost
 	for n := 1; lines.Scan(); n++ {
 		cost, err := u.add(strings.TrimSpace(lines.Text()))
