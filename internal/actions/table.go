@@ -137,7 +137,7 @@ var inputTable = []Input{
 		Name: "verify", Kind: Switch, Default: "false",
 		Description: "Build everything without the cache, and compare it with what earlier runs cached; a difference fails the step before anything is published. " +
 			"It also asks the registry for every layer. Advised for releases.",
-		field:       func(i *Inputs) any { return &i.Verify },
+		field: func(i *Inputs) any { return &i.Verify },
 	}, {
 		Name: "metadata-file", Kind: Path,
 		Description: "A file to write the output metadata to, with the output json under the key nixery.",

@@ -17,8 +17,8 @@ import (
 
 // Limits of a list of store paths in JSON.
 const (
-	maxClosureJSON = 256 << 20 // bytes, unzipped: 8 KiB for each path of the largest closure
-	maxInfoJSON    = 4 << 20   // bytes of one path
+	maxClosureJSON = 64 << 20 // bytes, unzipped: 2 KiB for each path of the largest closure
+	maxInfoJSON    = 4 << 20  // bytes of one path
 )
 
 // ReadClosure reads what "nix path-info --json --recursive" prints: the array of

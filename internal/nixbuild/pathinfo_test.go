@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/org/nixery-action/internal/bounded/boundedtest"
 )
 
 const (
@@ -68,7 +70,7 @@ func TestReadClosureShapes(t *testing.T) {
 			`%q:{"narHash":{"algorithm":"sha256","format":"base16","hash":%q},"narSize":5,"references":[]}}}`,
 			appBase, strings.TrimPrefix(sriHash, "sha256-"), libBase, libBase, hexHash),
 	} {
-		c, err := ReadClosure(t.Context(), strings.NewReader(text + "\n"))
+		c, err := ReadClosure(t.Context(), strings.NewReader(text+"\n"))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -115,7 +117,13 @@ func FuzzReadClosure(f *testing.F) {
 	f.Add(fmt.Sprintf(`[{"path":%q,"narHash":%q,"narSize":7,"references":[]}]`, fakePath("app"), sriHash))
 	f.Add(fmt.Sprintf(`{"version":2,"info":{%q:{"narSize":7}}}`, fakePath("app")))
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := ReadClosure(t.Context(), strings.NewReader(text))
+		var c Closure
+		var err error
+		most := uint64(1<<20 + 64*len(text))
+		if strings.HasPrefix(text, "\x1f\x8b") {
+			most = mostMemory
+		}
+		boundedtest.Within(t, most, func() { c, err = ReadClosure(t.Context(), strings.NewReader(text)) })
 		if err != nil {
 			return
 		}

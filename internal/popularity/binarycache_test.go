@@ -105,7 +105,7 @@ func TestFetchIsBounded(t *testing.T) {
 	}
 }
 
-func compressed(t *testing.T, text string) []byte {
+func compressed(t testing.TB, text string) []byte {
 	t.Helper()
 	var b strings.Builder
 	w, err := xz.NewWriter(&b)
