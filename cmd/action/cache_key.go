@@ -20,17 +20,18 @@ const largestCacheKey = 4 << 10
 // cacheKey returns the key that ledgers of the cache are marked with, or the zero
 // Key if there is none. The value is hidden before anything is done with it.
 func (o buildOptions) cacheKey(c *console) (cache.Key, error) {
-	secret := o.CacheKey
+	secret, where := o.CacheKey, "--cache-key"
 	switch {
 	case secret != "" && o.cacheKeyFile != "":
 		return cache.Key{}, usagef("--cache-key and --cache-key-file are two keys: give one of them")
 	case o.cacheKeyFile != "":
 		var err error
+		where = "--cache-key-file"
 		if secret, err = readCacheKey(o.cacheKeyFile); err != nil {
 			return cache.Key{}, usageError{fmt.Errorf("--cache-key-file: %w", err)}
 		}
 	case secret == "" && o.service != nil:
-		secret = o.service(cacheKeyVariable)
+		secret, where = o.service(cacheKeyVariable), "$"+cacheKeyVariable
 	}
 	if secret == "" {
 		return cache.Key{}, nil
@@ -39,8 +40,8 @@ func (o buildOptions) cacheKey(c *console) (cache.Key, error) {
 		return cache.Key{}, err
 	}
 	key, err := cache.NewKey(secret, os.Getenv("GITHUB_REPOSITORY"))
-	if err != nil && o.cacheKeyFile != "" {
-		err = fmt.Errorf("%s: %w", o.cacheKeyFile, err)
+	if err != nil && !o.step {
+		err = fmt.Errorf("%s: %w", where, err)
 	}
 	return key, o.blame("cache-key", err)
 }
