@@ -159,6 +159,7 @@ func TestBadUsers(t *testing.T) {
 		"users:1: want name:hash":                             {"alice"},
 		`users:2: the password of "bob" is not hashed`:        {"alice:" + hashed(t, "x"), "bob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="},
 		"has none; add one with htpasswd -B":                  {"# nobody"},
+		"more than 1048576 bytes":                             {"alice:" + hashed(t, "x"), strings.Repeat("# of no matter\n", 100_000)},
 		`users:1: the hash of "alice" has cost 31; more than`: {"alice:$2y$31$" + strings.Repeat("a", 53)},
 	} {
 		if _, err := users(t, lines...); err == nil || !strings.Contains(err.Error(), says) {
