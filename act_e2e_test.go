@@ -262,6 +262,8 @@ func (p places) references(where string) []string {
 	switch where {
 	case "examples/ghcr.yml":
 		return []string{p.open + "/acme/toolbox:1.2.3", p.open + "/acme/toolbox:main"}
+	case "examples/release.yml":
+		return []string{p.open + "/acme/toolbox:main"} // act's branch
 	case "examples/publish.yml":
 		return []string{p.private + "/acme/toolbox:latest"}
 	case "examples/registries.yml":

@@ -42,8 +42,8 @@ func step(ctx context.Context, c *console, inputs actions.Inputs, wrong error) (
 }
 
 // secretive are names of variables that may hold a secret, such as the password of
-// a mirror of Nix.
-var secretive = regexp.MustCompile("^(INPUT|ACTIONS|NIXERY_NIX)_")
+// a mirror of Nix, or the key of the cache.
+var secretive = regexp.MustCompile("^((INPUT|ACTIONS|NIXERY_NIX)_|NIXERY_CACHE_KEY$)")
 
 // takeEnvironment takes the step's inputs and tokens away from what Nix runs:
 // builders see the environment where there is no sandbox. What it took can

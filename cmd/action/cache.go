@@ -14,6 +14,13 @@ func newCache(c *console, o buildOptions) (*cache.Cache, error) {
 	if o.Verify && (o.NoCache || len(o.CacheFrom) == 0) {
 		return nil, o.blame("verify", errors.New("to verify is to compare with what earlier runs learnt: it needs cache-from, and no no-cache"))
 	}
+	key, err := o.cacheKey(c)
+	if err != nil {
+		return nil, err
+	}
+	if !key.IsZero() && (o.NoCache || len(o.CacheFrom)+len(o.CacheTo) == 0) {
+		c.log.Warn("the key of the cache has no effect, since no cache is used", "input", o.called("cache-key"))
+	}
 	if o.NoCache {
 		return cache.New(nil, nil, c.log), nil
 	}
@@ -37,7 +44,7 @@ func newCache(c *console, o buildOptions) (*cache.Cache, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return cache.New(read, write, c.log), nil
+	return cache.New(read, write, c.log).WithKey(key), nil
 }
 
 func locations(texts []string, parse func(string) (cache.Location, error)) ([]cache.Location, error) {

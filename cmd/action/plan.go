@@ -1,16 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/spf13/cobra"
 
+	"github.com/org/nixery-action/internal/bounded"
 	"github.com/org/nixery-action/internal/explain"
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nixbuild"
@@ -101,7 +102,7 @@ func explainFile(ctx context.Context, file string, budget int, source string) (e
 	if err != nil {
 		return explain.Explanation{}, err
 	}
-	closure, err := readClosure(file)
+	closure, err := readClosure(ctx, file)
 	if err != nil {
 		return explain.Explanation{}, err
 	}
@@ -159,19 +160,54 @@ func (o planOptions) replace(l *spec.Layers) {
 	}
 }
 
-func readClosure(file string) (nixbuild.Closure, error) {
+func readClosure(ctx context.Context, file string) (nixbuild.Closure, error) {
 	in, where := io.Reader(os.Stdin), "standard input"
 	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
+		if _, err := os.Stat(file); err != nil {
+			_, err = os.Open(file) // which says the same as it does for every other file
 			return nixbuild.Closure{}, usagef("closure: %w", err)
 		}
+		f := &lateFile{name: file}
 		defer f.Close()
 		in, where = f, file
 	}
-	closure, err := nixbuild.ReadClosure(bufio.NewReader(in))
-	if err != nil {
-		return closure, usagef("%s: %w", where, err)
+	closure, err := nixbuild.ReadClosure(ctx, bounded.Patient(ctx, in))
+	if err != nil && ctx.Err() == nil {
+		err = usagef("%s: %w", where, err)
 	}
-	return closure, nil
+	return closure, err
+}
+
+// lateFile is opened by its first Read, since a pipe without a writer does not
+// let it return.
+type lateFile struct {
+	name string
+	mu   sync.Mutex
+	file *os.File
+}
+
+func (f *lateFile) Read(p []byte) (int, error) {
+	f.mu.Lock()
+	file := f.file
+	f.mu.Unlock()
+	if file == nil {
+		var err error
+		if file, err = os.Open(f.name); err != nil {
+			return 0, err
+		}
+		f.mu.Lock()
+		f.file = file
+		f.mu.Unlock()
+	}
+	return file.Read(p)
+}
+
+// Close does not wait for a Read.
+func (f *lateFile) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.file == nil {
+		return nil
+	}
+	return f.file.Close()
 }

@@ -68,13 +68,17 @@ func newServer(c *console, s settings.Settings, store *depot.Depot, temp string,
 	}
 	layers := spec.DefaultLayers()
 	layers.Popularity = s.Popularity
+	key, err := serverCacheKey(c, s.CacheKeyFile)
+	if err != nil {
+		return nil, err
+	}
 	queue := s.Queue
 	if queue == 0 {
 		queue = -1 // none, where 0 is the default
 	}
 	return serve.New(serve.Options{
 		Depot: store, Runner: newRunner, Store: nixbuild.NewStore(nixbuild.StoreDir), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: temp,
-		Architectures: s.Architectures, Allow: s.Allow, Builds: s.Builds, Queue: queue, Share: s.Share, Timeout: s.Timeout, Fresh: s.Fresh, Log: c.log, Hooks: hooks,
+		Architectures: s.Architectures, Allow: s.Allow, Builds: s.Builds, Queue: queue, Share: s.Share, CacheKey: key, Timeout: s.Timeout, Fresh: s.Fresh, Log: c.log, Hooks: hooks,
 	})
 }
 

@@ -129,13 +129,19 @@ var inputTable = []Input{
 			"with mode=max the layers themselves too.",
 		field: func(i *Inputs) any { return &i.CacheTo },
 	}, {
+		Name: "cache-key", Kind: Text, Secret: true,
+		Description: "A secret of 16 or more bytes. With it, only caches that were saved with the same secret are believed: others who can write to the cache " +
+			"cannot change what is published. Advised for releases.",
+		field: func(i *Inputs) any { return &i.CacheKey },
+	}, {
 		Name: "no-cache", Kind: Switch, Default: "false",
 		Description: "Learn nothing from earlier runs, and tell later ones nothing.",
 		field:       func(i *Inputs) any { return &i.NoCache },
 	}, {
 		Name: "verify", Kind: Switch, Default: "false",
-		Description: "Make everything anew, and compare it with what earlier runs learnt; a difference fails the step before anything is published.",
-		field:       func(i *Inputs) any { return &i.Verify },
+		Description: "Build everything without the cache, and compare it with what earlier runs cached; a difference fails the step before anything is published. " +
+			"It also asks the registry for every layer. Advised for releases.",
+		field: func(i *Inputs) any { return &i.Verify },
 	}, {
 		Name: "metadata-file", Kind: Path,
 		Description: "A file to write the output metadata to, with the output json under the key nixery.",

@@ -30,6 +30,7 @@ func (j *job) account(made []built) report.Run {
 			}
 			img.Layers = append(img.Layers, report.LayerRun{Digest: digest, Came: j.meter.came(layer, digest, repositories)})
 		}
+		img.Inspections = j.inspections.of(made[i].platforms, repositories)
 		run.Images = append(run.Images, img)
 	}
 	return run

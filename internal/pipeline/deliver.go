@@ -81,38 +81,41 @@ func checkAll(ctx context.Context, dests []Delivery, orders []Order) error {
 
 // publish moves the bytes. The digests that come back must be those of the
 // artifacts: a destination that changed one would break every promise.
-func (l *Line) publish(ctx context.Context, dests []Delivery, orders []Order, made []built, meter *Meter) error {
+func (j *job) publish(ctx context.Context, made []built) error {
 	layers := distinctLayers(made)
 	title := "publishing"
-	if len(dests) == 0 {
+	if len(j.dests) == 0 {
 		title = "packing"
 	}
-	stage := l.begin(title)
-	stage.Total(len(layers)*max(len(dests), 1), 0)
-	meter.start(stage, l.Log)
-	if len(dests) == 0 {
-		if err := measure(ctx, layers, meter); err != nil {
+	stage := j.begin(title)
+	stage.Total(len(layers)*max(len(j.dests), 1), 0)
+	j.meter.start(stage, j.Log)
+	if len(j.dests) == 0 {
+		if err := measure(ctx, layers, j.meter); err != nil {
 			return err
 		}
 	}
-	for _, d := range dests {
-		artifacts := d.artifacts(orders, made)
+	for _, d := range j.dests {
+		artifacts := d.artifacts(j.orders, made)
+		for i := range artifacts {
+			artifacts[i].Inspector = j.inspections
+		}
 		digests, err := d.Publish(ctx, artifacts)
 		if disproved(err) {
 			stage.Done("begins again")
 			return err
 		}
 		if err != nil {
-			meter.warnOfDelivered()
+			j.meter.warnOfDelivered()
 			return err
 		}
 		if err := sameDigests(artifacts, digests); err != nil {
 			return err
 		}
-		meter.deliver(d)
+		j.meter.deliver(d)
 	}
-	stage.Done(meter.summary())
-	l.tellImages(orders, dests, made, meter)
+	stage.Done(j.meter.summary())
+	j.tellImages(j.orders, j.dests, made, j.meter)
 	return nil
 }
 

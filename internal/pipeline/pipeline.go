@@ -49,6 +49,7 @@ type Line struct {
 	Load func(ctx context.Context, where, sum string) (popularity.Table, error)
 	// Warn takes what is most likely wrong with an image; if nil, Log does.
 	Warn    func(Warning)
+	Now     func() time.Time // of what the cache says of registries; time.Now if nil
 	Log     *slog.Logger
 	Display *progress.Display
 
@@ -70,13 +71,14 @@ func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, des
 	if err != nil {
 		return nil, err
 	}
+	j.inspections = j.newInspections(known)
 	built, err := j.run(ctx, known)
 	j.warnOfCredentials() // also if it failed: some layers may be public by now
 	if err != nil {
 		return j.partial(built), err
 	}
 	run := j.account(built) // before the cache reads layers
-	l.learn(ctx, j.source, built)
+	j.learn(ctx, built)
 	r, err := j.describe(built)
 	if err != nil {
 		return nil, err
@@ -100,6 +102,8 @@ type job struct {
 	hold      *hold
 	begun     time.Time
 	warnings  warnings
+
+	inspections *inspections
 }
 
 // start does what every run does, and returns what is known from before. If
@@ -181,7 +185,7 @@ func (j *job) prepare(ctx context.Context, known recalled) ([]built, error) {
 }
 
 func (j *job) publishAll(ctx context.Context, built []built) error {
-	return j.publish(ctx, j.dests, j.orders, built, j.meter)
+	return j.publish(ctx, built)
 }
 
 // resolve finds the wishes' packages: from memory, or by an evaluation.

@@ -42,17 +42,19 @@ type workshop struct {
 	noCache  bool
 	verify   bool
 	log      bytes.Buffer             // of the last run
-	refuse   func(*http.Request) bool // requests to answer with 404
-	source   spec.Nixpkgs             // nothing is there, so it cannot be pinned
+	refuse   func(*http.Request) bool // requests to answer with status
+	status   int
+	source   spec.Nixpkgs // nothing is there, so it cannot be pinned
 	spec     string
 	created  time.Time
 	cost     reports.Run // of the last run
+	now      time.Time   // of the machine's clock
 }
 
 func newWorkshop(t *testing.T) *workshop {
 	w := &workshop{
 		t: t, store: cache.NewMemory(), mode: cache.Min, refuse: func(*http.Request) bool { return false },
-		source: spec.Nixpkgs{Path: "/pkgs"}, created: image.Epoch,
+		source: spec.Nixpkgs{Path: "/pkgs"}, created: image.Epoch, status: http.StatusNotFound, now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC),
 	}
 	w.open()
 	return w
@@ -66,7 +68,7 @@ func (w *workshop) open() {
 		w.requests = append(w.requests, r.Method+" "+r.URL.Path)
 		w.mu.Unlock()
 		if w.refuse(r) {
-			http.NotFound(rw, r)
+			rw.WriteHeader(w.status)
 			return
 		}
 		inner.ServeHTTP(rw, r)
@@ -102,6 +104,7 @@ func (w *workshop) try(nix *fakeNix, orders ...Order) (*Report, error) {
 	}
 	line.Spec, line.Created = w.spec, w.created
 	line.Verify = w.verify
+	line.Now = func() time.Time { return w.now }
 	line.Log = slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	line.Display = progress.New(&w.log, false, nil, time.Now)
 	meter := &Meter{}

@@ -34,6 +34,8 @@ type Artifact struct {
 	Tags []name.Tag
 	// Repositories get the artifact by digest only. A repository that Tags name need not be here.
 	Repositories []name.Repository
+	// Inspector decides which images that a registry has are inspected; nil believes all registries.
+	Inspector Inspector
 }
 
 // Destination is where artifacts go: [Registry], [Layout], [Archive] or [Daemon].

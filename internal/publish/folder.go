@@ -74,7 +74,7 @@ func checkLayout(dir string) error {
 	if err != nil {
 		return &DestinationError{dir, err}
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, "oci-layout"))
+	raw, err := readSmall(filepath.Join(dir, "oci-layout"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return &DestinationError{dir, errors.New("it is not empty, and not an OCI layout")}
 	}

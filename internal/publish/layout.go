@@ -209,7 +209,7 @@ func entryKey(d v1.Descriptor) string {
 
 // readIndex reads the index.json of a layout, or returns an empty one.
 func readIndex(dir string) (*v1.IndexManifest, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, "index.json"))
+	raw, err := readSmall(filepath.Join(dir, "index.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}, nil
 	}

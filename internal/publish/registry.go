@@ -138,7 +138,7 @@ func oneStoreAtATime(stored func(name.Repository, v1.Hash)) func(name.Repository
 // CheckFirst implements [Destination]: a registry that has all images costs no check.
 func (r *Registry) CheckFirst() bool { return false }
 
-// Publish asks for the images whose digests are known, uploads all layers of the others, then configs and manifests by
+// Publish asks for the images whose digests are known, and for the blobs of those that are inspected, uploads all layers of the others, then configs and manifests by
 // digest with indexes after what they refer to, and then sets the tags, one after the other: a failure before that moves no tag,
 // and one of a tag is a *TagsError, which says which have moved. An unread layer is read once per registry; the
 // other repositories of a registry mount it. Failures of a registry are *RegistryError.
@@ -290,6 +290,9 @@ func (p *push) pushByDigest(ctx context.Context, a Artifact, repo name.Repositor
 		}
 		if err := p.put(ctx, "pushing a manifest", repo.Digest(digest.String()), m); err != nil {
 			return err
+		}
+		if _, ok := m.(v1.Image); ok && a.Inspector != nil {
+			a.Inspector.Complete(repo, digest)
 		}
 	}
 	return p.tellStored(a, repo)

@@ -34,6 +34,16 @@ type ImageRun struct {
 	Layers  []LayerRun `json:"layers,omitempty"`  // of all platforms, each once
 	Tags    []TagRun   `json:"tags,omitempty"`    // in registries, in the order in which they were given
 	Changes *Changes   `json:"changes,omitempty"` // absent if no registry was asked, or it did not say
+	// Inspections are of manifests that a registry had, and was not believed to have the blobs of.
+	Inspections []Inspection `json:"inspections,omitempty"`
+}
+
+// Inspection is what a registry said when it was asked for each blob of an image.
+type Inspection struct {
+	Repository string    `json:"repository"`
+	Digest     v1.Hash   `json:"digest"` // of the platform's manifest
+	Blobs      int       `json:"blobs"`  // that it was asked for
+	Lost       []v1.Hash `json:"lost,omitempty"`
 }
 
 // Kind is a kind of destination.

@@ -99,7 +99,7 @@ func (s *Server) newLine(j *job) *pipeline.Line {
 		Store:   s.options.Store,
 		Created: s.options.Created,
 		TempDir: s.options.TempDir,
-		Cache:   cache.New(ledgers, ledgers, log),
+		Cache:   cache.New(ledgers, ledgers, log).WithKey(s.options.CacheKey),
 		Spec:    "serve",
 		Load:    s.tables.load,
 		Log:     log,

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/depot"
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/nixbuild"
@@ -39,10 +40,11 @@ type Options struct {
 	Allow []string
 	// Builds is how many run at once, 2 if 0; Queue how many may wait, 64 if 0, none if negative; Share how many of these for one
 	// Client, 16 if 0; Timeout how long one may take, 30 minutes if 0.
-	Builds  int
-	Queue   int
-	Share   int
-	Timeout time.Duration
+	Builds   int
+	Queue    int
+	Share    int
+	Timeout  time.Duration
+	CacheKey cache.Key // marks ledgers in the depot; the zero Key marks none
 	// Fresh is how long a tag stands for what it stood for, before the source is looked at again: 5 minutes if 0. What a
 	// commit of the source gave stands for ever.
 	Fresh time.Duration

@@ -16,20 +16,21 @@ import (
 
 // Settings are what was asked for, checked. Whether files and buckets are there is not.
 type Settings struct {
-	Address    string // to listen on; "" is all
-	Port       int
-	Public     bool           // all who reach the server may use it
-	Hosts      []string       // names that requests are for, in lower case; none means that the exposure decides
-	Proxies    []netip.Prefix // whose X-Forwarded-For is believed
-	Nixpkgs    spec.Nixpkgs
-	Storage    string // as depot.Open reads it
-	Redirect   bool
-	Popularity string        // as popularity.Load reads it
-	Timeout    time.Duration // of a build
-	Builds     int           // at a time
-	Queue      int           // builds that wait
-	Share      int           // builds that wait for one client
-	Fresh      time.Duration // how long what a moving tag stands for is believed
+	Address      string // to listen on; "" is all
+	Port         int
+	Public       bool           // all who reach the server may use it
+	Hosts        []string       // names that requests are for, in lower case; none means that the exposure decides
+	Proxies      []netip.Prefix // whose X-Forwarded-For is believed
+	Nixpkgs      spec.Nixpkgs
+	Storage      string // as depot.Open reads it
+	CacheKeyFile string // or ""
+	Redirect     bool
+	Popularity   string        // as popularity.Load reads it
+	Timeout      time.Duration // of a build
+	Builds       int           // at a time
+	Queue        int           // builds that wait
+	Share        int           // builds that wait for one client
+	Fresh        time.Duration // how long what a moving tag stands for is believed
 	// Architectures are those of indexes, the first that of clients without; none means serve's default.
 	Architectures []string
 	Allow         []string      // packages, or prefixes that end in *; none means all

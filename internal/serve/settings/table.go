@@ -50,6 +50,8 @@ var Table = []Setting{
 	{Env: "GCS_BUCKET", Value: "name", Help: "the bucket, for `gcs`", set: bucketName},
 	{Env: "S3_BUCKET", Value: "name", Help: "the bucket, for `s3`", set: bucketName},
 	{Env: "AWS_REGION", Value: "region", Default: "us-east-1", Help: "where the bucket is, for `s3`", set: region},
+	{Flag: "cache-key-file", Env: "NIXERY_CACHE_KEY_FILE", Value: "file", Help: "a file with a secret; only what was cached with it is believed",
+		set: func(d *draft, v string) error { d.CacheKeyFile = v; return nil }},
 	{Flag: "redirect", Env: "NIXERY_REDIRECT", Default: "false", Value: "bool", Help: "send clients to the bucket itself, by URLs that last five minutes",
 		set: func(d *draft, v string) error { return boolean(&d.Redirect, v) }},
 	{Flag: "popularity", Env: "NIX_POPULARITY_URL", Default: "embedded", Value: "source", Help: "popularity table: a URL, a file, embedded or none",
