@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/org/nixery-action/internal/pipeline"
+	"github.com/org/nixery-action/internal/plainfile"
 	"github.com/org/nixery-action/internal/report"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -67,6 +69,9 @@ func (o buildOptions) checkMetadataFile(images []spec.Image) error {
 func checkWritable(file string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
+	}
+	if err := plainfile.Check(file); errors.Is(err, plainfile.ErrKind) {
+		return err // it would be replaced, and opening it may wait for ever
 	}
 	_, missing := os.Stat(file)
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644)

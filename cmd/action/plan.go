@@ -14,6 +14,7 @@ import (
 	"github.com/org/nixery-action/internal/explain"
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/plainfile"
 	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -98,7 +99,7 @@ func explainFile(ctx context.Context, file string, budget int, source string) (e
 	if err != nil {
 		return explain.Explanation{}, err
 	}
-	closure, err := readClosure(file)
+	closure, err := readClosure(ctx, file)
 	if err != nil {
 		return explain.Explanation{}, err
 	}
@@ -156,17 +157,30 @@ func (o planOptions) replace(l *spec.Layers) {
 	}
 }
 
-func readClosure(file string) (nixbuild.Closure, error) {
-	in, where := io.Reader(os.Stdin), "standard input"
+// readClosure reads a file, a pipe that a shell made, or standard input. It ends
+// with the context: the other end may never say more.
+func readClosure(ctx context.Context, file string) (nixbuild.Closure, error) {
+	in, where := os.Stdin, "standard input"
 	if file != "-" {
-		f, err := os.Open(file)
+		f, err := plainfile.OpenStream(file)
 		if err != nil {
 			return nixbuild.Closure{}, usagef("closure: %w", err)
 		}
 		defer f.Close()
 		in, where = f, file
 	}
-	closure, err := nixbuild.ReadClosure(bufio.NewReader(in))
+	out, feed := io.Pipe()
+	defer out.Close()
+	stop := context.AfterFunc(ctx, func() { feed.CloseWithError(context.Cause(ctx)) })
+	defer stop()
+	go func() {
+		_, err := io.Copy(feed, in)
+		feed.CloseWithError(err)
+	}()
+	closure, err := nixbuild.ReadClosure(bufio.NewReader(out))
+	if ctx.Err() != nil {
+		return closure, context.Cause(ctx)
+	}
 	if err != nil {
 		return closure, usagef("%s: %w", where, err)
 	}

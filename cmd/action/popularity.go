@@ -166,17 +166,17 @@ func (o countOptions) census(ctx context.Context, c *console) (census *popularit
 	case o.cache != "":
 		return o.countCache(ctx, c)
 	case len(o.closures) > 0:
-		census, err = countClosures(o.closures)
+		census, err = countClosures(ctx, o.closures)
 		return census, strings.Join(o.closures, ", "), err
 	}
 	infos, err := nixbuild.QueryStore(ctx, nixbuild.Exec{Stderr: func(line string) { c.log.Debug(line) }})
 	return tallied(infos), "the store", err
 }
 
-func countClosures(files []string) (*popularity.Census, error) {
+func countClosures(ctx context.Context, files []string) (*popularity.Census, error) {
 	var infos []nixbuild.PathInfo
 	for _, file := range files {
-		closure, err := readClosure(file)
+		closure, err := readClosure(ctx, file)
 		if err != nil {
 			return nil, err
 		}

@@ -176,7 +176,7 @@ func TestLoadUnreadable(t *testing.T) {
 	for file, want := range map[string]string{
 		filepath.Join(folder, "none.yaml"): "none.yaml: there is no such file; name the spec, or write one. The shortest that works:\n\n" + shortest,
 		filepath.Join(folder, "near.yaml"): "near.yaml: there is no such file, but there is near.yml; name or rename that",
-		folder:                             ": reading the spec: is a directory",
+		folder:                             ": reading the spec: it is not a regular file but a directory",
 	} {
 		s, err := Load(file, workflow)
 		if s != nil || err == nil || !strings.HasSuffix(err.Error(), want) {
