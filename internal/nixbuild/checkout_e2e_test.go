@@ -376,3 +376,31 @@ func TestMessagesNameTheCheckout(t *testing.T) {
 		}
 	})
 }
+
+// A directory's URL has all that Nix must know, in the form that it reads.
+func TestFlakeURL(t *testing.T) {
+	git := nixHere(t, foreign)
+	dir := plant(t, git, map[string]string{"flake.nix": "", "a b+c/flake.nix": ""})
+	in(t, git, dir, "git commit -q --allow-empty -m second; git clone -q --depth 1 file://$PWD ../moved; mkdir ../none")
+	top := filepath.Dir(dir)
+	for flake, want := range map[string]string{
+		dir:                            "git+file://" + dir,
+		dir + "/a b+c":                 "git+file://" + dir + "?dir=a%20b%2Bc",
+		dir + "/a b+c?submodules=1":    "git+file://" + dir + "?dir=a%20b%2Bc&submodules=1",
+		dir + "?dir=a%20b%2Bc":         "git+file://" + dir + "?dir=a%20b%2Bc",
+		top + "/moved":                 "git+file://" + top + "/moved?shallow=1",
+		top + "/moved?shallow=0":       "git+file://" + top + "/moved?shallow=0",
+		top + "/none":                  "path:" + top + "/none",
+		"github:a/b":                   "github:a/b",
+		"path:" + dir:                  "path:" + dir,
+		"git+file://" + dir + "?ref=x": "git+file://" + dir + "?ref=x",
+	} {
+		src := Source{Flake: flake}
+		if got, err := src.flakeURL(t.Context(), git); err != nil || got != want {
+			t.Errorf("%s: %s, %v; want %s", flake, got, err, want)
+		}
+		if warned := src.warning() != ""; warned != strings.HasPrefix(flake, "path:") {
+			t.Errorf("%s: warning %q", flake, src.warning())
+		}
+	}
+}

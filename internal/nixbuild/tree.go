@@ -1,6 +1,7 @@
 package nixbuild
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,7 +17,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/nix-community/go-nix/pkg/nar"
+	"github.com/nix-community/go-nix/pkg/wire"
 
 	"github.com/org/nixery-action/internal/plainfile"
 )
@@ -250,12 +251,9 @@ func (t *tree) finish(ctx context.Context) error {
 			return fmt.Errorf("git ignores %s, so it is not read; let git know it, or write include-ignored: true beside the path", filepath.Join(t.root, entry))
 		}
 	}
-	sum := sha256.New()
-	if err := t.writeNAR(ctx, sum); err != nil {
-		return fmt.Errorf("reading %s: %w", t.root, err)
-	}
-	t.hash = hex.EncodeToString(sum.Sum(nil))
-	return nil
+	var err error
+	t.hash, err = t.narHash(ctx)
+	return err
 }
 
 // compareNar orders as a NAR does: by the names of directories, one level after
@@ -264,62 +262,94 @@ func compareNar(a, b string) int {
 	return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/"))
 }
 
-// writeNAR writes the copy as Nix will hash it.
-func (t *tree) writeNAR(ctx context.Context, w io.Writer) (err error) {
-	out, err := nar.NewWriter(w)
-	if err != nil {
-		return err
+// narHash hashes the copy as Nix does: the SHA-256 of its NAR
+// (https://nix.dev/manual/nix/stable/protocols/nix-archive).
+func (t *tree) narHash(ctx context.Context) (string, error) {
+	sum := sha256.New()
+	out := bufio.NewWriterSize(sum, 1<<16)
+	n := &narWriter{out: out, root: t.root, ctx: ctx}
+	n.strings("nix-archive-1")
+	n.directory("", t.files)
+	if err := errors.Join(n.err, out.Flush()); err != nil {
+		return "", fmt.Errorf("reading %s: %w", t.root, err)
 	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	if err := out.WriteHeader(&nar.Header{Path: "/", Type: nar.TypeDirectory}); err != nil {
-		return err
-	}
-	made := map[string]bool{".": true}
-	for _, file := range t.files {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err := narDirectories(out, path.Dir(file), made); err != nil {
-			return err
-		}
-		if err := t.writeEntry(out, file); err != nil {
-			return err
-		}
-	}
-	return nil
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-func narDirectories(out *nar.Writer, dir string, made map[string]bool) error {
-	if made[dir] {
-		return nil
-	}
-	made[dir] = true
-	if err := narDirectories(out, path.Dir(dir), made); err != nil {
-		return err
-	}
-	return out.WriteHeader(&nar.Header{Path: "/" + dir, Type: nar.TypeDirectory})
+// narWriter writes what lies below a directory. After its first error it writes
+// nothing.
+type narWriter struct {
+	out  io.Writer
+	root string
+	ctx  context.Context // of one hash
+	err  error
 }
 
-func (t *tree) writeEntry(out *nar.Writer, file string) error {
-	name := filepath.Join(t.root, file)
+func (n *narWriter) strings(all ...string) {
+	for _, text := range all {
+		if n.err == nil {
+			n.err = wire.WriteString(n.out, text)
+		}
+	}
+}
+
+// directory writes the files of one directory, whose name ends in a slash unless
+// it is the root.
+func (n *narWriter) directory(name string, files []string) {
+	n.strings("(", "type", "directory")
+	for len(files) > 0 && n.err == nil {
+		entry, _, below := strings.Cut(files[0][len(name):], "/")
+		n.strings("entry", "(", "name", entry, "node")
+		end := 1
+		if below {
+			inside := name + entry + "/"
+			for end < len(files) && strings.HasPrefix(files[end], inside) {
+				end++
+			}
+			n.directory(inside, files[:end])
+		} else {
+			n.file(filepath.Join(n.root, files[0]))
+		}
+		n.strings(")")
+		files = files[end:]
+	}
+	n.strings(")")
+}
+
+func (n *narWriter) file(name string) {
+	if n.err == nil {
+		n.err = context.Cause(n.ctx)
+	}
 	if target, err := os.Readlink(name); err == nil {
-		return out.WriteHeader(&nar.Header{Path: "/" + file, Type: nar.TypeSymlink, LinkTarget: target})
+		n.strings("(", "type", "symlink", "target", target, ")")
+		return
 	}
 	f, err := plainfile.Open(name)
 	if err != nil {
-		return err
+		n.err = errors.Join(n.err, err)
+		return
 	}
 	defer f.Close()
 	stat, err := f.Stat()
 	if err != nil {
-		return err
+		n.err = errors.Join(n.err, err)
+		return
 	}
-	header := &nar.Header{Path: "/" + file, Type: nar.TypeRegular, Size: stat.Size(), Executable: stat.Mode()&0o100 != 0}
-	if err := out.WriteHeader(header); err != nil {
-		return err
+	n.strings("(", "type", "regular")
+	if stat.Mode()&0o100 != 0 {
+		n.strings("executable", "")
 	}
-	if n, err := io.Copy(out, f); err != nil || n != stat.Size() {
-		return fmt.Errorf("%s changes while it is read: %w", name, firstOf(err, io.ErrUnexpectedEOF))
+	n.strings("contents")
+	if n.err == nil {
+		n.err = wire.WriteUint64(n.out, uint64(stat.Size()))
 	}
-	return nil
+	if n.err != nil {
+		return
+	}
+	if copied, err := io.Copy(n.out, f); err != nil || copied != stat.Size() {
+		n.err = fmt.Errorf("%s changes while it is read: %w", name, firstOf(err, io.ErrUnexpectedEOF))
+		return
+	}
+	_, n.err = n.out.Write(make([]byte, -stat.Size()&7)) // up to a multiple of eight
+	n.strings(")")
 }
