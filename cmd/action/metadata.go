@@ -2,8 +2,8 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,10 +70,10 @@ func checkWritable(file string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	if err := plainfile.Check(file); errors.Is(err, plainfile.ErrKind) {
-		return err // it would be replaced, and opening it may wait for ever
+	stat, missing := os.Stat(file)
+	if missing == nil && stat.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0 { // opening it may wait for ever
+		return plainfile.Check(file)
 	}
-	_, missing := os.Stat(file)
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644)
 	if err == nil {
 		err = f.Close()
