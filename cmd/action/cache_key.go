@@ -1,13 +1,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 
-	"github.com/org/nixery-action/internal/bounded"
 	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/plainfile"
 )
 
 // cacheKeyVariable holds the key on a command line, where arguments are seen by
@@ -51,21 +50,9 @@ var errNoKey = errors.New("it is empty, and so holds no key")
 // readCacheKey reads a file that holds nothing but a key. A file without
 // contents is an error: an empty key is none, and that is said otherwise.
 func readCacheKey(file string) (string, error) {
-	stat, err := os.Stat(file)
+	text, err := plainfile.ReadFile(file, largestCacheKey)
 	if err != nil {
 		return "", err
-	}
-	if !stat.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is not a regular file", file)
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	text, err := bounded.ReadAll(context.Background(), f, largestCacheKey)
-	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", file, err)
 	}
 	if len(text) == 0 {
 		return "", fmt.Errorf("%s: %w", file, errNoKey)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/org/nixery-action/internal/explain"
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/plainfile"
 	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -160,14 +160,15 @@ func (o planOptions) replace(l *spec.Layers) {
 	}
 }
 
+// readClosure reads a file, a pipe that a shell made, or standard input. It ends
+// with the context.
 func readClosure(ctx context.Context, file string) (nixbuild.Closure, error) {
-	in, where := io.Reader(os.Stdin), "standard input"
+	in, where := os.Stdin, "standard input"
 	if file != "-" {
-		if _, err := os.Stat(file); err != nil {
-			_, err = os.Open(file) // which says the same as it does for every other file
+		f, err := plainfile.OpenStream(file)
+		if err != nil {
 			return nixbuild.Closure{}, usagef("closure: %w", err)
 		}
-		f := &lateFile{name: file}
 		defer f.Close()
 		in, where = f, file
 	}
@@ -176,38 +177,4 @@ func readClosure(ctx context.Context, file string) (nixbuild.Closure, error) {
 		err = usagef("%s: %w", where, err)
 	}
 	return closure, err
-}
-
-// lateFile is opened by its first Read, since a pipe without a writer does not
-// let it return.
-type lateFile struct {
-	name string
-	mu   sync.Mutex
-	file *os.File
-}
-
-func (f *lateFile) Read(p []byte) (int, error) {
-	f.mu.Lock()
-	file := f.file
-	f.mu.Unlock()
-	if file == nil {
-		var err error
-		if file, err = os.Open(f.name); err != nil {
-			return 0, err
-		}
-		f.mu.Lock()
-		f.file = file
-		f.mu.Unlock()
-	}
-	return file.Read(p)
-}
-
-// Close does not wait for a Read.
-func (f *lateFile) Close() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.file == nil {
-		return nil
-	}
-	return f.file.Close()
 }

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/org/nixery-action/internal/plainfile"
 )
 
 // Folder is a [Store] with a file for each entry. Several processes may use one folder at once. It goes by names and not by the
@@ -47,7 +49,7 @@ func (f *Folder) entry(name Name, file fs.DirEntry) Entry {
 		e.Size = stat.Size()
 	}
 	e.Open = func(ctx context.Context) (io.ReadCloser, error) {
-		file, err := os.Open(f.path(name))
+		file, err := plainfile.Open(f.path(name))
 		if err != nil {
 			return nil, failed(ctx, f.String(), readingEntry, fileKind(err), err)
 		}

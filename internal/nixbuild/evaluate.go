@@ -39,7 +39,7 @@ type Package struct {
 // If some cannot be had the error is an [*EvaluationError] with a reason for
 // each; if the source itself is no good, a [*SourceError].
 func Evaluate(ctx context.Context, r Runner, src Source, wants []Want) (packages []Package, absent []Want, err error) {
-	e, err := newEvaluation(r, src, wants)
+	e, err := newEvaluation(ctx, r, src, wants)
 	if err != nil {
 		return nil, nil, fmt.Errorf("evaluating packages: %w", err)
 	}
@@ -59,7 +59,7 @@ type request struct {
 	Source   sourceRequest  `json:"source"`
 	Given    []string       `json:"given"` // of "config" and "overlays", those that must not be dropped
 	Config   map[string]any `json:"config"`
-	Overlays []string       `json:"overlays"`
+	Overlays []treeRequest  `json:"overlays"`
 	Systems  []string       `json:"systems"`
 	Catch    bool           `json:"catch"` // false: let Nix fail, for its message
 	Wants    []wantRequest  `json:"wants"`
@@ -98,15 +98,22 @@ type evaluation struct {
 	places  map[string][]string
 }
 
-func newEvaluation(r Runner, src Source, wants []Want) (*evaluation, error) {
+func newEvaluation(ctx context.Context, r Runner, src Source, wants []Want) (*evaluation, error) {
 	e := &evaluation{runner: r, source: src, places: map[string][]string{}}
 	var err error
-	if e.request.Source, err = src.request(); err != nil {
+	if e.request.Source, err = src.request(ctx, r); err != nil {
 		return nil, err
 	}
 	e.request.Given = []string{}
 	e.request.Config = map[string]any{}
-	e.request.Overlays = append([]string{}, src.Overlays...)
+	e.request.Overlays = []treeRequest{}
+	for _, overlay := range src.Overlays {
+		tree, err := src.tree(ctx, r, overlay)
+		if err != nil {
+			return nil, err
+		}
+		e.request.Overlays = append(e.request.Overlays, tree.request())
+	}
 	if len(src.Config) > 0 {
 		e.request.Config = src.Config
 		e.request.Given = append(e.request.Given, "config")
@@ -254,9 +261,18 @@ func (e *evaluation) explain(ctx context.Context, wants []Want, answers []answer
 	return nil
 }
 
-// message is what Nix said last, without the source's credentials.
+// message is what Nix said last, without the source's credentials, and with the
+// places of files as the user knows them.
 func (e *evaluation) message(exit *ExitError) string {
-	return e.source.redact(nixMessage(exit.Stderr))
+	text := e.source.redact(nixMessage(exit.Stderr))
+	trees := e.request.Overlays
+	if e.request.Source.Tree != nil {
+		trees = append(slices.Clone(trees), *e.request.Source.Tree)
+	}
+	for _, tree := range trees {
+		text = tree.original(text)
+	}
+	return text + e.source.ownerAdvice(strings.Join(exit.Stderr, "\n"))
 }
 
 // sort tells packages, absent ones and failures apart.

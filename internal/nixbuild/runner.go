@@ -134,7 +134,7 @@ func runError(program string, stderr []string, err error) error {
 		return nil
 	}
 	if errors.Is(err, exec.ErrNotFound) && program == "git" {
-		return errors.New("running git: it is not on this machine, and is needed to see what a branch stands for; install it, or give a rev")
+		return errors.New("running git: it is not on this machine, and is needed to resolve a branch and to read a checkout; install it, or give a rev")
 	}
 	if errors.Is(err, exec.ErrNotFound) && strings.HasPrefix(program, "nix") {
 		return fmt.Errorf("running %s: %w", program, ErrNoNix)

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/org/nixery-action/internal/plainfile"
 )
 
 const mostArchive = 256 << 20 // bytes; that of Nix 2.35 has a tenth
@@ -43,7 +45,7 @@ func (i Installer) fetch(ctx context.Context) (*os.File, error) {
 func (i Installer) keptFile() string { return filepath.Join(i.Keep, i.Archive.name()) }
 
 func (i Installer) kept() (*os.File, error) {
-	f, err := os.Open(i.keptFile())
+	f, err := plainfile.Open(i.keptFile())
 	if err != nil {
 		return nil, err
 	}

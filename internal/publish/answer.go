@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 )
 
@@ -30,18 +29,4 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 		return 0, fmt.Errorf("the registry's answer has more than %d bytes", maxManifest)
 	}
 	return n, err
-}
-
-// readSmall reads a file that describes others.
-func readSmall(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
-	if err == nil && len(raw) > maxManifest {
-		err = fmt.Errorf("%s has more than %d bytes", file, maxManifest)
-	}
-	return raw, err
 }

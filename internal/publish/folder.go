@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/org/nixery-action/internal/plainfile"
 )
 
 // stdoutPath stands for standard output where a path is expected.
@@ -74,7 +76,7 @@ func checkLayout(dir string) error {
 	if err != nil {
 		return &DestinationError{dir, err}
 	}
-	raw, err := readSmall(filepath.Join(dir, "oci-layout"))
+	raw, err := plainfile.ReadFile(filepath.Join(dir, "oci-layout"), maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &DestinationError{dir, errors.New("it is not empty, and not an OCI layout")}
 	}

@@ -16,6 +16,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/org/nixery-action/internal/plainfile"
 )
 
 const (
@@ -209,7 +211,7 @@ func entryKey(d v1.Descriptor) string {
 
 // readIndex reads the index.json of a layout, or returns an empty one.
 func readIndex(dir string) (*v1.IndexManifest, error) {
-	raw, err := readSmall(filepath.Join(dir, "index.json"))
+	raw, err := plainfile.ReadFile(filepath.Join(dir, "index.json"), maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}, nil
 	}

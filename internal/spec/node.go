@@ -225,6 +225,15 @@ func (d *decoder) numberOr(n *yaml.Node, what string, low, high int, hint string
 	return 0
 }
 
+// truth reads true or false.
+func (d *decoder) truth(n *yaml.Node, what string) bool {
+	var value bool
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" || n.Decode(&value) != nil {
+		d.wrong(n, what, "true or false", "")
+	}
+	return value
+}
+
 // child is the value of key in the mapping at n, or n itself if there is none.
 func child(n *yaml.Node, key string) *yaml.Node {
 	for i := 0; i+1 < len(n.Content); i += 2 {

@@ -37,14 +37,16 @@ type Nixpkgs struct {
 	Channel string `yaml:"channel" jsonschema:"pattern=^[A-Za-z0-9][A-Za-z0-9.-]*$"`
 	// A git repository with a package set at its root.
 	Git *Git `yaml:"git"`
-	// A folder or file with a package set, relative to the spec.
+	// A directory or file with a package set, relative to the spec. In a git repository the files that git ignores are not read.
 	Path string `yaml:"path" jsonschema:"minLength=1"`
-	// A flake reference, such as github:owner/repo; a package is looked up in its packages and legacyPackages.
+	// A flake reference, such as github:owner/repo, or a directory; a package is looked up in its packages and legacyPackages.
 	Flake string `yaml:"flake" jsonschema:"pattern=^[A-Za-z0-9./_]"`
 	// The package set's config argument, such as allowUnfree. Not for flakes, which bring their own.
 	Config map[string]any `yaml:"config"`
 	// Files with overlays, relative to the spec, applied in order. Not for flakes.
 	Overlays []string `yaml:"overlays" jsonschema:"minItems=1,uniqueItems=true,minLength=1"`
+	// Whether path and overlays are read with the files that git ignores. They can get into images.
+	IncludeIgnored bool `yaml:"include-ignored" jsonschema:"default=false"`
 }
 
 // Git is a package set in a git repository.

@@ -12,7 +12,6 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"os"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -21,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/org/nixery-action/internal/plainfile"
 )
 
 // Users are names and bcrypt hashes of passwords. A nil *Users asks nobody for anything.
@@ -53,7 +54,7 @@ const (
 // ReadUsers reads a file as htpasswd -B writes it, https://httpd.apache.org/docs/2.4/programs/htpasswd.html. Hashes other than bcrypt's
 // are refused: they can be guessed.
 func ReadUsers(file string) (*Users, error) {
-	f, err := os.Open(file)
+	f, err := plainfile.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading users: %w", err)
 	}
