@@ -15,8 +15,10 @@ import (
 
 // Settings are what was asked for, checked. Whether files and buckets are there is not.
 type Settings struct {
-	Address    string // to listen on; "" is all
-	Port       int
+	Address string // to listen on; "" is all
+	Port    int
+	Public  bool // all who reach the server may use it
+	Evaluation
 	Nixpkgs    spec.Nixpkgs
 	Storage    string // as depot.Open reads it
 	Redirect   bool
@@ -27,7 +29,6 @@ type Settings struct {
 	Fresh      time.Duration // how long what a moving tag stands for is believed
 	// Architectures are those of indexes, the first that of clients without; none means serve's default.
 	Architectures []string
-	Allow         []string      // packages, or prefixes that end in *; none means all
 	Htpasswd      string        // file, or ""
 	LogFormat     string        // text, json or auto
 	Grace         time.Duration // for downloads, at the end

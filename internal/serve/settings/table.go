@@ -35,6 +35,8 @@ var Table = []Setting{
 	{Flag: "config", Env: "NIXERY_CONFIG", Value: "file", Help: "YAML file with settings, by the names of the flags", set: ignore},
 	{Flag: "address", Env: "NIXERY_ADDRESS", Value: "host", Help: "address to listen on; all of them if empty",
 		set: func(d *draft, v string) error { d.Address = v; return nil }},
+	{Flag: "public", Env: "NIXERY_PUBLIC", Default: "false", Value: "bool", Help: "build for all who reach the server, with or without a password; it listens on all addresses unless --address names one",
+		set: func(d *draft, v string) error { return boolean(&d.Public, v) }},
 	{Flag: "port", Env: "PORT", Default: "8080", Value: "number", Help: "port to listen on; 0 takes a free one",
 		set: func(d *draft, v string) error { return number(&d.Port, v, 0, 65535) }},
 	{Flag: "channel", Env: "NIXERY_CHANNEL", Value: "channel", Help: "packages come from this channel of nixpkgs, or commit; nixos-unstable if there is no other source", set: ignore},
@@ -60,8 +62,20 @@ var Table = []Setting{
 		set: func(d *draft, v string) error { return duration(&d.Fresh, v) }},
 	{Flag: "architectures", Env: "NIXERY_ARCHITECTURES", Value: "word", List: true,
 		Help: "what indexes have, the first for clients that take none; amd64 and arm64 if nothing is said", set: architecture},
-	{Flag: "allow", Env: "NIXERY_ALLOW", Value: "package", List: true, Help: "only these packages; python3Packages.* allows all below",
+	{Flag: "commits", Env: "NIXERY_COMMITS", Default: "false", Value: "bool", Help: "with a channel, a tag may be a commit on a branch of nixpkgs; GitHub's API is asked whether it is",
+		set: func(d *draft, v string) error { return boolean(&d.Commits, v) }},
+	{Flag: "github-api", Env: "NIXERY_GITHUB_API", Default: "https://api.github.com", Value: "URL", Help: "GitHub's API, for --commits", set: api},
+	{Flag: "allow", Env: "NIXERY_ALLOW", Value: "package", List: true, Help: "only these packages; python3Packages.* allows all in that set, and nothing below them. See What may be pulled",
 		set: allow},
+	{Flag: "packages", Env: "NIXERY_PACKAGES", Default: "64", Value: "number", Help: "packages that a name may have",
+		set: func(d *draft, v string) error { return number(&d.Packages, v, 1, 128) }},
+	{Flag: "eval-path", Env: "NIXERY_EVAL_PATH", Value: "path", List: true, Help: "path, or beginning of a URL, that expressions may read beside the package source", set: readable},
+	{Flag: "eval-imports", Env: "NIXERY_EVAL_IMPORTS", Default: "false", Value: "bool", Help: "let expressions build packages to read them (import from derivation)",
+		set: func(d *draft, v string) error { return boolean(&d.Imports, v) }},
+	{Flag: "eval-memory", Env: "NIXERY_EVAL_MEMORY", Default: "4GiB", Value: "size", Help: "address space that one evaluation may take; 0 for no bound", set: memory},
+	{Flag: "eval-cpu", Env: "NIXERY_EVAL_CPU", Default: "5m", Value: "time", Help: "processor time that one evaluation may take; 0 for no bound", set: cpu},
+	{Flag: "unsafe", Env: "NIXERY_UNSAFE", Default: "false", Value: "bool", Help: "with --public, build although Nix has no sandbox: builders then read what this machine's user reads",
+		set: func(d *draft, v string) error { return boolean(&d.Unsafe, v) }},
 	{Flag: "htpasswd", Env: "NIXERY_HTPASSWD", Value: "file", Help: "users and their bcrypt hashes, as htpasswd -B writes them; without it all may pull",
 		set: func(d *draft, v string) error { d.Htpasswd = v; return nil }},
 	{Flag: "log-format", Env: "NIXERY_LOG_FORMAT", Default: "auto", Value: "word", Help: "text, json as Google's log service reads it, or auto: text on a terminal",
@@ -122,16 +136,6 @@ func architecture(d *draft, text string) error {
 	if !slices.Contains(d.Architectures, word) {
 		d.Architectures = append(d.Architectures, word)
 	}
-	return nil
-}
-
-var packagePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+-]{0,254}\*?$`)
-
-func allow(d *draft, text string) error {
-	if !packagePattern.MatchString(text) {
-		return fmt.Errorf("want a package, or the beginning of one and *, found %.100q", text)
-	}
-	d.Allow = append(d.Allow, text)
 	return nil
 }
 
