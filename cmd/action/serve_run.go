@@ -44,6 +44,9 @@ func serveImages(ctx context.Context, c *console, s settings.Settings) error {
 	if err := checkAtStart(ctx, store); err != nil {
 		return interrupted(ctx, err)
 	}
+	if err := checkBuilders(ctx, c.log, s, nixbuild.Exec{}); err != nil {
+		return interrupted(ctx, err)
+	}
 	server, err := newServer(c, s, store, folder.path, metrics.Hooks())
 	if err != nil {
 		return err
@@ -77,7 +80,8 @@ func newServer(c *console, s settings.Settings, store *depot.Depot, temp string,
 		queue = -1 // none, where 0 is the default
 	}
 	return serve.New(serve.Options{
-		Depot: store, Runner: newRunner, Store: nixbuild.NewStore(nixbuild.StoreDir), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: temp,
+		Depot: store, Runner: newStrictRunner, Store: nixbuild.NewStore(nixbuild.StoreDir), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: temp,
+		Commits: s.Commits, GitHubAPI: s.GitHubAPI, Packages: s.Packages, Confinement: confinementOf(s),
 		Architectures: s.Architectures, Allow: s.Allow, Builds: s.Builds, Queue: queue, Share: s.Share, CacheKey: key, Timeout: s.Timeout, Fresh: s.Fresh, Log: c.log, Hooks: hooks,
 	})
 }

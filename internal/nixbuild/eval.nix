@@ -214,8 +214,9 @@ let
     ({ want, answer }: { name = place want.system answer.level; value = (lookUp want).names; })
     (filter ({ answer, ... }: answer.reason or "" == "not found") judged));
 in
+if req.fetch then { source = "${found}"; }
 # A source that is no package set fails here, also if nothing is wanted of it.
-deepSeq (map (system: typeOf sets.${system}) req.systems) {
+else deepSeq (map (system: typeOf sets.${system}) req.systems) {
   inherit places;
   answers = map (j: j.answer) judged;
 }

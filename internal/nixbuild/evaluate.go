@@ -39,19 +39,7 @@ type Package struct {
 // If some cannot be had the error is an [*EvaluationError] with a reason for
 // each; if the source itself is no good, a [*SourceError].
 func Evaluate(ctx context.Context, r Runner, src Source, wants []Want) (packages []Package, absent []Want, err error) {
-	e, err := newEvaluation(ctx, r, src, wants)
-	if err != nil {
-		return nil, nil, fmt.Errorf("evaluating packages: %w", err)
-	}
-	defer e.close()
-	answers, err := e.askAll(ctx, wants)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := e.explain(ctx, wants, answers); err != nil {
-		return nil, nil, err
-	}
-	return e.sort(wants, answers)
+	return Confinement{}.Evaluate(ctx, r, src, wants)
 }
 
 // request is what eval.nix reads.
@@ -62,6 +50,7 @@ type request struct {
 	Overlays []treeRequest  `json:"overlays"`
 	Systems  []string       `json:"systems"`
 	Catch    bool           `json:"catch"` // false: let Nix fail, for its message
+	Fetch    bool           `json:"fetch"` // only fetch the source
 	Wants    []wantRequest  `json:"wants"`
 }
 
@@ -95,6 +84,8 @@ type evaluation struct {
 	source  Source
 	dir     string
 	request request
+	options []string      // for Nix
+	trees   []treeRequest // what Nix evaluates copies of, for messages
 	places  map[string][]string
 }
 
@@ -122,6 +113,10 @@ func newEvaluation(ctx context.Context, r Runner, src Source, wants []Want) (*ev
 		e.request.Given = append(e.request.Given, "overlays")
 	}
 	e.request.Systems = systemsOf(wants)
+	e.trees = slices.Clone(e.request.Overlays)
+	if e.request.Source.Tree != nil {
+		e.trees = append(e.trees, *e.request.Source.Tree)
+	}
 	return e, e.open()
 }
 
@@ -160,6 +155,16 @@ func (e *evaluation) ask(ctx context.Context, wants []Want, catch bool) ([]answe
 	for _, w := range wants {
 		req.Wants = append(req.Wants, wantRequest{Path: strings.Split(w.Name, "."), System: w.System})
 	}
+	out, err := e.run(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return e.read(out, len(wants))
+}
+
+// run gives Nix a request. A program that needed more than it may have gives a
+// [*LimitError].
+func (e *evaluation) run(ctx context.Context, req request) ([]byte, error) {
 	text, err := json.Marshal(req)
 	if err != nil {
 		return nil, fmt.Errorf("evaluating packages: config: %w", err)
@@ -168,10 +173,13 @@ func (e *evaluation) ask(ctx context.Context, wants []Want, catch bool) ([]answe
 		return nil, fmt.Errorf("evaluating packages: %w", err)
 	}
 	out, err := e.runner.Run(ctx, e.command()...)
+	if exit, ok := errors.AsType[*ExitError](err); ok && exit.exceeded() != "" {
+		return nil, &LimitError{Source: e.source.String(), What: exit.exceeded()}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("evaluating packages of %s: %w", e.source, err)
 	}
-	return e.read(out, len(wants))
+	return out, nil
 }
 
 func (e *evaluation) command() []string {
@@ -180,6 +188,7 @@ func (e *evaluation) command() []string {
 	if e.source.Flake != "" {
 		args = append(args, "--extra-experimental-features", "nix-command flakes")
 	}
+	args = append(args, e.options...)
 	return append(args, "--argstr", "request", e.input(), e.expression())
 }
 
@@ -206,7 +215,7 @@ func (e *evaluation) askAll(ctx context.Context, wants []Want) ([]answer, error)
 	if !errors.As(err, &exit) {
 		return answers, err
 	}
-	if _, err := e.ask(ctx, nil, true); err != nil {
+	if _, err := e.ask(ctx, nil, true); err != nil && !errors.Is(err, ErrRuns) {
 		if errors.As(err, &exit) {
 			return nil, &SourceError{Source: e.source.String(), Message: e.message(exit), cause: exit}
 		}
@@ -215,17 +224,21 @@ func (e *evaluation) askAll(ctx context.Context, wants []Want) ([]answer, error)
 	return e.halve(ctx, wants, exit)
 }
 
-// halve finds the wants that make exit, by asking for ever fewer at once.
-func (e *evaluation) halve(ctx context.Context, wants []Want, exit *ExitError) ([]answer, error) {
+// halve finds the wants that make failed, by asking for ever fewer at once.
+// Where no more may be asked, those that are left are not told apart.
+func (e *evaluation) halve(ctx context.Context, wants []Want, failed *ExitError) ([]answer, error) {
 	if len(wants) == 1 {
-		return []answer{{Reason: Failed, message: e.message(exit)}}, nil
+		return []answer{{Reason: Failed, message: e.message(failed)}}, nil
 	}
 	var all []answer
 	half := len(wants) / 2
 	for _, part := range [][]Want{wants[:half], wants[half:]} {
 		answers, err := e.ask(ctx, part, true)
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*ExitError](err); ok {
 			answers, err = e.halve(ctx, part, exit)
+		}
+		if errors.Is(err, ErrRuns) {
+			answers, err = slices.Repeat([]answer{{Reason: Suspect, message: e.message(failed)}}, len(part)), nil
 		}
 		if err != nil {
 			return nil, err
@@ -250,6 +263,9 @@ func (e *evaluation) explain(ctx context.Context, wants []Want, answers []answer
 		}
 		explained++
 		_, err := e.ask(ctx, wants[i:i+1], false)
+		if errors.Is(err, ErrRuns) {
+			return nil
+		}
 		var exit *ExitError
 		if err != nil && !errors.As(err, &exit) {
 			return err
@@ -265,11 +281,7 @@ func (e *evaluation) explain(ctx context.Context, wants []Want, answers []answer
 // places of files as the user knows them.
 func (e *evaluation) message(exit *ExitError) string {
 	text := e.source.redact(nixMessage(exit.Stderr))
-	trees := e.request.Overlays
-	if e.request.Source.Tree != nil {
-		trees = append(slices.Clone(trees), *e.request.Source.Tree)
-	}
-	for _, tree := range trees {
+	for _, tree := range e.trees {
 		text = tree.original(text)
 	}
 	return text + e.source.ownerAdvice(strings.Join(exit.Stderr, "\n"))
@@ -292,6 +304,9 @@ func (e *evaluation) sort(wants []Want, answers []answer) (packages []Package, a
 			}
 			packages = append(packages, p)
 		}
+	}
+	if slices.ContainsFunc(failures, func(f Failure) bool { return f.Reason != Suspect }) {
+		failures = slices.DeleteFunc(failures, func(f Failure) bool { return f.Reason == Suspect })
 	}
 	if len(failures) > 0 {
 		return nil, nil, &EvaluationError{Source: e.source.String(), Failures: failures}

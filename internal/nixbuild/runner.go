@@ -86,7 +86,10 @@ func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd.Env = append(cmd.Environ(), e.Env...)
 	e.ownGroup(cmd)
 
-	err := cmd.Run()
+	err := cmd.Start()
+	if err == nil {
+		err = errors.Join(hold(ctx, cmd), cmd.Wait())
+	}
 	stderr.flush()
 	switch {
 	case ctx.Err() != nil:
@@ -97,8 +100,22 @@ func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
 	case errors.Is(err, exec.ErrWaitDelay):
 		// It ended well; some child of its (git's housekeeping) holds the pipe.
 		return stdout.buf.Bytes(), nil
+	case boundsOf(ctx).usedUp(cmd.ProcessState):
+		return nil, &ExitError{Program: args[0], Status: outOfTime, Stderr: last.lines()}
 	}
 	return stdout.buf.Bytes(), runError(args[0], last.lines(), err)
+}
+
+// hold bounds a process that has just begun as its context says, or ends it.
+func hold(ctx context.Context, cmd *exec.Cmd) error {
+	err := boundsOf(ctx).hold(cmd.Process.Pid)
+	if errors.Is(err, syscall.ESRCH) {
+		return nil // it has ended already
+	}
+	if err != nil {
+		killGroup(cmd)
+	}
+	return err
 }
 
 // listen is what takes the lines of stderr, and gives those for people to hear.

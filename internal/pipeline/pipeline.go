@@ -45,6 +45,14 @@ type Line struct {
 	Verify  bool          // make everything anew, and publish it only if the cache's records say the same
 	Spec    string        // which spec of its repository this is, for the cache
 	Pinned  *Pinned       // the source, if it was pinned before: then Run does not look at the one it is given
+	// Confinement holds evaluations; the zero value does not.
+	Confinement nixbuild.Confinement
+	// Beside are packages that are evaluated with those of the orders, if the
+	// source has them, and are in no image. Approve sees all that was evaluated
+	// before anything is built, and its error ends the run. Nil approves, and
+	// lets packages be what an earlier run evaluated.
+	Beside  []string
+	Approve func(evaluated []nixbuild.Package) error
 	// Load reads popularity tables; popularity.Load if nil.
 	Load func(ctx context.Context, where, sum string) (popularity.Table, error)
 	// Warn takes what is most likely wrong with an image; if nil, Log does.
@@ -190,7 +198,7 @@ func (j *job) publishAll(ctx context.Context, built []built) error {
 
 // resolve finds the wishes' packages: from memory, or by an evaluation.
 func (j *job) resolve(ctx context.Context, known recalled) error {
-	if j.evaluated || !known.packages(j.source, j.wishes) {
+	if j.evaluated || j.Approve != nil || !known.packages(j.source, j.wishes) {
 		return j.evaluate(ctx)
 	}
 	j.begin("evaluating").Done("not needed, as source and packages are the same as before")

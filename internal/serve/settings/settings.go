@@ -16,6 +16,7 @@ import (
 
 // Settings are what was asked for, checked. Whether files and buckets are there is not.
 type Settings struct {
+	Evaluation
 	Address      string // to listen on; "" is all
 	Port         int
 	Public       bool           // all who reach the server may use it
@@ -33,7 +34,6 @@ type Settings struct {
 	Fresh        time.Duration // how long what a moving tag stands for is believed
 	// Architectures are those of indexes, the first that of clients without; none means serve's default.
 	Architectures []string
-	Allow         []string      // packages, or prefixes that end in *; none means all
 	Htpasswd      string        // file, or ""
 	LogFormat     string        // text, json or auto
 	MinFree       int64         // bytes, of disks

@@ -43,6 +43,7 @@ func TestDefaults(t *testing.T) {
 	want := Settings{
 		Address: "127.0.0.1", Port: 8080, Nixpkgs: spec.Nixpkgs{Channel: "nixos-unstable"}, Storage: "./depot", Popularity: "embedded", Timeout: 30 * time.Minute,
 		Builds: 2, Queue: 64, Share: 16, Fresh: 5 * time.Minute, LogFormat: "auto", MinFree: 256 << 20, ShutdownDelay: 5 * time.Second, Grace: 20 * time.Second,
+		Evaluation: Evaluation{GitHubAPI: "https://api.github.com", Packages: 64, Memory: 4 << 30, CPU: 5 * time.Minute},
 	}
 	if got := read(t, map[string][]string{"storage": {"./depot"}}, nil); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -195,7 +196,7 @@ func TestFlagsOverEnvironmentOverFile(t *testing.T) {
 func TestErrors(t *testing.T) {
 	file := write(t, "queue: many\nbuild: 3\ntimeout: [1, 2]\nfresh:\nqueue: 2\n")
 	_, err := Read(Places{
-		Flags: map[string][]string{"config": {file}, "builds": {"0"}, "grace": {"soon"}, "redirect": {"yes"}, "allow": {"a b"}, "log-format": {"xml"}},
+		Flags: map[string][]string{"config": {file}, "builds": {"0"}, "grace": {"soon"}, "redirect": {"yes"}, "allow": {"a b"}, "eval-memory": {"1"}, "eval-path": {"https:"}, "github-api": {"https://token@github.example.org"}, "log-format": {"xml"}},
 		Env:   env{"PORT": "http", "NIXERY_CHANNEL": "../x", "NIXERY_STORAGE_BACKEND": "gcs"}.lookup,
 	})
 	for _, says := range []string{
@@ -207,7 +208,10 @@ func TestErrors(t *testing.T) {
 		`--builds: want a number from 1 to 1000, found "0"`,
 		`--grace: want a time such as 90s or 15m, found "soon"`,
 		`--redirect: want true or false, found "yes"`,
-		`--allow: want a package, or the beginning of one and *, found "a b"`,
+		`--allow: want a package, as in git or python3Packages.requests, where * at the end of a component is the rest of it; found "a b"`,
+		`--eval-memory: want memory such as 512MiB or 4GiB, or 0 for no bound, found "1"`,
+		`--eval-path: want a path, or the beginning of a URL as https://example.org/pins/, found "https:"`,
+		`--github-api: want a URL such as https://github.example.org/api/v3, found "https://token@github.example.org"`,
 		`--log-format: want one of auto, text, json, found "xml"`,
 		`$PORT: want a number from 0 to 65535, found "http"`,
 		"$NIXERY_CHANNEL: channel: ",
@@ -217,7 +221,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("error does not say %q:\n%v", says, err)
 		}
 	}
-	if errs, ok := errors.AsType[Errors](err); !ok || len(errs) != 13 {
+	if errs, ok := errors.AsType[Errors](err); !ok || len(errs) != 16 {
 		t.Errorf("%d errors", len(errs))
 	}
 }

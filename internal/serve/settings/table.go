@@ -42,7 +42,7 @@ var Table = []Setting{
 	{Flag: "port", Env: "PORT", Default: "8080", Value: "number", Help: "port to listen on; 0 takes a free one",
 		set: func(d *draft, v string) error { return number(&d.Port, v, 0, 65535) }},
 	{Flag: "channel", Env: "NIXERY_CHANNEL", Value: "channel", Help: "packages come from this channel of nixpkgs, or commit; nixos-unstable if there is no other source", set: ignore},
-	{Flag: "pkgs-repo", Env: "NIXERY_PKGS_REPO", Value: "URL", Help: "packages come from this git repository; an image's tag is a branch or commit", set: ignore},
+	{Flag: "pkgs-repo", Env: "NIXERY_PKGS_REPO", Value: "URL", Help: "packages come from this git repository; an image's tag is a branch, or a commit of a branch or tag", set: ignore},
 	{Flag: "pkgs-path", Env: "NIXERY_PKGS_PATH", Value: "path", Help: "packages come from this folder or file", set: ignore},
 	{Flag: "storage", Env: "NIXERY_STORAGE", Value: "location", Help: "where blobs are kept: a folder, mem://, gs://BUCKET or s3://BUCKET", set: ignore},
 	{Env: "NIXERY_STORAGE_BACKEND", Value: "word", Help: "`filesystem`, `gcs` or `s3`, with one of the next three, in place of a location", set: backend},
@@ -68,8 +68,20 @@ var Table = []Setting{
 		set: func(d *draft, v string) error { return duration(&d.Fresh, v) }},
 	{Flag: "architectures", Env: "NIXERY_ARCHITECTURES", Value: "word", List: true,
 		Help: "what indexes have, the first for clients that take none; amd64 and arm64 if nothing is said", set: architecture},
-	{Flag: "allow", Env: "NIXERY_ALLOW", Value: "package", List: true, Help: "only these packages; python3Packages.* allows all below",
+	{Flag: "commits", Env: "NIXERY_COMMITS", Default: "false", Value: "bool", Help: "with a channel, a tag may be a commit on a branch of nixpkgs; GitHub's API is asked whether it is",
+		set: func(d *draft, v string) error { return boolean(&d.Commits, v) }},
+	{Flag: "github-api", Env: "NIXERY_GITHUB_API", Default: "https://api.github.com", Value: "URL", Help: "GitHub's API, for --commits", set: api},
+	{Flag: "allow", Env: "NIXERY_ALLOW", Value: "package", List: true, Help: "only these packages; python3Packages.* allows all in that set, and nothing below them. See What may be pulled",
 		set: allow},
+	{Flag: "packages", Env: "NIXERY_PACKAGES", Default: "64", Value: "number", Help: "packages that a name may have",
+		set: func(d *draft, v string) error { return number(&d.Packages, v, 1, 128) }},
+	{Flag: "eval-path", Env: "NIXERY_EVAL_PATH", Value: "path", List: true, Help: "path, or beginning of a URL, that expressions may read beside the package source", set: readable},
+	{Flag: "eval-imports", Env: "NIXERY_EVAL_IMPORTS", Default: "false", Value: "bool", Help: "let expressions build packages to read them (import from derivation)",
+		set: func(d *draft, v string) error { return boolean(&d.Imports, v) }},
+	{Flag: "eval-memory", Env: "NIXERY_EVAL_MEMORY", Default: "4GiB", Value: "size", Help: "address space that one evaluation may take; 0 for no bound", set: memory},
+	{Flag: "eval-cpu", Env: "NIXERY_EVAL_CPU", Default: "5m", Value: "time", Help: "processor time that one evaluation may take; 0 for no bound", set: cpu},
+	{Flag: "unsafe", Env: "NIXERY_UNSAFE", Default: "false", Value: "bool", Help: "with --public, build although Nix has no sandbox: builders then read what this machine's user reads",
+		set: func(d *draft, v string) error { return boolean(&d.Unsafe, v) }},
 	{Flag: "htpasswd", Env: "NIXERY_HTPASSWD", Value: "file", Help: "users and their bcrypt hashes, as htpasswd -B writes them; without it all may pull",
 		set: func(d *draft, v string) error { d.Htpasswd = v; return nil }},
 	{Flag: "log-format", Env: "NIXERY_LOG_FORMAT", Default: "auto", Value: "word", Help: "text, json as Google's log service reads it, or auto: text on a terminal",
@@ -162,16 +174,6 @@ func architecture(d *draft, text string) error {
 	if !slices.Contains(d.Architectures, word) {
 		d.Architectures = append(d.Architectures, word)
 	}
-	return nil
-}
-
-var packagePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+-]{0,254}\*?$`)
-
-func allow(d *draft, text string) error {
-	if !packagePattern.MatchString(text) {
-		return fmt.Errorf("want a package, or the beginning of one and *, found %.100q", text)
-	}
-	d.Allow = append(d.Allow, text)
 	return nil
 }
 
