@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -53,9 +54,11 @@ const (
 // shownLines is how much of a program's stderr an error's text repeats.
 const shownLines = 25
 
-// Exec is the [Runner] that starts processes.
+// Exec is the [Runner] that starts processes. They get of this process's environment
+// what Nix and git need, see [Passed], and nothing else.
 type Exec struct {
-	Env    []string          // added to this process's environment, as KEY=VALUE
+	Pass   []string          // names of further variables that they get
+	Env    []string          // variables that they get with these values, as KEY=VALUE
 	Dir    string            // working directory; empty for this process's own
 	Stdin  *os.File          // nil for none; the caller closes it
 	Stderr func(line string) // gets each line of stderr as it comes, from one goroutine a call; may be nil
@@ -83,10 +86,11 @@ func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
 		cmd.Stdin = e.Stdin
 	}
 	cmd.Dir = e.Dir
-	cmd.Env = append(cmd.Environ(), e.Env...)
+	var secret string
+	cmd.Env, secret = environment(cmd.Environ(), e.Pass, e.Env)
 	e.ownGroup(cmd)
 
-	err := cmd.Run()
+	err := run(cmd, secret)
 	stderr.flush()
 	switch {
 	case ctx.Err() != nil:
@@ -99,6 +103,22 @@ func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
 		return stdout.buf.Bytes(), nil
 	}
 	return stdout.buf.Bytes(), runError(args[0], last.lines(), err)
+}
+
+// run runs cmd. The process ends when this one does, however that is: it is told to by the kernel,
+// which asks for the thread that started it to stay.
+func run(cmd *exec.Cmd, secret string) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if secret != "" {
+		settings, err := secretPipe(secret)
+		if err != nil {
+			return err
+		}
+		defer settings.Close()
+		cmd.ExtraFiles = []*os.File{settings}
+	}
+	return cmd.Run()
 }
 
 // listen is what takes the lines of stderr, and gives those for people to hear.
@@ -118,6 +138,7 @@ func (e Exec) listen(args []string, hear func(string)) func(line string) {
 // only.
 func (e Exec) ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	endWithParent(cmd.SysProcAttr)
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = cmp.Or(e.Grace, defaultGrace)
 }
