@@ -30,11 +30,7 @@ func newBuild(c *console) *cobra.Command {
 			"  nixery-action build --platform linux/amd64 --output type=docker,dest=toolbox.tar",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.GitHubToken = os.Getenv("GITHUB_TOKEN")
-			var err error
-			if o.service, err = takeEnvironment(); err != nil {
-				return err
-			}
-			_, err = build(cmd.Context(), c, o)
+			_, err := build(cmd.Context(), c, o)
 			return err
 		},
 	}

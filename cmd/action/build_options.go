@@ -21,7 +21,6 @@ type buildOptions struct {
 	insecure   []string
 	installNix bool // if there is none
 	format     outputFormat
-	service    func(string) string // the environment that tells where the Actions cache is
 }
 
 func (o *buildOptions) addFlags(cmd *cobra.Command) {

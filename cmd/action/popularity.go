@@ -169,7 +169,12 @@ func (o countOptions) census(ctx context.Context, c *console) (census *popularit
 		census, err = countClosures(o.closures)
 		return census, strings.Join(o.closures, ", "), err
 	}
-	infos, err := nixbuild.QueryStore(ctx, nixbuild.Exec{Stderr: func(line string) { c.log.Debug(line) }})
+	nix, err := newNix(c)
+	if err != nil {
+		return nil, "", err
+	}
+	nix.Stderr = func(line string) { c.log.Debug(line) }
+	infos, err := nixbuild.QueryStore(ctx, nix)
 	return tallied(infos), "the store", err
 }
 

@@ -61,6 +61,14 @@ func newServer(c *console, s settings.Settings, store *depot.Depot, temp string,
 	if err != nil {
 		return nil, err
 	}
+	nix, err := newNix(c)
+	if err != nil {
+		return nil, err
+	}
+	runner := func(hear func(string), moved func(nixbuild.Progress)) nixbuild.Runner {
+		nix.Stderr, nix.Moved = hear, moved
+		return nix
+	}
 	layers := spec.DefaultLayers()
 	layers.Popularity = s.Popularity
 	queue := s.Queue
@@ -68,14 +76,9 @@ func newServer(c *console, s settings.Settings, store *depot.Depot, temp string,
 		queue = -1 // none, where 0 is the default
 	}
 	return serve.New(serve.Options{
-		Depot: store, Runner: newRunner, Store: os.DirFS("/"), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: temp,
+		Depot: store, Runner: runner, Store: os.DirFS("/"), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: temp,
 		Architectures: s.Architectures, Allow: s.Allow, Builds: s.Builds, Queue: queue, Timeout: s.Timeout, Fresh: s.Fresh, Log: c.log, Hooks: hooks,
 	})
-}
-
-// newRunner is this machine's Nix. Nobody is there to answer git.
-func newRunner(hear func(string), moved func(nixbuild.Progress)) nixbuild.Runner {
-	return nixbuild.Exec{Stderr: hear, Moved: moved, Env: []string{"GIT_TERMINAL_PROMPT=0"}}
 }
 
 // checkAtStart finds out at once what would make every pull fail.

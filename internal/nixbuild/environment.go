@@ -31,14 +31,13 @@ var passed = regexp.MustCompile(`^(` + strings.Join([]string{
 // Passed reports whether Nix and git get a variable of this name without being asked to.
 func Passed(name string) bool { return passed.MatchString(name) }
 
-// Withheld returns the names of the variables of an environment, KEY=VALUE each, that read as if they were meant for Nix or git,
-// and that neither gets.
+// Withheld returns the names of the variables of an environment, KEY=VALUE each, that are meant for git, and that it does not get: settings
+// by GIT_CONFIG_COUNT, which are often logins.
 func Withheld(environ, further []string) []string {
 	var names []string
 	for _, pair := range environ {
 		name, _, _ := strings.Cut(pair, "=")
-		meant := strings.HasPrefix(name, "NIX_") || strings.HasPrefix(name, "NIXPKGS_") || strings.HasPrefix(name, "GIT_CONFIG_")
-		if meant && !Passed(name) && !slices.Contains(further, name) {
+		if strings.HasPrefix(name, "GIT_CONFIG_") && !Passed(name) && !slices.Contains(further, name) {
 			names = append(names, name)
 		}
 	}
