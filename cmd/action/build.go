@@ -14,6 +14,7 @@ import (
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/scratch"
 )
 
 func newBuild(c *console) *cobra.Command {
@@ -50,6 +51,9 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 		if err := c.hide(secret); err != nil {
 			return nil, err
 		}
+	}
+	if err := o.checkLinks(c); err != nil {
+		return nil, err
 	}
 	w, errSpec := o.want()
 	request, errRequest := newRequest(o, w)
@@ -112,7 +116,10 @@ func writeJSON(file string, value any) error {
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", file, err)
 	}
-	return os.WriteFile(file, append(data, '\n'), 0o644)
+	return scratch.Replace(file, func(w io.Writer) error {
+		_, err := w.Write(append(data, '\n'))
+		return err
+	})
 }
 
 // printReport prints a line for each reference, or for each image that has none.

@@ -31,6 +31,7 @@ func newLine(c *console) (*pipeline.Line, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.sweep()
 	line := &pipeline.Line{
 		Store:   os.DirFS("/"),
 		Created: created,

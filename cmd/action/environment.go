@@ -28,15 +28,15 @@ func newNix(c *console) (nixbuild.Exec, error) {
 // atStart matches what the Go runtime and libraries read before main.
 var atStart = regexp.MustCompile(`^(GOCOVERDIR|GODEBUG|GOGC|GOMAXPROCS|GOMEMLIMIT|GORACE|GOTRACEBACK|NO_COLOR)$`)
 
-// login matches a URL with a name or password in it.
-var login = regexp.MustCompile(`://[^/\s]*@`)
+// withLogin matches a URL with a name or password in it.
+var withLogin = regexp.MustCompile(`://[^/\s]*@`)
 
 // openEnvironment is what all may read of the environment.
 func openEnvironment(environ []string) []string {
 	var open []string
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
-		if (nixbuild.Passed(name) || atStart.MatchString(name)) && name != "NIX_CONFIG" && !login.MatchString(value) {
+		if (nixbuild.Passed(name) || atStart.MatchString(name)) && name != "NIX_CONFIG" && !withLogin.MatchString(value) {
 			open = append(open, pair)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/report"
+	"github.com/org/nixery-action/internal/scratch"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -68,15 +69,7 @@ func checkWritable(file string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	_, missing := os.Stat(file)
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644)
-	if err == nil {
-		err = f.Close()
-	}
-	if err == nil && missing != nil {
-		err = os.Remove(file)
-	}
-	return err
+	return scratch.Check(file)
 }
 
 // keepMetadata writes the metadata file, if one is asked for.

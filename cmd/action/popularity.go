@@ -124,7 +124,7 @@ func count(ctx context.Context, c *console, o countOptions) error {
 	if err := o.complete(); err != nil {
 		return err
 	}
-	if err := errors.Join(checkOutput(o.output), checkOutput(o.metadata)); err != nil {
+	if err := errors.Join(c.checkFile(o.output), c.checkFile(o.metadata), c.checkFile(o.state), checkOutput(o.output), checkOutput(o.metadata)); err != nil {
 		return err
 	}
 	census, source, err := o.census(ctx, c)

@@ -11,6 +11,7 @@ import (
 	"github.com/org/nixery-action/internal/depot"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/progress"
+	"github.com/org/nixery-action/internal/scratch"
 	"github.com/org/nixery-action/internal/serve"
 	"github.com/org/nixery-action/internal/serve/front"
 	"github.com/org/nixery-action/internal/serve/settings"
@@ -27,13 +28,16 @@ func serveImages(ctx context.Context, c *console, s settings.Settings) error {
 			return usageError{err}
 		}
 	}
-	folder, err := openServerFolder(c.env.TempDir, c.log)
+	c.sweep()
+	temp, err := scratch.NewDir(c.env.TempDir)
 	if err != nil {
 		return err
 	}
-	defer folder.Close()
+	// A Nix that goes on after its server was killed may make its links later.
+	defer c.sweep()
+	defer temp.Close()
 	metrics := front.NewMetrics(version)
-	store, err := depot.Open(ctx, s.Storage, depot.Options{TempDir: folder.path, Redirect: s.Redirect, Wrote: metrics.Stored, Log: c.log})
+	store, err := depot.Open(ctx, s.Storage, depot.Options{TempDir: temp.Path(), Redirect: s.Redirect, Wrote: metrics.Stored, Log: c.log})
 	if err != nil {
 		return err
 	}
@@ -41,7 +45,7 @@ func serveImages(ctx context.Context, c *console, s settings.Settings) error {
 	if err := checkAtStart(ctx, store); err != nil {
 		return interrupted(ctx, err)
 	}
-	server, err := newServer(c, s, store, folder.path, metrics.Hooks())
+	server, err := newServer(c, s, store, temp.Path(), metrics.Hooks())
 	if err != nil {
 		return err
 	}

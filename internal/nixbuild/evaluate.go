@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/org/nixery-action/internal/scratch"
 )
 
 // evalNix answers the requests that this file writes.
@@ -93,7 +95,7 @@ type answer struct {
 type evaluation struct {
 	runner  Runner
 	source  Source
-	dir     string
+	dir     *scratch.Dir
 	request request
 	places  map[string][]string
 }
@@ -119,7 +121,7 @@ func newEvaluation(r Runner, src Source, wants []Want) (*evaluation, error) {
 }
 
 func (e *evaluation) open() error {
-	dir, err := os.MkdirTemp("", "nixery-evaluate-")
+	dir, err := scratch.NewDir("")
 	if err != nil {
 		return err
 	}
@@ -131,9 +133,9 @@ func (e *evaluation) open() error {
 	return nil
 }
 
-func (e *evaluation) close()             { _ = os.RemoveAll(e.dir) }
-func (e *evaluation) expression() string { return filepath.Join(e.dir, "eval.nix") }
-func (e *evaluation) input() string      { return filepath.Join(e.dir, "request.json") }
+func (e *evaluation) close()             { _ = e.dir.Close() }
+func (e *evaluation) expression() string { return filepath.Join(e.dir.Path(), "eval.nix") }
+func (e *evaluation) input() string      { return filepath.Join(e.dir.Path(), "request.json") }
 
 func systemsOf(wants []Want) []string {
 	systems := []string{}

@@ -68,7 +68,7 @@ func Check(file string) error {
 		return nil
 	}
 	if at, err := os.Lstat(file); err == nil && at.IsDir() {
-		return fmt.Errorf("%s is a directory, and a file is wanted", file)
+		return errors.New("it is a directory, and a file is wanted")
 	}
 	temp, err := NewFile(filepath.Dir(file))
 	if err != nil {
