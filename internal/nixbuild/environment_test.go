@@ -2,6 +2,7 @@ package nixbuild
 
 import (
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -77,5 +78,24 @@ func TestSecretPipe(t *testing.T) {
 	}
 	if entries, err := os.ReadDir("/proc/self/fd"); err == nil && len(entries) > 50 {
 		t.Errorf("%d files are open", len(entries))
+	}
+}
+
+// What the page says is passed is.
+func TestPassedIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/nix.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "## What Nix and builders see")
+	table, _, _ := strings.Cut(section, "`NIXERY_NIX_ENV` lists")
+	names := regexp.MustCompile("`([A-Za-z_]+)`").FindAllStringSubmatch(table, -1)
+	if len(names) < 40 {
+		t.Errorf("only %d names found", len(names))
+	}
+	for _, name := range names {
+		if !Passed(name[1]) {
+			t.Errorf("%s is not passed", name[1])
+		}
 	}
 }
