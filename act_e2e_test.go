@@ -262,14 +262,16 @@ func (p places) references(where string) []string {
 	switch where {
 	case "examples/ghcr.yml":
 		return []string{p.open + "/acme/toolbox:1.2.3", p.open + "/acme/toolbox:main"}
+	case "examples/release.yml":
+		return []string{p.open + "/acme/toolbox:main"} // act's branch
 	case "examples/publish.yml":
 		return []string{p.private + "/acme/toolbox:latest"}
 	case "examples/registries.yml":
 		return []string{p.open + "/acme/toolbox:1.2.3", p.open + "/acme/toolbox:main", p.private + "/acme/toolbox:1.2.3", p.private + "/acme/toolbox:main"}
 	case "examples/several.yml":
 		return []string{p.open + "/acme/server-debug:latest", p.open + "/acme/server:latest"}
-	case "examples/local.yml":
-		return []string{"index.docker.io/library/toolbox:local"} // what the short form stands for
+	case "examples/local.yml", "examples/check.yml":
+		return []string{""} // a name in a file is in no registry
 	}
 	return []string{p.open + "/acme/toolbox:latest"}
 }

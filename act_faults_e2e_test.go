@@ -43,6 +43,8 @@ var faults = []faulty{
 	{kind: "image", spec: goodSpec, with: map[string]string{"images": "boks"}, title: "Input images", message: "boks"},
 	{kind: "platform", spec: goodSpec, with: map[string]string{"platforms": "linux/riscv64"}, title: "Input platforms", message: "linux/riscv64"},
 	{kind: "tag", spec: goodSpec, with: map[string]string{"tags": "REGISTRY/acme/Box:v1"}, title: "Input tags", message: "acme/Box"},
+	{kind: "no-tag", spec: goodSpec, with: map[string]string{"tags": ""}, title: "Input tags", message: "no tag"},
+	{kind: "tag-alone", spec: goodSpec, with: map[string]string{"tags": "v2"}, title: "Input tags", message: "docker.io/library/v2"},
 	{kind: "label", spec: goodSpec, with: map[string]string{"labels": "no value"}, title: "Input labels", message: "no value"},
 	{kind: "annotation", spec: goodSpec, with: map[string]string{"annotations": "a=b"}, title: "Input annotations", message: "format: oci"},
 	{kind: "output", spec: goodSpec, with: map[string]string{"outputs": "type=local,dest=out"}, title: "Input outputs", message: "is not one of registry, image, oci, docker"},

@@ -43,7 +43,7 @@ func pages(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(docs, "README.md", "CONTRIBUTING.md")
+	return append(docs, "README.md", "CONTRIBUTING.md", "SECURITY.md")
 }
 
 var yamlBlock = regexp.MustCompile("(?ms)^```yaml\\n(.*?)^```")
@@ -240,7 +240,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-var pathInPage = regexp.MustCompile("`((?:cmd|docs|examples|internal|schema|shim|testdata)/[^`*…<]*)`")
+var pathInPage = regexp.MustCompile("`((?:cmd|docs|examples|internal|schema|shim|test|testdata)/[^`*…<]*)`")
 
 // Files and folders that pages name are there.
 func TestPathsInPages(t *testing.T) {
@@ -282,4 +282,37 @@ func TestTestsInPages(t *testing.T) {
 	if count < 10 {
 		t.Errorf("only %d tests found", count)
 	}
+}
+
+// threat is a row of the table of threats: attacker, attempt, measure, tests.
+var threat = regexp.MustCompile(`(?m)^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$`)
+
+// Each threat that SECURITY.md lists names a test that proves its measure. TestTestsInPages sees that the test exists.
+func TestThreatsHaveTests(t *testing.T) {
+	for page, want := range map[string]int{
+		"| attacker | attempt | measure | tests |\n|---|---|---|---|\n| a | b | c | d |\n":          1,
+		"| attacker | attempt | measure | tests |\n|---|---|---|---|\n| a | b | c | `TestThis` |\n": 0,
+	} {
+		if _, unproved := threats(page); len(unproved) != want {
+			t.Errorf("%q: %q have no test, want %d", page, unproved, want)
+		}
+	}
+	count, unproved := threats(read(t, "SECURITY.md"))
+	if count < 10 || len(unproved) > 0 {
+		t.Errorf("of %d threats, these have no test: %q", count, unproved)
+	}
+}
+
+// threats counts the rows, and returns those without a test.
+func threats(page string) (count int, unproved []string) {
+	for _, row := range threat.FindAllStringSubmatch(page, -1) {
+		if row[1] == "attacker" {
+			continue
+		}
+		count++
+		if !testName.MatchString(row[4]) {
+			unproved = append(unproved, row[1]+": "+row[2])
+		}
+	}
+	return count, unproved
 }

@@ -48,6 +48,8 @@ var rules = map[string]rule{
 	"env":       environment,
 	"names":     names,
 	"skips":     skips,
+	"opens":     opens,
+	"scratch":   scratches,
 	"functions": functions,
 	"markers":   markers,
 }
@@ -68,10 +70,13 @@ func TestRules(t *testing.T) {
 		"pipeline":         {imports, "internal/cache/a.go", `package a; import "` + module + `internal/pipeline"`, 1},
 		"pipeline in cmd":  {imports, "cmd/action/a.go", `package a; import "` + module + `internal/pipeline"`, 0},
 		"publish sibling":  {imports, "internal/publish/a.go", `package a; import "` + module + `internal/redact"`, 1},
+		"publish file":     {imports, "internal/publish/a.go", `package a; import "` + module + `internal/plainfile"`, 0},
 		"publish child":    {imports, "internal/publish/a.go", `package a; import "` + module + `internal/publish/b"`, 0},
 		"env":              {environment, "internal/publish/a.go", `package a; import "os"; var x = os.Getenv("X")`, 1},
 		"env as a value":   {environment, "internal/publish/a.go", `package a; import "os"; var x = os.LookupEnv`, 1},
 		"env in actions":   {environment, "internal/actions/a.go", `package a; import "os"; var x = os.Getenv("X")`, 0},
+		"temporary file":   {scratches, "internal/publish/a.go", `package a; import "os"; var x, _ = os.CreateTemp("", "")`, 1},
+		"in scratch":       {scratches, "internal/scratch/a.go", `package a; import "os"; var x, _ = os.CreateTemp("", "")`, 0},
 		"type":             {names, "a.go", `package a; type LayerManager struct{}`, 1},
 		"unexported type":  {names, "a.go", `package a; type state struct{}`, 1},
 		"inner type":       {names, "a.go", `package a; func f() { type runInfo struct{} }`, 1},
@@ -82,6 +87,9 @@ func TestRules(t *testing.T) {
 		"skip elsewhere":   {skips, "a_test.go", `package a; func f() { reader.Skip(1) }`, 0},
 		"at the limit":     {functions, "a.go", "package a\nfunc f() {" + strings.Repeat("\n", longest-1) + "}", 0},
 		"over the limit":   {functions, "a.go", "package a\nfunc f() {" + strings.Repeat("\n", longest) + "}", 1},
+		"open":             {opens, "internal/a/a.go", `package a; import "os"; var x, y = os.Open, os.ReadFile`, 2},
+		"open in place":    {opens, "internal/plainfile/plainfile.go", `package a; import "os"; var x = os.OpenFile`, 0},
+		"open in test":     {opens, "internal/a/a_test.go", `package a; import "os"; var x = os.ReadFile`, 0},
 		"marker":           {markers, "a.go", "package a // TO" + "DO: the rest", 1},
 		"no marker":        {markers, "a.go", "package a // TODOS", 0},
 	}
@@ -146,14 +154,14 @@ type wall struct {
 	path string
 	in   func(folder string) bool
 	may  []string
-	but  string // one import path below path that is let through; "" for none
+	but  []string // imports below path that are let through
 }
 
 var walls = []wall{
 	{path: "os/exec", in: everywhere, may: []string{"internal/nixbuild/runner.go"}},
 	{path: "net/http", in: oneOf("layers", "image", "spec", "popularity", "explain"), may: []string{"internal/popularity/binarycache.go"}},
 	{path: module + "internal/pipeline", in: otherThan("cmd/action", "internal/serve")},
-	{path: module, in: oneOf("publish"), but: module + "internal/scratch"}, // which imports none itself
+	{path: module, in: oneOf("publish"), but: []string{module + "internal/plainfile", module + "internal/scratch"}}, // which import none themselves
 	{path: module, in: oneOf("scratch")},
 }
 
@@ -179,7 +187,7 @@ func within(name, folder string) bool {
 func (w wall) stops(s source, imported string) bool {
 	reached := imported == w.path || strings.HasSuffix(w.path, "/") && strings.HasPrefix(imported, w.path)
 	ownChild := within(imported, module+s.folder())
-	return reached && imported != w.but && !ownChild && w.in(s.folder()) && !slices.Contains(w.may, s.name)
+	return reached && !slices.Contains(w.but, imported) && !ownChild && w.in(s.folder()) && !slices.Contains(w.may, s.name)
 }
 
 func imports(s source) (violations []string) {
@@ -248,6 +256,41 @@ func names(s source) (violations []string) {
 		}
 		return true
 	})
+	return violations
+}
+
+// openers are the files that open what no user names: their own files, and a generator's in this module.
+var openers = []string{
+	"internal/plainfile/plainfile.go",
+	"internal/scratch/dir.go", "internal/scratch/file.go", "internal/actions/outputs.go", "internal/popularity/journal.go", // with flags that do not wait, or after a check
+	"internal/cache/folder.go", "internal/depot/place.go", // a directory, to sync it
+	"internal/nixinstall/register.go", // just made
+	"internal/spec/specdoc/main.go", "internal/actions/actiongen/main.go", "internal/serve/settings/settingsdoc/main.go",
+}
+
+// opens sends what reads a file by its name to package plainfile: a named pipe would block for ever, and no context would end it.
+func opens(s source) (violations []string) {
+	if s.test() || slices.Contains(openers, s.name) || within(s.folder(), "testdata") {
+		return nil
+	}
+	for _, sel := range selections(s, "os") {
+		if slices.Contains([]string{"Open", "OpenFile", "ReadFile"}, sel.Sel.Name) {
+			violations = append(violations, s.at(sel.Pos(), "os.%s may wait for ever: use plainfile", sel.Sel.Name))
+		}
+	}
+	return violations
+}
+
+// scratches sends what creates a temporary or an output file to package scratch: it sweeps after a kill, and writes through no link.
+func scratches(s source) (violations []string) {
+	if s.test() || path.Base(s.name) == "main.go" || within(s.folder(), "internal/scratch") || within(s.folder(), "testdata") {
+		return nil
+	}
+	for _, sel := range selections(s, "os") {
+		if slices.Contains([]string{"MkdirTemp", "CreateTemp", "Create"}, sel.Sel.Name) {
+			violations = append(violations, s.at(sel.Pos(), "os.%s leaves what no run sweeps, or follows a link: use scratch", sel.Sel.Name))
+		}
+	}
 	return violations
 }
 

@@ -51,7 +51,8 @@ func TestMessagesAreFound(t *testing.T) {
 // The page has all titles of annotations.
 func TestTroubleshootingHasAllTitles(t *testing.T) {
 	page, count := read(t, troubleshooting), 0
-	for _, literal := range spoken(t)["cmd/action/faults_title.go"] {
+	all := spoken(t)
+	for _, literal := range slices.Concat(all["cmd/action/faults_title.go"], all["internal/pipeline/warning.go"]) {
 		if !unicode.IsUpper([]rune(literal + " ")[0]) {
 			continue
 		}
@@ -60,7 +61,7 @@ func TestTroubleshootingHasAllTitles(t *testing.T) {
 			t.Errorf("the page has no title %q", literal)
 		}
 	}
-	if count < 20 {
+	if count < 24 {
 		t.Errorf("only %d titles found", count)
 	}
 }

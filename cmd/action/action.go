@@ -17,7 +17,7 @@ func newAction(c *console) *cobra.Command {
 		Short:  "Run as a step of a workflow: inputs and outputs are those of action.yml",
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			inputs, wrong := actions.ReadInputs(os.Getenv)
+			inputs, wrong := actions.ReadInputs(os.LookupEnv)
 			report, err := step(cmd.Context(), c, inputs, wrong)
 			c.tell(cmd.Context(), inputs, report, err)
 			return err
@@ -25,8 +25,8 @@ func newAction(c *console) *cobra.Command {
 	}
 }
 
-// step builds what the inputs ask for, and sets the outputs if it was made, even if
-// something after that failed. What was wrong with inputs when they were read is told with what else is.
+// step builds what the inputs ask for, and sets the outputs to what was published, even if
+// something failed. What was wrong with inputs when they were read is told with what else is.
 func step(ctx context.Context, c *console, inputs actions.Inputs, wrong error) (*pipeline.Report, error) {
 	report, err := build(ctx, c, buildOptions{Inputs: inputs, step: true, wrong: wrong})
 	if report == nil {

@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/org/nixery-action/internal/logline"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/pipeline"
-	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/scratch"
 )
 
@@ -24,8 +24,10 @@ func newBuild(c *console) *cobra.Command {
 		Short: "Build the images of a spec and publish them",
 		Long: "build makes the images of a spec: one for each architecture, and an index over\n" +
 			"them. With --push they go to the spec's repositories, with --output to files;\n" +
-			"with neither, only their digests are computed. Tags move last, when everything\n" +
-			"else is there. What was published is printed on standard output.",
+			"with neither, only their digests are computed. Each --output has its own name=,\n" +
+			"push= and push-by-digest=. Tags are set last, one after the other, when everything\n" +
+			"else exists; after one that is refused, no other is set. What was published is\n" +
+			"printed on standard output.",
 		Example: "  nixery-action build --push\n" +
 			"  nixery-action build --tag ghcr.io/acme/toolbox:v1 --push\n" +
 			"  nixery-action build --platform linux/amd64 --output type=docker,dest=toolbox.tar",
@@ -40,7 +42,7 @@ func newBuild(c *console) *cobra.Command {
 }
 
 // build makes and publishes what o asks for, and prints it. In a dry run the
-// report is nil. With an error it is there if all was published before.
+// report is nil. With an error it says what was published before, if anything was.
 func build(ctx context.Context, c *console, o buildOptions) (*pipeline.Report, error) {
 	report, err := buildAll(ctx, c, o)
 	return report, interrupted(ctx, err)
@@ -62,6 +64,10 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 		return nil, o.withPlaces(err, w)
 	}
 	o.tellClashes(ctx, c, w, request.orders)
+	line.Warn = func(warning pipeline.Warning) { c.warn(w.File, warning) }
+	for _, notice := range request.notices {
+		c.log.Log(ctx, logline.Notice, notice)
+	}
 	meter := &pipeline.Meter{}
 	dests, err := request.destinations(c, o, meter)
 	if err != nil {
@@ -72,10 +78,13 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 	}
 	report, err := line.Run(ctx, w.Nixpkgs, request.orders, dests, meter)
 	if err != nil {
-		return nil, o.withPlaces(err, w)
+		err = o.withPlaces(err, w)
+	}
+	if report == nil {
+		return nil, err
 	}
 	c.show(ctx, report)
-	return report, errors.Join(o.keepMetadata(report), o.format.print(request.resultsTo(c), report, len(dests) > 0))
+	return report, errors.Join(err, o.keepMetadata(report), o.format.print(request.resultsTo(c), report))
 }
 
 // withPlaces says where in the spec, or in which input, what is wrong was asked for.
@@ -95,7 +104,7 @@ func (o buildOptions) withPlaces(err error, w wanted) error {
 }
 
 // dryRun prints what would be built, and what would have its tags.
-func dryRun(ctx context.Context, c *console, line *pipeline.Line, o buildOptions, w wanted, r *request, dests []publish.Destination) error {
+func dryRun(ctx context.Context, c *console, line *pipeline.Line, o buildOptions, w wanted, r *request, dests []pipeline.Delivery) error {
 	wishes, err := line.Rehearse(ctx, w.Nixpkgs, r.orders, dests)
 	if err != nil {
 		return o.withPlaces(err, w)
@@ -122,16 +131,19 @@ func writeJSON(file string, value any) error {
 	})
 }
 
-// printReport prints a line for each reference, or for each image that has none.
-func printReport(w io.Writer, r *pipeline.Report, published bool) error {
+// printReport prints a line for each reference that an image has now, for each
+// repository that has it by digest only, or for an image that is in none.
+func printReport(w io.Writer, r *pipeline.Report) error {
 	var b strings.Builder
 	for _, img := range r.Images {
-		if len(img.Tags) == 0 || !published {
-			fmt.Fprintf(&b, "%s %s\n", img.Name, img.Digest)
-			continue
-		}
 		for _, tag := range img.Tags {
 			fmt.Fprintf(&b, "%s@%s\n", tag, img.Digest)
+		}
+		for _, repository := range img.Untagged() {
+			fmt.Fprintf(&b, "%s@%s\n", repository, img.Digest)
+		}
+		if len(img.Tags)+len(img.Repositories) == 0 {
+			fmt.Fprintf(&b, "%s %s\n", img.Name, img.Digest)
 		}
 	}
 	_, err := io.WriteString(w, b.String())

@@ -9,6 +9,7 @@ import (
 
 	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/image"
+	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/pipeline"
 )
 
@@ -33,7 +34,7 @@ func newLine(c *console) (*pipeline.Line, error) {
 	}
 	c.sweep()
 	line := &pipeline.Line{
-		Store:   os.DirFS("/"),
+		Store:   nixbuild.NewStore(nixbuild.StoreDir),
 		Created: created,
 		TempDir: c.env.TempDir,
 		Log:     c.log,

@@ -21,6 +21,8 @@ type buildOptions struct {
 	insecure   []string
 	installNix bool // if there is none
 	format     outputFormat
+	// cacheKeyFile holds what CacheKey may say too.
+	cacheKeyFile string
 }
 
 func (o *buildOptions) addFlags(cmd *cobra.Command) {
@@ -38,8 +40,10 @@ func (o *buildOptions) addFlags(cmd *cobra.Command) {
 	f.StringArrayVar(&o.insecure, "insecure-registry", nil, "allow plain HTTP and any certificate for this host (repeatable)")
 	f.StringArrayVar(&o.CacheFrom, "cache-from", nil, "learn from earlier runs: type=gha, type=local,src=PATH or type=registry,ref=REF (repeatable)")
 	f.StringArrayVar(&o.CacheTo, "cache-to", nil, "tell later runs: type=gha, type=local,dest=PATH or type=registry,ref=REF, with mode=max the layers too (repeatable)")
+	f.StringVar(&o.CacheKey, "cache-key", "", "believe only caches that were saved with this secret; other users of the machine see it here, so prefer $NIXERY_CACHE_KEY")
+	f.StringVar(&o.cacheKeyFile, "cache-key-file", "", "the same, read from a file")
 	f.BoolVar(&o.NoCache, "no-cache", false, "neither learn nor tell")
-	f.BoolVar(&o.Verify, "verify", false, "make everything anew, and publish it only if what --cache-from knows is the same")
+	f.BoolVar(&o.Verify, "verify", false, "build everything without the cache, and publish it only if what --cache-from knows is the same; advised for releases")
 	f.BoolVar(&o.installNix, "install-nix", false, "install Nix in /nix if it is needed and missing")
 }
 

@@ -2,7 +2,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
+
+	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/org/nixery-action/internal/cache"
 )
@@ -11,6 +14,13 @@ import (
 func newCache(c *console, o buildOptions) (*cache.Cache, error) {
 	if o.Verify && (o.NoCache || len(o.CacheFrom) == 0) {
 		return nil, o.blame("verify", errors.New("to verify is to compare with what earlier runs learnt: it needs cache-from, and no no-cache"))
+	}
+	key, err := o.cacheKey(c)
+	if err != nil {
+		return nil, err
+	}
+	if !key.IsZero() && (o.NoCache || len(o.CacheFrom)+len(o.CacheTo) == 0) {
+		c.log.Warn("the key of the cache has no effect, since no cache is used", "input", o.called("cache-key"))
 	}
 	if o.NoCache {
 		return cache.New(nil, nil, c.log), nil
@@ -35,7 +45,7 @@ func newCache(c *console, o buildOptions) (*cache.Cache, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return cache.New(read, write, c.log), nil
+	return cache.New(read, write, c.log).WithKey(key), nil
 }
 
 func locations(texts []string, parse func(string) (cache.Location, error)) ([]cache.Location, error) {
@@ -43,10 +53,22 @@ func locations(texts []string, parse func(string) (cache.Location, error)) ([]ca
 	var errs []error
 	for _, text := range texts {
 		location, err := parse(text)
-		errs = append(errs, err)
+		errs = append(errs, err, checkCacheRef(location.Ref))
 		all = append(all, location)
 	}
 	return all, errors.Join(errs...)
+}
+
+// checkCacheRef refuses a reference that docker would take for an image of its own library. Others are the cache's to judge.
+func checkCacheRef(ref string) error {
+	tag, err := name.NewTag(ref)
+	if err != nil {
+		return nil
+	}
+	if err := checkPlaces([]name.Tag{tag}, true); err != nil {
+		return fmt.Errorf("cache in a registry: %w", err)
+	}
+	return nil
 }
 
 func userAgent() string { return "nixery-action/" + version }

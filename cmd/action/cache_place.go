@@ -71,6 +71,9 @@ func (p *cachePlace) open(c *console) (cache.Inventory, error) {
 }
 
 func (p *cachePlace) openRegistry(c *console, token string) (cache.Inventory, error) {
+	if err := checkCacheRef(p.registry); err != nil {
+		return nil, usageError{err}
+	}
 	registry, err := cache.NewRegistry(p.registry, cache.RegistryOptions{
 		Keychain: c.keychain(token), UserAgent: userAgent(), Insecure: p.insecure,
 	})

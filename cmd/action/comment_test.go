@@ -69,7 +69,7 @@ func TestComment(t *testing.T) {
 	if want := "GET /repos/acme/box/issues/7/comments, POST /repos/acme/box/issues/7/comments"; requests() != want {
 		t.Errorf("requests %s", requests())
 	}
-	if !strings.HasPrefix(*body, markerOf(inputs)+"\n### No image was made") || !strings.Contains(*body, `a build broke with \*\*\*`) {
+	if !strings.HasPrefix(*body, markerOf(inputs)+"\n### No image was published") || !strings.Contains(*body, `a build broke with \*\*\*`) {
 		t.Errorf("the comment is %s", *body)
 	}
 	if !strings.Contains(log, "commented on the pull request at=https://github.com/acme/box/pull/7#issuecomment-1") {

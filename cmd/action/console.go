@@ -9,6 +9,7 @@ import (
 
 	"github.com/org/nixery-action/internal/actions"
 	"github.com/org/nixery-action/internal/logline"
+	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/progress"
 	"github.com/org/nixery-action/internal/redact"
 	"github.com/org/nixery-action/internal/scratch"
@@ -91,6 +92,15 @@ func (c *console) exit(err error) int {
 		return 2
 	}
 	return 1
+}
+
+// warn tells what is most likely wrong with an image, at its place in the spec.
+func (c *console) warn(file string, w pipeline.Warning) {
+	f := fault{title: w.Title, message: w.Message}
+	if file != "" && w.Pos.Line > 0 {
+		f.file, f.line, f.column = file, w.Pos.Line, w.Pos.Column
+	}
+	c.log.Warn(f.message, c.attrs(f)...)
 }
 
 // attrs are a fault's place, and its title where titles are shown apart from messages.

@@ -3,10 +3,12 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/org/nixery-action/internal/plainfile"
 	"github.com/org/nixery-action/internal/publish"
 )
 
@@ -29,6 +31,9 @@ func newDaemon(sent func(int64)) (*publish.Daemon, error) {
 	return d, nil
 }
 
+// maxCertificates bounds a file of certificates, in bytes.
+const maxCertificates = 1 << 20
+
 // daemonTLS reads the certificates in a folder, by docker's names for them.
 func daemonTLS(folder string) (*tls.Config, error) {
 	if folder == "" {
@@ -38,7 +43,7 @@ func daemonTLS(folder string) (*tls.Config, error) {
 		}
 		folder = filepath.Join(home, ".docker")
 	}
-	authority, err := os.ReadFile(filepath.Join(folder, "ca.pem"))
+	authority, err := plainfile.ReadFile(filepath.Join(folder, "ca.pem"), maxCertificates)
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificate of its authority: %w; set DOCKER_CERT_PATH", err)
 	}
@@ -46,7 +51,12 @@ func daemonTLS(folder string) (*tls.Config, error) {
 	if !pool.AppendCertsFromPEM(authority) {
 		return nil, fmt.Errorf("there is no certificate in %s", filepath.Join(folder, "ca.pem"))
 	}
-	pair, err := tls.LoadX509KeyPair(filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem"))
+	certificate, missing := plainfile.ReadFile(filepath.Join(folder, "cert.pem"), maxCertificates)
+	key, err := plainfile.ReadFile(filepath.Join(folder, "key.pem"), maxCertificates)
+	var pair tls.Certificate
+	if err = errors.Join(missing, err); err == nil {
+		pair, err = tls.X509KeyPair(certificate, key)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificate to show to it: %w", err)
 	}

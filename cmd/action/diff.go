@@ -18,6 +18,7 @@ import (
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/spec"
 )
 
 type diffOptions struct {
@@ -50,7 +51,7 @@ func newDiff(c *console) *cobra.Command {
 	f := cmd.Flags()
 	f.StringSliceVar(&o.platforms, "platform", nil, "compare images for these platforms only")
 	f.StringVar(&o.format, "format", "table", "table, json, or markdown for a page of GitHub")
-	f.IntVar(&o.budget, "budget", 0, fmt.Sprintf("for closures: the most layers, instead of %d", layers.DefaultBudget))
+	f.IntVar(&o.budget, "budget", 0, fmt.Sprintf("for closures: the most layers of store paths, instead of %d; at most %d", layers.DefaultBudget, spec.MaxBudget))
 	f.StringVar(&o.popularity, "popularity", "", "for closures: the popularity table: embedded (the default), none, a file or an https URL")
 	f.StringArrayVar(&o.insecure, "insecure-registry", nil, "allow plain HTTP and any certificate for this host (repeatable)")
 	return cmd
@@ -160,7 +161,7 @@ func (p operand) readImages(ctx context.Context, c *console, o diffOptions) ([]e
 	registry := publish.NewRegistry(publish.RegistryOptions{
 		Keychain: c.keychain(token), Insecure: o.insecure, UserAgent: userAgent(), Logger: c.log,
 	})
-	return pipeline.Published(ctx, registry, p.ref)
+	return pipeline.Published(ctx, registry.Pull, p.ref)
 }
 
 // choose keeps the contents for some platforms, or all if none are named.

@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/org/nixery-action/internal/explain"
+	"github.com/org/nixery-action/internal/plainfile"
 )
 
 // refName is the annotation under which a layout has an image's tag
@@ -23,7 +22,7 @@ const maxManifest = 8 << 20
 
 // readLayout reads the image in an OCI layout that has the tag, or the only one.
 func readLayout(dir, tag string) ([]explain.Contents, error) {
-	raw, err := readBounded(filepath.Join(dir, "index.json"))
+	raw, err := plainfile.ReadFile(filepath.Join(dir, "index.json"), maxManifest)
 	if err != nil {
 		return nil, usagef("%s is no OCI layout: %w", dir, err)
 	}
@@ -95,7 +94,7 @@ func readEntry(dir string, d v1.Descriptor) ([]explain.Contents, error) {
 
 // readBlob reads what a descriptor stands for, and checks it.
 func readBlob(dir string, d v1.Descriptor) ([]byte, error) {
-	raw, err := readBounded(filepath.Join(dir, "blobs", d.Digest.Algorithm, d.Digest.Hex))
+	raw, err := plainfile.ReadFile(filepath.Join(dir, "blobs", d.Digest.Algorithm, d.Digest.Hex), maxManifest)
 	if err != nil {
 		return nil, err
 	}
@@ -103,17 +102,4 @@ func readBlob(dir string, d v1.Descriptor) ([]byte, error) {
 		return nil, fmt.Errorf("blob %s has the digest %s", d.Digest, got)
 	}
 	return raw, nil
-}
-
-func readBounded(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
-	if err == nil && len(raw) > maxManifest {
-		err = fmt.Errorf("%s has more than %d bytes", file, maxManifest)
-	}
-	return raw, err
 }

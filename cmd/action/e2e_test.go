@@ -43,6 +43,8 @@ func runScripts(t *testing.T, dir, nix string) {
 		"agrees":   agrees,
 		"podman":   podman,
 		"daemon":   daemon,
+		"engine":   engine,
+		"docker":   docker,
 		"chroot":   chroot,
 		"release":  release,
 		"bare":     bare,

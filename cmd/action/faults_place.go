@@ -42,6 +42,14 @@ type imageError struct {
 
 func (e imageError) Unwrap() error { return e.error }
 
+// repositoryError is what is wrong with the repository of one image of the spec.
+type repositoryError struct {
+	image string
+	error
+}
+
+func (e repositoryError) Unwrap() error { return e.error }
+
 // at puts a fault at a place, if it is known.
 func (p places) at(f fault, where spec.Position) fault {
 	if p.file != "" && where.Line > 0 {
@@ -54,6 +62,9 @@ func (p places) at(f fault, where spec.Position) fault {
 func (p places) find(err error) spec.Position {
 	if e, ok := errors.AsType[imageError](err); ok {
 		return p.ofImage(e.image).Pos
+	}
+	if e, ok := errors.AsType[repositoryError](err); ok {
+		return p.ofImage(e.image).RepositoryPos
 	}
 	if e, ok := errors.AsType[*publish.PlatformsError](err); ok {
 		return first(p.ofImage(e.Name).ArchitecturePos, p.ofImage(e.Name).Pos)

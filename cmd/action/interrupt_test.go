@@ -22,13 +22,22 @@ const patience = 10 * time.Second
 //
 //	interrupts FILE PROGRAM [ARG…]
 func interrupts(ts *testscript.TestScript, neg bool, args []string) {
+	signals(ts, neg, syscall.SIGINT, args)
+}
+
+// terminates is interrupts with SIGTERM.
+func terminates(ts *testscript.TestScript, neg bool, args []string) {
+	signals(ts, neg, syscall.SIGTERM, args)
+}
+
+func signals(ts *testscript.TestScript, neg bool, signal syscall.Signal, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: interrupts FILE PROGRAM [ARG…]")
+		ts.Fatalf("usage: interrupts|terminates FILE PROGRAM [ARG…]")
 	}
 	pidFile := filepath.Join(ts.Getenv("WORK"), ".pid")
 	ended := make(chan struct{})
 	signalled := make(chan time.Time, 1)
-	go func() { signalled <- interruptWhen(ts.MkAbs(args[0]), pidFile, ended) }()
+	go func() { signalled <- signalWhen(signal, ts.MkAbs(args[0]), pidFile, ended) }()
 	// The shell becomes the program, and keeps its number.
 	run := append([]string{"-c", `echo $$ >"$0"; exec "$@"`, pidFile}, args[1:]...)
 	code, err := exitCode(ts.Exec("/bin/sh", run...))
@@ -39,7 +48,7 @@ func interrupts(ts *testscript.TestScript, neg bool, args []string) {
 	case at.IsZero():
 		ts.Fatalf("it ended with %d before %s was there", code, args[0])
 	case took > patience:
-		ts.Fatalf("it ended %s after SIGINT; the runner kills after %s", took, patience)
+		ts.Fatalf("it ended %s after the signal; the runner kills after %s", took, patience)
 	case code != 1:
 		ts.Fatalf("exit code %d, want 1", code)
 	}
@@ -48,9 +57,9 @@ func interrupts(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(allGone(ts.Getenv("WORK")))
 }
 
-// interruptWhen returns when it sent the signal, or the zero time if the
+// signalWhen returns when it sent the signal, or the zero time if the
 // program ended first.
-func interruptWhen(file, pidFile string, ended <-chan struct{}) time.Time {
+func signalWhen(signal syscall.Signal, file, pidFile string, ended <-chan struct{}) time.Time {
 	for {
 		select {
 		case <-ended:
@@ -62,7 +71,7 @@ func interruptWhen(file, pidFile string, ended <-chan struct{}) time.Time {
 		}
 		text, _ := os.ReadFile(pidFile)
 		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGINT)
+			_ = syscall.Kill(pid, signal)
 			return time.Now()
 		}
 	}

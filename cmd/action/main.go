@@ -19,7 +19,7 @@ func main() {
 
 // run is the program but for the exit. After a first signal it takes its time
 // to clean up; the same signal often comes twice, from the terminal and from a
-// parent that forwards it, so further ones change nothing. A log that is read
+// parent that forwards it, so further ones change nothing, but for serve. A log that is read
 // no longer does not end it. bared is why its environment can be read by others.
 func run(args []string, bared error) int {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // and so a write to a closed pipe is an error

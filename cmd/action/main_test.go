@@ -25,6 +25,9 @@ var update = flag.Bool("update", false, "write what was printed into the scripts
 var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"exits":      exits,
 	"interrupts": interrupts,
+	"terminates": terminates,
+	"special":    special,
+	"silent":     silent,
 	"empty":      empty,
 }
 

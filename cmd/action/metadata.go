@@ -23,7 +23,7 @@ type metadata struct {
 	ConfigDigest string     `json:"containerimage.config.digest,omitempty"` // of an image of one platform
 	Descriptor   descriptor `json:"containerimage.descriptor"`
 	Digest       v1.Hash    `json:"containerimage.digest"`
-	Names        string     `json:"image.name,omitempty"` // references, with commas
+	Names        string     `json:"image.name,omitempty"` // references, and repositories that have it without a tag, with commas
 }
 
 type descriptor struct {
@@ -38,7 +38,7 @@ func metadataOf(r *pipeline.Report) any {
 		m := metadata{
 			Descriptor: descriptor{img.MediaType, img.Digest, img.ManifestSize},
 			Digest:     img.Digest,
-			Names:      strings.Join(img.Tags, ","),
+			Names:      strings.Join(slices.Concat(img.Tags, img.Untagged()), ","),
 		}
 		if len(img.Platforms) == 1 {
 			m.ConfigDigest = img.Platforms[0].Config.String()

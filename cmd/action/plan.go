@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -11,9 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/org/nixery-action/internal/bounded"
 	"github.com/org/nixery-action/internal/explain"
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/plainfile"
 	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -44,7 +45,7 @@ func newPlan(c *console) *cobra.Command {
 	o.asked.addSpecFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.closure, "closure", "", "plan this closure instead of a spec: what nix path-info --json -r prints; - is standard input")
-	f.IntVar(&o.budget, "budget", 0, fmt.Sprintf("the most layers, instead of the spec's or %d", layers.DefaultBudget))
+	f.IntVar(&o.budget, "budget", 0, fmt.Sprintf("the most layers of store paths, instead of the spec's or %d; at most %d", layers.DefaultBudget, spec.MaxBudget))
 	f.StringVar(&o.popularity, "popularity", "", "the popularity table, instead of the spec's: embedded, none, a file or an https URL")
 	f.StringVar(&o.format, "format", "table", "table, json, dot for Graphviz, or html, a page that needs nothing else")
 	for _, ofSpec := range []string{"file", "context", "image", "package", "nixpkgs", "platform"} {
@@ -85,8 +86,11 @@ func planAll(ctx context.Context, c *console, o planOptions) ([]explain.Explanat
 }
 
 func checkBudget(budget int) error {
-	if budget < 0 {
+	switch {
+	case budget < 0:
 		return usagef("budget %d: want at least 1", budget)
+	case budget > spec.MaxBudget:
+		return usagef("budget %d: want at most %d; %s", budget, spec.MaxBudget, spec.WhyMaxBudget)
 	}
 	return nil
 }
@@ -98,7 +102,7 @@ func explainFile(ctx context.Context, file string, budget int, source string) (e
 	if err != nil {
 		return explain.Explanation{}, err
 	}
-	closure, err := readClosure(file)
+	closure, err := readClosure(ctx, file)
 	if err != nil {
 		return explain.Explanation{}, err
 	}
@@ -159,19 +163,21 @@ func (o planOptions) replace(l *spec.Layers) {
 	}
 }
 
-func readClosure(file string) (nixbuild.Closure, error) {
-	in, where := io.Reader(os.Stdin), "standard input"
+// readClosure reads a file, a pipe that a shell made, or standard input. It ends
+// with the context.
+func readClosure(ctx context.Context, file string) (nixbuild.Closure, error) {
+	in, where := os.Stdin, "standard input"
 	if file != "-" {
-		f, err := os.Open(file)
+		f, err := plainfile.OpenStream(file)
 		if err != nil {
 			return nixbuild.Closure{}, usagef("closure: %w", err)
 		}
 		defer f.Close()
 		in, where = f, file
 	}
-	closure, err := nixbuild.ReadClosure(bufio.NewReader(in))
-	if err != nil {
-		return closure, usagef("%s: %w", where, err)
+	closure, err := nixbuild.ReadClosure(ctx, bounded.Patient(ctx, in))
+	if err != nil && ctx.Err() == nil {
+		err = usagef("%s: %w", where, err)
 	}
-	return closure, nil
+	return closure, err
 }

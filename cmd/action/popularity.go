@@ -166,7 +166,7 @@ func (o countOptions) census(ctx context.Context, c *console) (census *popularit
 	case o.cache != "":
 		return o.countCache(ctx, c)
 	case len(o.closures) > 0:
-		census, err = countClosures(o.closures)
+		census, err = countClosures(ctx, o.closures)
 		return census, strings.Join(o.closures, ", "), err
 	}
 	nix, err := newNix(c)
@@ -178,10 +178,10 @@ func (o countOptions) census(ctx context.Context, c *console) (census *popularit
 	return tallied(infos), "the store", err
 }
 
-func countClosures(files []string) (*popularity.Census, error) {
+func countClosures(ctx context.Context, files []string) (*popularity.Census, error) {
 	var infos []nixbuild.PathInfo
 	for _, file := range files {
-		closure, err := readClosure(file)
+		closure, err := readClosure(ctx, file)
 		if err != nil {
 			return nil, err
 		}

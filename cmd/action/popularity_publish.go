@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/org/nixery-action/internal/plainfile"
 	"github.com/org/nixery-action/internal/proposal"
 )
 
@@ -80,13 +81,16 @@ func publishTable(ctx context.Context, c *console, o publishOptions) error {
 	return err
 }
 
+// maxProposed bounds a file of a proposal, in bytes: the most that GitHub takes.
+const maxProposed = 100 << 20
+
 func (o publishOptions) proposal() (proposal.Proposal, error) {
 	p := proposal.Proposal{Branch: o.branch, Base: o.base, Title: o.title}
 	for _, file := range o.files {
 		if !filepath.IsLocal(file) {
 			return p, fmt.Errorf("file %s: want a path below the repository's root", file)
 		}
-		content, err := os.ReadFile(file)
+		content, err := plainfile.ReadFile(file, maxProposed)
 		if err != nil {
 			return p, err
 		}
@@ -95,7 +99,7 @@ func (o publishOptions) proposal() (proposal.Proposal, error) {
 	if o.body == "" {
 		return p, nil
 	}
-	body, err := os.ReadFile(o.body)
+	body, err := plainfile.ReadFile(o.body, maxProposed)
 	p.Body = string(body)
 	return p, err
 }

@@ -2,65 +2,57 @@ package main
 
 import (
 	"io"
-	"slices"
 
 	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/report"
 )
 
 // destinations are files first: a registry is the place that others look at.
-func (r *request) destinations(c *console, o buildOptions, meter *pipeline.Meter) ([]publish.Destination, error) {
-	var dests []publish.Destination
-	insecure := o.insecure
-	for _, output := range r.outputs {
-		switch output.Kind {
+func (r *request) destinations(c *console, o buildOptions, meter *pipeline.Meter) ([]pipeline.Delivery, error) {
+	var dests []pipeline.Delivery
+	for _, p := range r.publications {
+		d := pipeline.Delivery{Kind: report.Kind(p.Kind), Path: p.Dest, Names: p.names}
+		switch p.Kind {
 		case publish.ToLayout:
-			dests = append(dests, publish.Layout{Path: output.Dest, Tar: output.Tar, Stdout: c.stdout, Sent: meter.Sent})
+			d.Destination = publish.Layout{Path: p.Dest, Tar: p.Tar, Stdout: c.stdout, Sent: meter.Sent}
 		case publish.ToArchive:
-			dests = append(dests, publish.Archive{Path: output.Dest, Stdout: c.stdout, Sent: meter.Sent})
+			d.Destination = publish.Archive{Path: p.Dest, Stdout: c.stdout, Sent: meter.Sent}
 		case publish.ToDaemon:
 			daemon, err := newDaemon(meter.Sent)
 			if err != nil {
 				return nil, err
 			}
-			dests = append(dests, daemon)
+			d.Destination = daemon
 		case publish.ToRegistry:
-			if output.Insecure {
-				insecure = append(slices.Clone(insecure), r.registries()...)
-			}
+			continue // all of them together, last
 		}
+		dests = append(dests, d)
 	}
 	if !r.pushes() {
 		return dests, nil
 	}
-	return append(dests, publish.NewRegistry(publish.RegistryOptions{
+	insecure, err := r.insecureHosts()
+	if err != nil {
+		return nil, err
+	}
+	registry := publish.NewRegistry(publish.RegistryOptions{
 		Keychain:  c.keychain(o.GitHubToken),
-		Insecure:  insecure,
+		Insecure:  append(insecure, o.insecure...),
 		UserAgent: userAgent(),
 		Logger:    c.log,
 		Report:    meter.Report,
-		Moved:     meter.Moved,
+		Stored:    meter.Stored,
+		Tagged:    meter.Tagged,
 		Sent:      meter.Sent,
-	})), nil
-}
-
-func (r *request) registries() []string {
-	var hosts []string
-	for _, order := range r.orders {
-		for _, tag := range order.Tags {
-			hosts = append(hosts, tag.RegistryStr())
-		}
-		for _, repository := range order.Repositories {
-			hosts = append(hosts, repository.RegistryStr())
-		}
-	}
-	return hosts
+	})
+	return append(dests, pipeline.Delivery{Destination: registry, Kind: report.ToRegistry, Names: r.pushed(), Pull: registry.Pull}), nil
 }
 
 // resultsTo is where results are printed: stdout, unless an image goes there.
 func (r *request) resultsTo(c *console) io.Writer {
-	for _, output := range r.outputs {
-		if output.Dest == "-" {
+	for _, p := range r.publications {
+		if p.Dest == "-" {
 			return c.display.Writer()
 		}
 	}

@@ -17,6 +17,9 @@ func parseTags(texts []string) ([]name.Tag, error) {
 	var errs []error
 	for _, text := range texts {
 		tag, err := name.NewTag(text)
+		if err == nil && strings.Contains("/"+tag.RepositoryStr()+"/", "//") {
+			tag, err = name.Tag{}, errors.New("a part of the repository's name is empty")
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("tag %q: want a reference such as ghcr.io/acme/toolbox:v1: %w", text, err))
 		}
@@ -24,6 +27,8 @@ func parseTags(texts []string) ([]name.Tag, error) {
 	}
 	return tags, errors.Join(errs...)
 }
+
+func isBlank(text string) bool { return strings.Trim(text, " \t\r\n,") == "" }
 
 func architecturesOf(platforms []string) ([]string, error) {
 	var all []string

@@ -17,7 +17,7 @@ import (
 // actions and the clouds' keychains read or set.
 var secretVariables = []string{
 	"GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-	"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_CLIENT_SECRET",
+	"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_CLIENT_SECRET", cacheKeyVariable,
 }
 
 // hide keeps a secret out of the log, and asks the runner to do the same. It may be called from any

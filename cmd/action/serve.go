@@ -23,7 +23,7 @@ func newServe(c *console) *cobra.Command {
 			"in the file of --config under the flag's name; flags come first, then variables.\n" +
 			environmentOnly(),
 		Example: "  nixery-action serve --storage ./depot\n" +
-			"  nixery-action serve --storage gs://images --channel nixos-25.11 --htpasswd users\n" +
+			"  nixery-action serve --storage gs://images --channel nixos-25.11 --address 0.0.0.0 --htpasswd users\n" +
 			"  nixery-action serve --config serve.yaml --port 5000",
 	}
 	given := map[string][]string{}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
@@ -37,7 +38,9 @@ func serveImages(ctx context.Context, c *console, s settings.Settings) error {
 	defer c.sweep()
 	defer temp.Close()
 	metrics := front.NewMetrics(version)
-	store, err := depot.Open(ctx, s.Storage, depot.Options{TempDir: temp.Path(), Redirect: s.Redirect, Wrote: metrics.Stored, Log: c.log})
+	store, err := depot.Open(ctx, s.Storage, depot.Options{
+		TempDir: temp.Path(), Redirect: s.Redirect, MinFree: s.MinFree, Wrote: metrics.Stored, Log: c.log,
+	})
 	if err != nil {
 		return err
 	}
@@ -45,14 +48,23 @@ func serveImages(ctx context.Context, c *console, s settings.Settings) error {
 	if err := checkAtStart(ctx, store); err != nil {
 		return interrupted(ctx, err)
 	}
-	server, err := newServer(c, s, store, temp.Path(), metrics.Hooks())
+	nix, err := newNix(c)
+	if err != nil {
+		return err
+	}
+	if err := checkBuilders(ctx, c.log, s, nix); err != nil {
+		return interrupted(ctx, err)
+	}
+	server, err := newServer(c, s, store, temp.Path(), metrics.Hooks(), nix)
 	if err != nil {
 		return err
 	}
 	metrics.Watch(server.Load)
-	ready := front.NewReadiness(c.log, front.Check{Name: "storage", Do: store.Ready}, front.Check{Name: "Nix", Do: nixIsThere})
+	ready := front.NewReadiness(c.log, front.Check{Name: "storage", Do: store.Ready}, front.Check{Name: "Nix", Do: nixIsThere},
+		front.Check{Name: "disk", Do: diskHasRoom(s.MinFree, temp.Path(), nixbuild.StoreDir)})
 	handler := front.Handler(front.Options{
 		Registry: server.Handler(), Metrics: metrics, Ready: ready, Users: users, Log: c.log, Structured: structured,
+		Hosts: front.NewHosts(s.Hosts, !s.LoopbackOnly()), Clients: clientsOf(s, c.log),
 		Page: front.NewPage(front.PageOptions{Version: version, Builds: server.Builds, Source: server.Source, Allow: s.Allow}),
 	})
 	l := &listening{console: c, settings: s, handler: handler, server: server, ready: ready}
@@ -60,29 +72,50 @@ func serveImages(ctx context.Context, c *console, s settings.Settings) error {
 }
 
 // newServer is the registry on this machine's Nix and store, with links in temp.
-func newServer(c *console, s settings.Settings, store *depot.Depot, temp string, hooks serve.Hooks) (*serve.Server, error) {
+func newServer(c *console, s settings.Settings, store *depot.Depot, temp string, hooks serve.Hooks, nix nixbuild.Exec) (*serve.Server, error) {
 	created, err := sourceDateEpoch(os.Getenv("SOURCE_DATE_EPOCH"))
 	if err != nil {
 		return nil, err
 	}
-	nix, err := newNix(c)
-	if err != nil {
-		return nil, err
-	}
 	runner := func(hear func(string), moved func(nixbuild.Progress)) nixbuild.Runner {
+		nix := nix
 		nix.Stderr, nix.Moved = hear, moved
-		return nix
+		return strictSandbox{nix}
 	}
 	layers := spec.DefaultLayers()
 	layers.Popularity = s.Popularity
+	key, err := serverCacheKey(c, s.CacheKeyFile)
+	if err != nil {
+		return nil, err
+	}
 	queue := s.Queue
 	if queue == 0 {
 		queue = -1 // none, where 0 is the default
 	}
 	return serve.New(serve.Options{
-		Depot: store, Runner: runner, Store: os.DirFS("/"), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: temp,
-		Architectures: s.Architectures, Allow: s.Allow, Builds: s.Builds, Queue: queue, Timeout: s.Timeout, Fresh: s.Fresh, Log: c.log, Hooks: hooks,
+		Depot: store, Runner: runner, Store: nixbuild.NewStore(nixbuild.StoreDir), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: temp,
+		Commits: s.Commits, GitHubAPI: s.GitHubAPI, Packages: s.Packages, Confinement: confinementOf(s),
+		Architectures: s.Architectures, Allow: s.Allow, Builds: s.Builds, Queue: queue, Share: s.Share, CacheKey: key, Timeout: s.Timeout, Fresh: s.Fresh, Log: c.log, Hooks: hooks,
 	})
+}
+
+// clientsOf is nil where all clients are programs of this machine, which no address tells apart.
+func clientsOf(s settings.Settings, log *slog.Logger) *front.Clients {
+	if s.LoopbackOnly() && s.Htpasswd == "" && len(s.Proxies) == 0 {
+		return nil
+	}
+	return front.NewClients(s.Proxies, log)
+}
+
+// diskHasRoom checks the disks that a build needs beside the storage's.
+func diskHasRoom(minFree int64, dirs ...string) func(context.Context) error {
+	return func(context.Context) error {
+		var errs []error
+		for _, dir := range dirs {
+			errs = append(errs, depot.HasRoom(dir, minFree))
+		}
+		return errors.Join(errs...)
+	}
 }
 
 // checkAtStart finds out at once what would make every pull fail.
@@ -106,6 +139,7 @@ func nixIsThere(ctx context.Context) error {
 func (c *console) logAs(format string) (structured bool) {
 	terminal, _ := progress.Terminal(os.Stderr, os.Getenv)
 	if format == "text" || format == "auto" && terminal {
+		c.log = slog.New(front.NewTextLog(c.log.Handler()))
 		return false
 	}
 	c.log = slog.New(front.NewLog(c.stderr, c.level, version))

@@ -28,6 +28,7 @@ func init() {
 	commands["rest"] = rest
 	commands["terminate"] = terminate
 	commands["appears"] = appears
+	commands["logs"] = logs
 	commands["whole"] = whole
 }
 
@@ -49,12 +50,16 @@ func listens(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("no server has written its address into %s", args[0])
 }
 
-// askServer asks the server in ADDRESS, as USER if that is set.
+// askServer asks the server in ADDRESS, as USER, by the name HOST and from a page of SITE, as Sec-Fetch-Site has it, if these are set.
 func askServer(ts *testscript.TestScript, path string) *http.Response {
 	r, err := http.NewRequest(http.MethodGet, "http://"+ts.Getenv("ADDRESS")+path, nil)
 	ts.Check(err)
 	if name, password, ok := strings.Cut(ts.Getenv("USER"), ":"); ok {
 		r.SetBasicAuth(name, password)
+	}
+	r.Host = ts.Getenv("HOST")
+	if site := ts.Getenv("SITE"); site != "" {
+		r.Header.Set("Sec-Fetch-Site", site)
 	}
 	// A connection of its own: one that is kept would have to end before the server does.
 	answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true, ReadBufferSize: 4 << 10}}).Do(r)
@@ -173,6 +178,22 @@ func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[0])))
 	ts.Check(err)
 	ts.Check(syscall.Kill(pid, syscall.SIGTERM))
+}
+
+// logs waits until a text is in a log:
+//
+//	logs FILE TEXT
+func logs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: logs FILE TEXT")
+	}
+	for range 600 {
+		if text, _ := os.ReadFile(ts.MkAbs(args[0])); strings.Contains(string(text), args[1]) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("%s does not come to hold %q", args[0], args[1])
 }
 
 // appears waits until there are so many files:

@@ -78,11 +78,11 @@ func (f outputFormat) check() error {
 }
 
 // print prints a report: its JSON, or a line for each reference.
-func (f outputFormat) print(w io.Writer, r *pipeline.Report, published bool) error {
+func (f outputFormat) print(w io.Writer, r *pipeline.Report) error {
 	if f == jsonFormat {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(r)
 	}
-	return printReport(w, r, published)
+	return printReport(w, r)
 }

@@ -22,7 +22,7 @@ type Inputs struct {
 	Images       []string
 	Packages     []string
 	Nixpkgs      string
-	Tags         []string
+	Tags         []string // nil if not given: then they are the spec's; if given and empty, there are none
 	Labels       []string // key=value
 	Annotations  []string // key=value, or with docker's prefixes
 	Platforms    []string
@@ -31,6 +31,7 @@ type Inputs struct {
 	Outputs      []string // type=…,dest=…
 	CacheFrom    []string // type=…
 	CacheTo      []string // type=…
+	CacheKey     string   // secret
 	NoCache      bool
 	Verify       bool
 	MetadataFile string
@@ -51,14 +52,23 @@ func (e *InputError) Error() string { return fmt.Sprintf("input %q: %s", e.Input
 
 func (e *InputError) Unwrap() error { return e.Cause }
 
-// ReadInputs reads the inputs from the environment of a step. The error joins one
-// [*InputError] for each bad input; the others are read all the same.
-func ReadInputs(getenv func(string) string) (Inputs, error) {
-	step := githubactions.New(githubactions.WithGetenv(getenv))
+// ReadInputs reads the inputs from the environment of a step, in which lookup reports
+// whether a variable is set at all. The error joins one [*InputError] for each bad
+// input; the others are read all the same.
+func ReadInputs(lookup func(string) (string, bool)) (Inputs, error) {
 	var inputs Inputs
 	var errs []error
 	for _, input := range inputTable {
-		if err := input.read(step.GetInput(input.Name), &inputs); err != nil {
+		given := false
+		step := githubactions.New(githubactions.WithGetenv(func(name string) (value string) {
+			value, given = lookup(name)
+			return value
+		}))
+		text := step.GetInput(input.Name)
+		if input.Marker && !given {
+			text = input.Default
+		}
+		if err := input.read(text, &inputs); err != nil {
 			errs = append(errs, &InputError{Input: input.Name, Problem: err.Error()})
 		}
 	}
@@ -107,6 +117,21 @@ func (in Input) word(text string) (string, error) {
 }
 
 func (in Input) list(text string) ([]string, error) {
+	if !in.Marker {
+		return in.items(text)
+	}
+	if text == in.Default {
+		return nil, nil
+	}
+	list, err := in.items(text)
+	given := []string{}
+	for _, item := range list {
+		given = appendItem(given, item)
+	}
+	return given, err
+}
+
+func (in Input) items(text string) ([]string, error) {
 	if in.Metadata && strings.HasPrefix(text, "{") {
 		return partOf(text, in.Name)
 	}

@@ -10,8 +10,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func step(env map[string]string) func(string) string {
-	return func(name string) string { return env[name] }
+func step(env map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		value, ok := env[name]
+		return value, ok
+	}
 }
 
 // defaults are the inputs of a step that sets none, without the runner's own defaults.
@@ -176,7 +179,7 @@ func TestInputsFromMetadataAction(t *testing.T) {
 // Every row of the table is whole, reads an input of its own, and is fit for YAML and Markdown as it is.
 func TestInputTable(t *testing.T) {
 	var read []string
-	_, err := ReadInputs(func(name string) string { read = append(read, name); return "" })
+	_, err := ReadInputs(func(name string) (string, bool) { read = append(read, name); return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,12 +249,27 @@ func TestFlagOf(t *testing.T) {
 
 func TestDetect(t *testing.T) {
 	env := map[string]string{"GITHUB_OUTPUT": "/o", "GITHUB_STEP_SUMMARY": "/s", "RUNNER_DEBUG": "1", "RUNNER_TEMP": "/t", "GITHUB_WORKSPACE": "/w"}
-	if got := Detect(step(env)); got != (Environment{}) {
+	if got := Detect(func(name string) string { return env[name] }); got != (Environment{}) {
 		t.Errorf("away from a workflow: %+v", got)
 	}
 	env["GITHUB_ACTIONS"] = "true"
 	want := Environment{InActions: true, Debug: true, OutputFile: "/o", SummaryFile: "/s", TempDir: "/t", Workspace: "/w"}
-	if got := Detect(step(env)); got != want {
+	if got := Detect(func(name string) string { return env[name] }); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// A list of tags that a step before gave, and that is empty, is not one that is not given.
+func TestTagsGivenEmpty(t *testing.T) {
+	for _, text := range []string{"", " ", "\n", ",", " ,\n, \r\n", `{"tags":[]}`, `{"tags":null}`, `{"tags":["", " "]}`, `""`} {
+		got, err := ReadInputs(step(map[string]string{"INPUT_TAGS": text}))
+		if err != nil || got.Tags == nil || len(got.Tags) != 0 {
+			t.Errorf("%q: %#v, %v; want an empty list that is not nil", text, got.Tags, err)
+		}
+	}
+	for name, env := range map[string]map[string]string{"unset": nil, "default": {"INPUT_TAGS": "of the spec"}} {
+		if got, err := ReadInputs(step(env)); err != nil || got.Tags != nil {
+			t.Errorf("%s: %#v, %v; want nil", name, got.Tags, err)
+		}
 	}
 }

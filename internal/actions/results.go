@@ -32,9 +32,10 @@ var outputTable = []Output{
 		Description: "The digest of each platform's image, as a JSON object; if there are several images, an object of such objects, by the images' names.",
 		value:       func(o Outputs) string { return o.Digests },
 	}, {
-		Name:        "tags",
-		Description: "The references of the images, one a line, whether or not they were pushed.",
-		value:       func(o Outputs) string { return o.Tags },
+		Name: "tags",
+		Description: "The references that the images have now, one a line: those that were pushed to a registry or loaded into docker's daemon. " +
+			"Where some tags could not be set, it has those that were, though the step fails.",
+		value: func(o Outputs) string { return o.Tags },
 	}, {
 		Name: "cache-hit",
 		Description: "true if no layer was made, because earlier runs told of all of them; else false. It says nothing of what was sent: " +

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+
+	"github.com/org/nixery-action/internal/plainfile"
 )
 
 // AppendSummary appends Markdown to the page of the step's run. The runner takes 1 MiB of a step.
@@ -29,7 +30,7 @@ func PullRequest(file string) (int, error) {
 	if file == "" {
 		return 0, ErrNoPullRequest
 	}
-	f, err := os.Open(file)
+	f, err := plainfile.Open(file)
 	if err != nil {
 		return 0, fmt.Errorf("reading the event: %w", err)
 	}

@@ -32,6 +32,7 @@ type Input struct {
 	Words       []string // of a Choice
 	Flag        string   // of the command build that is the same, if it is not called Name
 	Secret      bool     // its value reaches no log
+	Marker      bool     // Default is no item of the list, but says that it is not given: if it is empty, it is given so
 	Metadata    bool     // or the json output of docker/metadata-action, of which it takes the part of its own name
 
 	field func(*Inputs) any // a *string, *bool or *[]string
@@ -84,8 +85,9 @@ var inputTable = []Input{
 			"a path that begins with . or /, or a flake reference. The spec's config and overlays stay.",
 		field: func(i *Inputs) any { return &i.Nixpkgs },
 	}, {
-		Name: "tags", Kind: Commas, Flag: "tag", Metadata: true,
+		Name: "tags", Kind: Commas, Flag: "tag", Metadata: true, Marker: true, Default: "of the spec",
 		Description: "References to publish under, such as ghcr.io/acme/toolbox:v1, separated by lines or commas, in place of the spec's repository and tags. " +
+			"If it is set and empty, as when a step before has no tag to give, there is none, and to push is an error. " +
 			"The outputs tags and json of docker/metadata-action are read as they are, and so are its labels and annotations below.",
 		field: func(i *Inputs) any { return &i.Tags },
 	}, {
@@ -104,16 +106,18 @@ var inputTable = []Input{
 		field:       func(i *Inputs) any { return &i.Platforms },
 	}, {
 		Name: "push", Kind: Switch, Default: "false",
-		Description: "Push the images to their registries. Otherwise they are made, and their digests are outputs, but nothing leaves the runner.",
-		field:       func(i *Inputs) any { return &i.Push },
+		Description: "Push the images to their registries. Otherwise they are built, and their digests are outputs, but nothing leaves the runner. " +
+			"It is short for push=true in each line of outputs with type=image, or for a line type=registry if outputs has neither of these types.",
+		field: func(i *Inputs) any { return &i.Push },
 	}, {
 		Name: "load", Kind: Switch, Default: "false",
 		Description: "Load the image into the docker daemon of the runner, for one platform only. It is short for type=docker in outputs.",
 		field:       func(i *Inputs) any { return &i.Load },
 	}, {
 		Name: "outputs", Kind: Raw, Flag: "output",
-		Description: "More destinations, one a line: type=oci,dest=image.tar for an OCI layout, type=docker,dest=image.tar for docker load, " +
-			"type=image,push-by-digest=true,push=true,name=ghcr.io/acme/toolbox for a push without a tag.",
+		Description: "Destinations, one a line: type=oci,dest=image.tar for an OCI layout, type=docker,dest=image.tar for docker load, " +
+			"type=image,push-by-digest=true,push=true,name=ghcr.io/acme/toolbox for a push without a tag. Each line is for itself: its name, which " +
+			"replaces tags in this line only, its push, push-by-digest and registry.insecure.",
 		field: func(i *Inputs) any { return &i.Outputs },
 	}, {
 		Name: "cache-from", Kind: Raw, Default: "type=gha",
@@ -125,13 +129,19 @@ var inputTable = []Input{
 			"with mode=max the layers themselves too.",
 		field: func(i *Inputs) any { return &i.CacheTo },
 	}, {
+		Name: "cache-key", Kind: Text, Secret: true,
+		Description: "A secret of 16 or more bytes. With it, only caches that were saved with the same secret are believed: others who can write to the cache " +
+			"cannot change what is published. Advised for releases.",
+		field: func(i *Inputs) any { return &i.CacheKey },
+	}, {
 		Name: "no-cache", Kind: Switch, Default: "false",
 		Description: "Learn nothing from earlier runs, and tell later ones nothing.",
 		field:       func(i *Inputs) any { return &i.NoCache },
 	}, {
 		Name: "verify", Kind: Switch, Default: "false",
-		Description: "Make everything anew, and compare it with what earlier runs learnt; a difference fails the step before anything is published.",
-		field:       func(i *Inputs) any { return &i.Verify },
+		Description: "Build everything without the cache, and compare it with what earlier runs cached; a difference fails the step before anything is published. " +
+			"It also asks the registry for every layer. Advised for releases.",
+		field: func(i *Inputs) any { return &i.Verify },
 	}, {
 		Name: "metadata-file", Kind: Path,
 		Description: "A file to write the output metadata to, with the output json under the key nixery.",

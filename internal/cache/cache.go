@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 )
 
@@ -37,6 +38,8 @@ type place struct {
 	Place
 	*gate
 
+	key Key // the zero value believes every ledger, and marks none
+
 	mu     sync.Mutex
 	latest map[Lane]latest // what was last seen of a lane
 	bad    map[Lane]uint32 // blobs that were damaged, by serial
@@ -67,6 +70,15 @@ func (c *Cache) place(p Place, logger *slog.Logger) *place {
 		c.order = append(c.order, c.gates[p.Store])
 	}
 	return &place{Place: p, gate: c.gates[p.Store], latest: map[Lane]latest{}, bad: map[Lane]uint32{}}
+}
+
+// WithKey makes the cache believe only ledgers with the mark of a key, and mark what it saves. With the zero Key, marks are not
+// looked at. It is called before anything else.
+func (c *Cache) WithKey(key Key) *Cache {
+	for _, p := range slices.Concat(c.from, c.to) {
+		p.key = key
+	}
+	return c
 }
 
 // Reads tells whether there is any place to read from.
@@ -128,8 +140,11 @@ func (p *place) decode(ctx context.Context, entry Entry) (*Ledger, error) {
 		return nil, err
 	}
 	defer content.Close()
-	ledger, err := Decode(content)
-	if err != nil {
+	ledger, err := Decode(ctx, content, p.key, entry.Name.Lane)
+	switch {
+	case errors.Is(err, ErrUnmarked):
+		return nil, failed(ctx, p.Store.String(), readingEntry, Unmarked, err)
+	case err != nil:
 		return nil, failed(ctx, p.Store.String(), readingEntry, Damaged, err)
 	}
 	return ledger, nil
@@ -223,7 +238,7 @@ func (p *place) next(ctx context.Context, lane Lane, base *Ledger, serial uint32
 }
 
 func (p *place) save(ctx context.Context, name Name, ledger *Ledger) error {
-	file, err := ledger.Encode()
+	file, err := ledger.Encode(p.key, name.Lane)
 	if err != nil {
 		return err
 	}

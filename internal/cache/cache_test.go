@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -70,6 +71,7 @@ func page(name string) Page {
 	lib, app := storePath("lib-"+name), storePath("app-"+name)
 	p.Paths[lib] = nixbuild.PathInfo{Path: lib, NarHash: hashOf("lib"), NarSize: 1}
 	p.Paths[app] = nixbuild.PathInfo{Path: app, NarHash: hashOf("app"), NarSize: 2, References: []nixbuild.StorePath{lib}}
+	p.Inspected[name] = time.Unix(1, 0).UTC()
 	p.Roots[name] = []Root{{"app", app}, {"lib", lib}}
 	return p
 }
@@ -89,6 +91,9 @@ func checkKnows(t *testing.T, l *Ledger, names ...string) {
 		}
 		if got, ok := l.Roots(name); !ok || !slices.Equal(got, want.Roots[name]) {
 			t.Errorf("roots of page %s are %v, %v", name, got, ok)
+		}
+		if got, ok := l.Inspected(name); !ok || !got.Equal(want.Inspected[name]) {
+			t.Errorf("inspection of page %s is of %v, %v", name, got, ok)
 		}
 		closure, ok := l.Closure([]nixbuild.StorePath{storePath("app-" + name)})
 		if !ok || len(closure.Paths) != 2 {

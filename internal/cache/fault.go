@@ -24,10 +24,11 @@ const (
 	Unauthorized      // 401: no credentials, or wrong ones
 	Denied            // the store does not allow it, most often because the token may only read
 	Damaged           // what came back is not what was saved
+	Unmarked          // a ledger without the mark of the key
 )
 
 func (k Kind) String() string {
-	return [...]string{"other", "absent", "unreachable", "throttled", "unauthorized", "denied", "damaged"}[k]
+	return [...]string{"other", "absent", "unreachable", "throttled", "unauthorized", "denied", "damaged", "unmarked"}[k]
 }
 
 // StoreError is a store that did not do as it was asked. Neither it nor what it wraps holds a token or a signed URL.

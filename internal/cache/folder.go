@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/org/nixery-action/internal/plainfile"
 	"github.com/org/nixery-action/internal/scratch"
 )
 
@@ -50,7 +51,7 @@ func (f *Folder) entry(name Name, file fs.DirEntry) Entry {
 		e.Size = stat.Size()
 	}
 	e.Open = func(ctx context.Context) (io.ReadCloser, error) {
-		file, err := os.Open(f.path(name))
+		file, err := plainfile.Open(f.path(name))
 		if err != nil {
 			return nil, failed(ctx, f.String(), readingEntry, fileKind(err), err)
 		}

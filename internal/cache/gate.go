@@ -93,6 +93,8 @@ func consequence(kind Kind, writing bool) string {
 	switch {
 	case kind == Damaged:
 		return "something in the cache is damaged, and not used"
+	case kind == Unmarked:
+		return "a ledger in the cache is not believed, and what it is about is rebuilt"
 	case kind == Other && writing:
 		return "not saved in the cache"
 	case kind == Other:

@@ -3,12 +3,15 @@ package cache
 import (
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/org/nixery-action/internal/bounded"
 )
 
 // guard is the transport to registries. It keeps plain HTTP, and certificates that nobody checks, to the hosts where they are
@@ -46,10 +49,23 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, fmt.Errorf("plain HTTP to %s is not allowed", req.URL.Host)
 	}
+	transport := g.strict
 	if g.isInsecure(req.URL.Host) {
-		return g.lax.RoundTrip(req)
+		transport = g.lax
 	}
-	return g.strict.RoundTrip(req)
+	resp, err := transport.RoundTrip(req)
+	if err == nil && (strings.Contains(req.URL.Path, "/manifests/") || strings.HasSuffix(req.URL.Path, "/tags/list")) {
+		resp.Body = boundedBody{bounded.Reader(req.Context(), resp.Body, largestManifest), resp.Body}
+	}
+	return resp, err
+}
+
+// largestManifest is in bytes. Our own manifests have a thousand; a list of tags has 70 for each entry.
+const largestManifest = 8 << 20
+
+type boundedBody struct {
+	io.Reader
+	io.Closer
 }
 
 func (g *guard) allowsPlain(host string) bool {

@@ -8,8 +8,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// lanePrefix begins the names of all entries. Its number is that of the format of names and ledgers: entries of another format
-// are never found, and hide none of ours.
+// lanePrefix begins the names of all entries. Its number is that of the format of names: entries of another format
+// are never found, and hide none of ours. A ledger's own format is in its first line.
 const lanePrefix = "nixery1-"
 
 // Identity is what one ledger is about. Jobs that differ in it never see each other's entries.

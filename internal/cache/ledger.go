@@ -3,6 +3,7 @@ package cache
 import (
 	"maps"
 	"slices"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -20,6 +21,9 @@ type Page struct {
 	Images map[string]v1.Hash
 	// Roots has what packages evaluated to, by a key that the caller makes of all that fixes it, at most 512 bytes.
 	Roots map[string][]Root
+	// Inspected has when all blobs of an image were last seen to exist in a repository, by a key that the caller makes of
+	// both, at most 512 bytes. Seconds count.
+	Inspected map[string]time.Time
 }
 
 // Root is a package, and the store path of the output that is meant.
@@ -32,6 +36,7 @@ type Root struct {
 func NewPage() Page {
 	return Page{
 		map[layers.Key]layers.Record{}, map[nixbuild.StorePath]nixbuild.PathInfo{}, map[string]v1.Hash{}, map[string][]Root{},
+		map[string]time.Time{},
 	}
 }
 
@@ -42,12 +47,15 @@ func (p Page) AddClosure(c nixbuild.Closure) {
 	}
 }
 
-func (p Page) empty() bool { return len(p.Layers)+len(p.Paths)+len(p.Images)+len(p.Roots) == 0 }
+func (p Page) empty() bool {
+	return len(p.Layers)+len(p.Paths)+len(p.Images)+len(p.Roots)+len(p.Inspected) == 0
+}
 
 // holds says whether all of q is on p.
 func (p Page) holds(q Page) bool {
 	return within(q.Layers, p.Layers) && within(q.Images, p.Images) &&
-		withinFunc(q.Paths, p.Paths, equalPaths) && withinFunc(q.Roots, p.Roots, slices.Equal)
+		withinFunc(q.Paths, p.Paths, equalPaths) && withinFunc(q.Roots, p.Roots, slices.Equal) &&
+		withinFunc(q.Inspected, p.Inspected, sameSecond)
 }
 
 func within[K, V comparable](some, all map[K]V) bool {
@@ -63,13 +71,15 @@ func withinFunc[K comparable, V any](some, all map[K]V, equal func(V, V) bool) b
 	return true
 }
 
+func sameSecond(a, b time.Time) bool { return a.Unix() == b.Unix() }
+
 func equalPaths(a, b nixbuild.PathInfo) bool {
 	return a.Path == b.Path && a.NarHash == b.NarHash && a.NarSize == b.NarSize && slices.Equal(a.References, b.References)
 }
 
 // without is what is left of p when all that newer says something about is gone.
 func (p Page) without(newer Page) Page {
-	left := Page{maps.Clone(p.Layers), maps.Clone(p.Paths), maps.Clone(p.Images), maps.Clone(p.Roots)}
+	left := Page{maps.Clone(p.Layers), maps.Clone(p.Paths), maps.Clone(p.Images), maps.Clone(p.Roots), maps.Clone(p.Inspected)}
 	for key := range newer.Layers {
 		delete(left.Layers, key)
 	}
@@ -81,6 +91,9 @@ func (p Page) without(newer Page) Page {
 	}
 	for key := range newer.Roots {
 		delete(left.Roots, key)
+	}
+	for key := range newer.Inspected {
+		delete(left.Inspected, key)
 	}
 	return left
 }
@@ -108,6 +121,11 @@ func (l *Ledger) Image(key string) (v1.Hash, bool) {
 // Roots returns what packages evaluated to, if it is known. The slice is not to be changed.
 func (l *Ledger) Roots(key string) ([]Root, bool) {
 	return lookUp(l, key, func(p Page) map[string][]Root { return p.Roots })
+}
+
+// Inspected returns when all blobs of an image were last seen to exist in a repository, if it is known.
+func (l *Ledger) Inspected(key string) (time.Time, bool) {
+	return lookUp(l, key, func(p Page) map[string]time.Time { return p.Inspected })
 }
 
 // Closure returns what roots reach, if every path of it is known.

@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -13,57 +14,89 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/org/nixery-action/internal/bounded"
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
 const (
-	ledgerMagic    = "nixery-action ledger "
-	ledgerFormat   = "1"
-	largestLedger  = 8 << 20  // bytes, encoded
-	largestDecoded = 64 << 20 // bytes of JSON
-	longestKey     = 512      // bytes of the key of an image, or of roots
+	ledgerMagic      = "nixery-action ledger "
+	ledgerFormat     = "2"
+	largestLedger    = 8 << 20  // bytes, encoded
+	largestDecoded   = 32 << 20 // bytes of JSON
+	mostEntries      = 1 << 17  // layers, paths, images, roots and inspections of all pages
+	largestEntry     = 1 << 20  // bytes of JSON; a path with 10,000 references has less
+	longestKey       = 512      // bytes of the key of an image, of roots, or of an inspection
+	longestFirstLine = 512
 )
 
-// A ledger's file is one line, "nixery-action ledger 1 sha256:<hex>", and what has that digest: gzipped JSON.
+// A ledger's file is one line, "nixery-action ledger 2 sha256:<hex>", and what has that digest: gzipped JSON. A ledger with a
+// mark, see [Key], has " hmac-sha256:<hex>" at the end of the line.
 
-// Encode returns the ledger's file, less than 8 MiB of it: the oldest pages that do not fit are left out.
-func (l *Ledger) Encode() ([]byte, error) { return l.encode(largestLedger) }
+// Encode returns the ledger's file for a lane, with the mark of the key. It has less than 8 MiB, and no more
+// than Decode reads: the oldest pages that do not fit are left out.
+func (l *Ledger) Encode(key Key, lane Lane) ([]byte, error) {
+	return l.encode(key, lane, largestLedger, mostEntries)
+}
 
-func (l *Ledger) encode(limit int) ([]byte, error) {
+func (l *Ledger) encode(key Key, lane Lane, limit, entries int) ([]byte, error) {
 	for pages := l.pages; ; pages = pages[:len(pages)-1] {
-		file, err := encodePages(pages)
-		if err != nil || len(file) <= limit || len(pages) == 0 {
-			return file, err
+		body, plain, err := encodePages(pages)
+		if err != nil {
+			return nil, fmt.Errorf("encoding ledger: %w", err)
+		}
+		file := append(firstLine(key, lane, body), body...)
+		if len(file) <= limit && plain <= largestDecoded && count(pages) <= entries || len(pages) == 0 {
+			return file, nil
 		}
 	}
 }
 
-func encodePages(pages []Page) ([]byte, error) {
-	var body bytes.Buffer
-	zip := gzip.NewWriter(&body)
+func count(pages []Page) (n int) {
+	for _, p := range pages {
+		n += len(p.Layers) + len(p.Paths) + len(p.Images) + len(p.Roots) + len(p.Inspected)
+	}
+	return n
+}
+
+func firstLine(key Key, lane Lane, body []byte) []byte {
+	line := fmt.Appendf(nil, "%s%s %s", ledgerMagic, ledgerFormat, digestOf(body))
+	if !key.IsZero() {
+		line = fmt.Appendf(line, " %s", key.mark(lane, body))
+	}
+	return append(line, '\n')
+}
+
+// encodePages returns gzipped JSON, and how many bytes of JSON that are.
+func encodePages(pages []Page) (body []byte, plain int, err error) {
 	file := ledgerJSON{Pages: []pageJSON{}}
 	for _, page := range pages {
 		file.Pages = append(file.Pages, page.encode())
 	}
-	if err := errors.Join(json.NewEncoder(zip).Encode(file), zip.Close()); err != nil {
-		return nil, fmt.Errorf("encoding ledger: %w", err)
+	text, err := json.Marshal(file)
+	if err != nil {
+		return nil, 0, err
 	}
-	return append(fmt.Appendf(nil, "%s%s %s\n", ledgerMagic, ledgerFormat, digestOf(body.Bytes())), body.Bytes()...), nil
+	var zipped bytes.Buffer
+	zip := gzip.NewWriter(&zipped)
+	_, err = zip.Write(text)
+	err = errors.Join(err, zip.Close())
+	return zipped.Bytes(), len(text), err
 }
 
 func digestOf(b []byte) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(b))}
 }
 
-// Decode reads a ledger's file. All of it is checked: digest, bounds, and the form of every value. A file of another format is
-// [ErrNotFound].
-func Decode(r io.Reader) (*Ledger, error) {
-	body, err := readBody(r)
+// Decode reads the file of a lane's ledger. All of it is checked: the mark, if there is a key, before anything else; digest,
+// bounds, and the form of every value. It ends when the context does. A file of another format is [ErrNotFound], and one
+// without the key's mark is [ErrUnmarked].
+func Decode(ctx context.Context, r io.Reader, key Key, lane Lane) (*Ledger, error) {
+	body, err := readBody(ctx, r, key, lane)
 	if err != nil {
 		return nil, fmt.Errorf("reading ledger: %w", err)
 	}
-	pages, err := decodePages(body, largestDecoded)
+	pages, err := decodePages(ctx, body, limits{largestDecoded, mostEntries})
 	if err != nil {
 		return nil, fmt.Errorf("decoding ledger: %w", err)
 	}
@@ -71,52 +104,26 @@ func Decode(r io.Reader) (*Ledger, error) {
 }
 
 // readBody reads a file and checks its first line.
-func readBody(r io.Reader) ([]byte, error) {
-	file, err := io.ReadAll(io.LimitReader(r, largestLedger+1))
+func readBody(ctx context.Context, r io.Reader, key Key, lane Lane) ([]byte, error) {
+	file, err := bounded.ReadAll(ctx, r, largestLedger)
 	if err != nil {
 		return nil, err
 	}
-	if len(file) > largestLedger {
-		return nil, fmt.Errorf("it is larger than %d bytes", largestLedger)
-	}
 	line, body, ok := bytes.Cut(file, []byte("\n"))
-	rest, isLedger := strings.CutPrefix(string(line), ledgerMagic)
-	format, digest, _ := strings.Cut(rest, " ")
+	rest, isLedger := strings.CutPrefix(string(line[:min(len(line), longestFirstLine)]), ledgerMagic)
+	format, rest, _ := strings.Cut(rest, " ")
+	digest, mark, _ := strings.Cut(rest, " ")
 	switch {
 	case !ok || !isLedger:
 		return nil, errors.New("it does not begin as a ledger does")
 	case format != ledgerFormat:
 		return nil, fmt.Errorf("its format is %.20q, not %s: %w", format, ledgerFormat, ErrNotFound)
+	case !key.IsZero() && !key.made(mark, lane, body):
+		return nil, ErrUnmarked
 	case digest != digestOf(body).String():
 		return nil, errors.New("it does not have its digest: it was cut or changed")
 	}
 	return body, nil
-}
-
-func decodePages(body []byte, limit int64) ([]Page, error) {
-	zip, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	limited := &io.LimitedReader{R: zip, N: limit}
-	decoder := json.NewDecoder(limited)
-	decoder.DisallowUnknownFields()
-	var file ledgerJSON
-	if err := decoder.Decode(&file); err != nil {
-		return nil, err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) || limited.N == 0 {
-		return nil, errors.New("there is more than one value, or too much")
-	}
-	pages := make([]Page, 0, len(file.Pages))
-	for _, p := range file.Pages {
-		page, err := p.decode()
-		if err != nil {
-			return nil, err
-		}
-		pages = append(pages, page)
-	}
-	return pages, nil
 }
 
 type ledgerJSON struct {
@@ -128,6 +135,8 @@ type pageJSON struct {
 	Paths  map[string]pathJSON       `json:"paths,omitempty"`
 	Images map[string]v1.Hash        `json:"images,omitempty"`
 	Roots  map[string][]rootJSON     `json:"roots,omitempty"`
+	// Inspected has seconds since 1970.
+	Inspected map[string]int64 `json:"inspected,omitempty"`
 }
 
 type rootJSON struct {
@@ -148,7 +157,7 @@ type pathJSON struct {
 }
 
 func (p Page) encode() pageJSON {
-	j := pageJSON{Layers: map[layers.Key]recordJSON{}, Paths: map[string]pathJSON{}, Images: p.Images, Roots: map[string][]rootJSON{}}
+	j := pageJSON{Layers: map[layers.Key]recordJSON{}, Paths: map[string]pathJSON{}, Images: p.Images, Roots: map[string][]rootJSON{}, Inspected: map[string]int64{}}
 	for key, record := range p.Layers {
 		j.Layers[key] = recordJSON(record)
 	}
@@ -164,47 +173,10 @@ func (p Page) encode() pageJSON {
 			j.Roots[key] = append(j.Roots[key], rootJSON{root.Name, string(root.Path)})
 		}
 	}
+	for key, at := range p.Inspected {
+		j.Inspected[key] = at.Unix()
+	}
 	return j
-}
-
-func (j pageJSON) decode() (Page, error) {
-	p := NewPage()
-	for key, record := range j.Layers {
-		if !isHex(string(key)) || !isSHA256(record.DiffID) || !isSHA256(record.Digest) || record.Size < 0 {
-			return Page{}, fmt.Errorf("layer %.80q is malformed", key)
-		}
-		p.Layers[key] = layers.Record(record)
-	}
-	for text, entry := range j.Paths {
-		info, err := entry.decode(text)
-		if err != nil {
-			return Page{}, err
-		}
-		p.Paths[info.Path] = info
-	}
-	for key, digest := range j.Images {
-		if key == "" || len(key) > longestKey || !isSHA256(digest) {
-			return Page{}, fmt.Errorf("image %.80q is malformed", key)
-		}
-		p.Images[key] = digest
-	}
-	return p, j.decodeRoots(p)
-}
-
-func (j pageJSON) decodeRoots(p Page) error {
-	for key, roots := range j.Roots {
-		if key == "" || len(key) > longestKey {
-			return fmt.Errorf("the key %.80q of roots is malformed", key)
-		}
-		for _, root := range roots {
-			path, err := nixbuild.ParseStorePath(root.Path)
-			if err != nil {
-				return fmt.Errorf("root %.80q: %w", root.Name, err)
-			}
-			p.Roots[key] = append(p.Roots[key], Root{root.Name, path})
-		}
-	}
-	return nil
 }
 
 func (j pathJSON) decode(text string) (nixbuild.PathInfo, error) {

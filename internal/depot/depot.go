@@ -17,6 +17,8 @@ type Options struct {
 	TempDir string
 	// Redirect lets SignedURL sign. Only Google's and S3's buckets can.
 	Redirect bool
+	// MinFree is how many bytes the disk of a directory, or of TempDir, must have free for Ready; 0 is no limit.
+	MinFree int64
 	// Wrote is called with the size of each blob that is new to the bucket; nil is nobody. Calls may overlap.
 	Wrote func(bytes int64)
 	// Log is told what was odd, and mended; nil means silence.
@@ -31,6 +33,9 @@ type Depot struct {
 	spools string // folder of the files that uploads are gathered in
 	folder bool   // the bucket is a folder, and spools lies on the same disk
 	Options
+
+	probing chan struct{} // holds a token while Ready writes to the bucket
+	probed  time.Time     // when it last did
 }
 
 // Stored describes a blob.
@@ -50,7 +55,7 @@ func New(bucket *blob.Bucket, o Options) *Depot {
 	if o.Wrote == nil {
 		o.Wrote = func(int64) {}
 	}
-	return &Depot{bucket: bucket, name: "a bucket", place: bucketPlacer(bucket), spools: o.TempDir, Options: o}
+	return &Depot{bucket: bucket, name: "a bucket", place: bucketPlacer(bucket), spools: o.TempDir, Options: o, probing: make(chan struct{}, 1)}
 }
 
 // String names the depot in logs.
@@ -112,21 +117,4 @@ func (d *Depot) SignedURL(ctx context.Context, digest v1.Hash) (string, error) {
 		return "", fault(ctx, "signing a URL of", key, err)
 	}
 	return url, nil
-}
-
-// Ready tells whether the bucket answers, and whether there is somewhere to gather an upload.
-func (d *Depot) Ready(ctx context.Context) error {
-	file, err := d.newSpool()
-	if err != nil {
-		return &StorageError{Op: "making a file in", Key: d.spools, Err: err}
-	}
-	(&spool{File: file}).drop()
-	ok, err := d.bucket.IsAccessible(ctx)
-	if err == nil && !ok {
-		err = errors.New("there is no such bucket")
-	}
-	if err != nil {
-		return &StorageError{Op: "asking", Key: d.name, Err: err}
-	}
-	return nil
 }

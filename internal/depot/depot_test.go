@@ -11,9 +11,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/driver"
 	"gocloud.dev/blob/memblob"
 )
 
@@ -342,9 +345,114 @@ func TestReady(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Ready(t.Context()); !errors.As(err, new(*StorageError)) {
+	if err := d.Ready(t.Context()); err != nil {
 		t.Errorf("without its folder: %v", err)
 	}
+	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Ready(t.Context()); !errors.As(err, new(*StorageError)) {
+		t.Errorf("with a file in the place of its directory: %v", err)
+	}
+}
+
+// A depot whose directory is emptied, or removed, goes on as an empty one.
+func TestEmptiedFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "depot")
+	d, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, empty := range []func() error{
+		func() error {
+			return errors.Join(os.RemoveAll(filepath.Join(dir, "uploads")), os.RemoveAll(filepath.Join(dir, "blobs")))
+		},
+		func() error { return os.RemoveAll(dir) },
+	} {
+		digest := put(t, d, "x/y", "content").Digest
+		if err := d.SetTag(t.Context(), "tag", Tag{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := empty(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Stat(t.Context(), digest); !errors.Is(err, ErrNotFound) {
+			t.Errorf("the blob: %v", err)
+		}
+		if got, err := read(t, d, put(t, d, "x/y", "content").Digest, 0, -1); err != nil || got != "content" {
+			t.Errorf("%q, %v", got, err)
+		}
+		if err := errors.Join(d.Ready(t.Context()), d.SetTag(t.Context(), "tag", Tag{})); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Less free space than is asked for is not ready, whether uploads are gathered in the directory itself or on their way to a bucket.
+func TestReadyWantsFreeSpace(t *testing.T) {
+	for location, o := range map[string]Options{t.TempDir(): {}, "mem://": {TempDir: t.TempDir()}} {
+		for minFree, ready := range map[int64]bool{0: true, 1: true, 1 << 60: false} {
+			o.MinFree = minFree
+			d, err := Open(t.Context(), location, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = d.Ready(t.Context())
+			if ready != (err == nil) || err != nil && (!errors.As(err, new(*StorageError)) || !strings.Contains(err.Error(), "--min-free")) {
+				t.Errorf("%s with %d free: %v", location, minFree, err)
+			}
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if err := HasRoom(filepath.Join(t.TempDir(), "not/there/yet"), 1); err != nil {
+		t.Error(err)
+	}
+}
+
+// readOnly is a bucket that answers, and takes nothing.
+type readOnly struct {
+	flaky
+	writes int
+	refuse bool
+}
+
+func (r *readOnly) NewTypedWriter(ctx context.Context, key, contentType string, o *driver.WriterOptions) (driver.Writer, error) {
+	r.writes++
+	if r.refuse {
+		return nil, errFlaky
+	}
+	return r.flaky.NewTypedWriter(ctx, key, contentType, o)
+}
+
+// A bucket that can be read is ready only if it can be written to. That is tried now and then, and at once after it has failed.
+func TestReadyWritesToABucket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &readOnly{flaky: flaky{objects: map[string]object{}}, refuse: true}
+		bucket := blob.NewBucket(r)
+		defer bucket.Close()
+		d := New(bucket, Options{TempDir: t.TempDir()})
+		for range 2 {
+			if err := d.Ready(t.Context()); !errors.As(err, new(*StorageError)) {
+				t.Errorf("a bucket that takes nothing: %v", err)
+			}
+		}
+		r.refuse, r.writes = false, 0
+		for range 10 {
+			if err := d.Ready(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		if r.writes != 1 {
+			t.Errorf("%d writes", r.writes)
+		}
+		r.refuse = true
+		time.Sleep(probeHolds)
+		if err := d.Ready(t.Context()); err == nil {
+			t.Error("a bucket that takes nothing any more is ready")
+		}
+	})
 }
 
 func TestLocations(t *testing.T) {

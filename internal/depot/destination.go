@@ -45,6 +45,9 @@ func (d *destination) Check(ctx context.Context, _ []publish.Artifact) error {
 	return d.depot.Ready(ctx)
 }
 
+// CheckFirst implements [publish.Destination].
+func (d *destination) CheckFirst() bool { return true }
+
 // Publish implements [publish.Destination]. What the depot has is not made again; an unread layer is read once.
 func (d *destination) Publish(ctx context.Context, artifacts []publish.Artifact) ([]v1.Hash, error) {
 	digests, err := d.publish(ctx, artifacts)

@@ -4,6 +4,8 @@ package depot
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,4 +40,44 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("half of a blob is there: %v", err)
 	}
 	put(t, d, "x/y", "a little more")
+}
+
+// A disk on which a file can still be made, but not written, is not ready; and is again when there is room.
+func TestReadyOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("depot", dir, "tmpfs", 0, "size=256k"); err != nil {
+		t.Fatalf("mounting a small disk: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	folder, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := Open(t.Context(), "mem://", Options{TempDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	filler := filepath.Join(dir, "filler")
+	for name, d := range map[string]*Depot{"folder": folder, "uploads to a bucket": bucket} {
+		if err := d.Ready(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := os.WriteFile(filler, make([]byte, 300<<10), 0o600); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("filling the disk: %v", err)
+		}
+		if err := d.Ready(t.Context()); !errors.As(err, new(*StorageError)) || !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%s: on a full disk: %v", name, err)
+		}
+		if err := os.Remove(filler); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Ready(t.Context()); err != nil {
+			t.Errorf("%s: when there is room again: %v", name, err)
+		}
+	}
+	noSpools(t, folder)
 }

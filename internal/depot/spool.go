@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -43,6 +44,11 @@ func (d *Depot) gather(ctx context.Context, content io.Reader) (*spool, error) {
 // newSpool makes a file that a folder can give its name later. Elsewhere it needs no name, so a process that is killed leaves nothing.
 func (d *Depot) newSpool() (*os.File, error) {
 	file, err := scratch.NewFile(d.spools)
+	if d.folder && errors.Is(err, fs.ErrNotExist) { // the directory was emptied
+		if err = os.MkdirAll(d.spools, 0o777); err == nil {
+			file, err = scratch.NewFile(d.spools)
+		}
+	}
 	if err != nil || d.folder {
 		return file, err
 	}

@@ -59,7 +59,7 @@ func big(t testing.TB) nixbuild.Closure {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closure, err := nixbuild.ReadClosure(zr)
+	closure, err := nixbuild.ReadClosure(t.Context(), zr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func Open(slug, api, token string) (*Repository, error) {
 	if token == "" {
 		return nil, errors.New("want a token in GITHUB_TOKEN")
 	}
-	client := github.NewClient(&http.Client{Timeout: timeout, CheckRedirect: sameHost}).WithAuthToken(token)
+	client := github.NewClient(&http.Client{Timeout: timeout, CheckRedirect: sameHost, Transport: limited{http.DefaultTransport}}).WithAuthToken(token)
 	if api != "" && api != "https://api.github.com" {
 		base, err := url.Parse(strings.TrimSuffix(api, "/") + "/")
 		if err != nil || !isSafe(base) {

@@ -47,7 +47,7 @@ func readImages(t testing.TB, file string) *imageSet {
 		}
 		return set
 	}
-	closure, err := nixbuild.ReadClosure(bytes.NewReader(text))
+	closure, err := nixbuild.ReadClosure(t.Context(), bytes.NewReader(text))
 	if err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}

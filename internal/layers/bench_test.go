@@ -58,7 +58,7 @@ func benchGroups(b *testing.B) []Group {
 		b.Fatal(err)
 	}
 	defer f.Close()
-	closure, err := nixbuild.ReadClosure(bufio.NewReader(f))
+	closure, err := nixbuild.ReadClosure(b.Context(), bufio.NewReader(f))
 	if err != nil {
 		b.Fatal(err)
 	}

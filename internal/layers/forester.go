@@ -3,30 +3,61 @@ package layers
 import (
 	"fmt"
 	"io/fs"
+
+	"github.com/org/nixery-action/internal/nixbuild"
 )
 
 // maxLinkDepth bounds how often the forest looks through links that lead to
 // folders, so that links in a circle end.
 const maxLinkDepth = 8
 
-// forester plants packages into one tree of links.
-type forester struct{ store fs.FS }
+// forester plants packages into one tree of links. Of the machine it reads
+// nothing but the store paths of the closure.
+type forester struct {
+	store     storeTree
+	conflicts *conflicts         // nil if they do not matter
+	pkg       nixbuild.StorePath // that is being planted
+}
 
-// plant merges the folder source of the store into the folder at. Folders
-// become real folders even if one package owns them; all else becomes a link
-// to where it lies in the store.
-func (f forester) plant(at *tree, source string) error { return f.merge(at, source, 0) }
+// source is a file of a package.
+type source struct {
+	link string // how the forest links to it: by the links of the package, without the first slash
+	real string // the same without links on the way
+}
 
-func (f forester) merge(at *tree, source string, links int) error {
-	children, err := fs.ReadDir(f.store, source)
+func (s source) below(name string) source {
+	real := join(s.real, name)
+	if s.link == s.real { // most are, and then share their bytes
+		return source{real, real}
+	}
+	return source{join(s.link, name), real}
+}
+
+// plant merges a package into the root. Folders become real folders even if one
+// package owns them; all else becomes a link to where it lies in the store.
+func (f forester) plant(root *tree, pkg nixbuild.StorePath) error {
+	f.pkg = pkg
+	name := string(pkg[1:])
+	if _, err := f.store.lookup(name); err != nil {
+		return fmt.Errorf("linking packages: %w", err)
+	}
+	real, ok, err := f.store.directory(name)
 	if err != nil {
-		if info, statErr := fs.Stat(f.store, source); statErr == nil && !info.IsDir() {
-			return nil // a package that is one file has nothing to link
-		}
+		return fmt.Errorf("linking packages: %w", err)
+	}
+	if !ok {
+		return nil // a package that is one file, or a link to none, has nothing to link
+	}
+	return f.merge(root, source{name, real}, 0)
+}
+
+func (f forester) merge(at *tree, from source, links int) error {
+	children, err := f.store.list(from.real)
+	if err != nil {
 		return fmt.Errorf("linking packages: %w", err)
 	}
 	for _, child := range children {
-		if err := f.place(at, child, join(source, child.Name()), links); err != nil {
+		if err := f.place(at, child, from.below(child.Name()), links); err != nil {
 			return err
 		}
 	}
@@ -35,8 +66,9 @@ func (f forester) merge(at *tree, source string, links int) error {
 
 // place puts one thing of a package into at. What was there first stays; but
 // where one of the two is a folder and the other a link to a folder, both are
-// merged.
-func (f forester) place(at *tree, child fs.DirEntry, source string, links int) error {
+// merged. A link that leads out of the store stays a link: what it leads to is
+// another machine's.
+func (f forester) place(at *tree, child fs.DirEntry, from source, links int) error {
 	there := at.children[child.Name()]
 	if child.IsDir() {
 		if there != nil && !there.isFolder() {
@@ -45,31 +77,46 @@ func (f forester) place(at *tree, child fs.DirEntry, source string, links int) e
 			}
 		}
 		if folder := at.folder(child.Name(), modeDir); folder != nil {
-			return f.merge(folder, source, links)
+			if folder.owner == "" {
+				folder.owner = f.pkg
+			}
+			return f.merge(folder, from, links)
 		}
-		return nil
+		return f.conflict(there, from)
 	}
 	if there == nil {
-		at.add(child.Name(), Entry{Mode: modeLink, Link: "/" + source})
+		at.add(child.Name(), Entry{Mode: modeLink, Link: "/" + from.link})
+		leaf := at.children[child.Name()]
+		leaf.owner, leaf.source = f.pkg, from
 		return nil
 	}
-	if there.isFolder() && links < maxLinkDepth && f.leadsToFolder(source) {
-		return f.merge(there, source, links+1)
+	if there.isFolder() && links < maxLinkDepth {
+		real, ok, err := f.store.directory(from.real)
+		if err != nil {
+			return fmt.Errorf("linking packages: %w", err)
+		}
+		if ok {
+			return f.merge(there, source{from.link, real}, links+1)
+		}
 	}
-	return nil
+	return f.conflict(there, from)
 }
 
 // unfold makes a link that leads to a folder a real folder with the same content.
 func (f forester) unfold(leaf *tree, links int) error {
-	source := leaf.entry.Link[1:]
-	if links >= maxLinkDepth || !f.leadsToFolder(source) {
+	link := leaf.source.link
+	if links >= maxLinkDepth {
 		return nil
 	}
+	real, ok, err := f.store.directory(leaf.source.real)
+	if err != nil {
+		return fmt.Errorf("linking packages: %w", err)
+	}
+	if !ok {
+		return nil
+	}
+	f.pkg = leaf.owner
 	*leaf = *newFolder(leaf.entry.Name, modeDir)
-	return f.merge(leaf, source, links+1)
-}
-
-func (f forester) leadsToFolder(source string) bool {
-	info, err := fs.Stat(f.store, source)
-	return err == nil && info.IsDir()
+	leaf.owner = f.pkg
+	return f.merge(leaf, source{link, real}, links+1)
 }

@@ -25,6 +25,11 @@ type Packer struct {
 	// verify what it returns; any error means that it has none.
 	Blobs func(Record) (io.ReadCloser, error)
 
+	// Credential, if set before the first layer is made, receives each file that
+	// is packed and may hold credentials, as its name in the store path. It is
+	// called from any goroutine, and again when a layer is packed again.
+	Credential func(in nixbuild.StorePath, name string)
+
 	store       fs.FS
 	compression Compression
 	mediaType   types.MediaType
@@ -67,7 +72,7 @@ func (p *Packer) storeParts(g Group) func() ([]part, error) {
 			Entry{Name: nixbuild.StoreDir[1:], Mode: modeDir},
 		)}
 		for _, info := range g {
-			parts = append(parts, walk(p.store, info.Path))
+			parts = append(parts, p.watched(info.Path, walk(p.store, info.Path)))
 		}
 		return parts, nil
 	}

@@ -9,8 +9,8 @@ import (
 )
 
 // DefaultBudget is the most store layers an image has unless its spec says
-// otherwise. Container engines stop at 127 layers; Nixery chose 94, and the
-// root layer comes on top.
+// otherwise. Docker stops at 125 layers; Nixery chose 94, and the root layer
+// comes on top.
 const DefaultBudget = 94
 
 // Options are what a plan depends on beside the closure.

@@ -23,7 +23,9 @@ const (
 // the image's root, as nixpkgs' symlinkJoin makes it, and what programs expect
 // of a Unix system beside them: /tmp, /root, /usr/bin/env if a package has
 // bin/env, and user names in /etc unless a package brings them. Where two
-// packages have the same file, the first by name wins.
+// packages have the same file, the first by name wins. A link of a package is
+// looked through only if it leads to a directory of the closure; what lies
+// elsewhere on the machine is never read.
 //
 // The key covers the whole closure, because a package may link into what it
 // refers to.
@@ -35,7 +37,7 @@ func (p *Packer) Root(packages []nixbuild.StorePath, closure nixbuild.Closure, r
 		record:   record,
 		recalled: record != nil,
 		parts: func() ([]part, error) {
-			tree, err := newForest(p.store, packages)
+			tree, err := newForest(newStoreTree(p.store, packages, closure), packages, nil)
 			if err != nil {
 				return nil, err
 			}
@@ -55,6 +57,8 @@ func sortedByName(packages []nixbuild.StorePath) []nixbuild.StorePath {
 type tree struct {
 	entry    Entry
 	children map[string]*tree
+	owner    nixbuild.StorePath // the package that brought it; none for what every image has
+	source   source             // of a link to a file of the owner
 }
 
 func newFolder(name string, mode fs.FileMode) *tree {
@@ -109,11 +113,13 @@ func join(folder, name string) string {
 	return folder + "/" + name
 }
 
-func newForest(store fs.FS, packages []nixbuild.StorePath) (*tree, error) {
-	f := forester{store: store}
+// newForest plants sorted packages. Where two of them conflict is noted, unless
+// noted is nil.
+func newForest(store storeTree, packages []nixbuild.StorePath, noted *conflicts) (*tree, error) {
+	f := forester{store: store, conflicts: noted}
 	root := newFolder("", modeDir)
 	for _, pkg := range packages {
-		if err := f.plant(root, string(pkg[1:])); err != nil {
+		if err := f.plant(root, pkg); err != nil {
 			return nil, err
 		}
 	}

@@ -23,6 +23,11 @@ type Closure struct {
 	Paths []PathInfo  // everything the roots reach, sorted by Path
 }
 
+// MaxPaths is how many store paths a closure has at most. A whole NixOS with a
+// desktop has a fifth of it. What a plan needs grows with the square: at the
+// limit, 128 MiB and some seconds.
+const MaxPaths = 1 << 15
+
 // NewClosure gathers what roots reach among infos, in canonical order. It is an
 // error if a path is missing: an image without it would not run.
 func NewClosure(roots []StorePath, infos []PathInfo) (Closure, error) {
@@ -37,6 +42,9 @@ func NewClosure(roots []StorePath, infos []PathInfo) (Closure, error) {
 		queue = queue[:len(queue)-1]
 		if seen[path] {
 			continue
+		}
+		if len(c.Paths) == MaxPaths {
+			return Closure{}, fmt.Errorf("the closure has more than %d paths", MaxPaths)
 		}
 		seen[path] = true
 		info, ok := byPath[path]

@@ -6,9 +6,9 @@
 { request }:
 let
   inherit (builtins)
-    all any attrNames compareVersions concatStringsSep deepSeq elem fetchGit fetchTarball filter fromJSON
-    functionArgs getFlake hasAttr head isAttrs isFunction isList isString listToAttrs map nixVersion readFile
-    replaceStrings substring tail toXML tryEval typeOf unsafeDiscardStringContext;
+    all any attrNames compareVersions concatStringsSep deepSeq elem fetchGit fetchTarball fetchTree filter fromJSON
+    functionArgs getFlake hasAttr head isAttrs isFunction isList isString listToAttrs map mapAttrs nixVersion
+    readFile removeAttrs replaceStrings stringLength substring tail toXML tryEval typeOf unsafeDiscardStringContext;
 
   req = fromJSON (readFile request);
   inherit (req) source;
@@ -26,8 +26,21 @@ let
         then { allRefs = true; } else { shallow = true; })
   );
 
+  # An expression in a git repository is evaluated as a copy in the store, of the files that are listed. Where the store
+  # has the copy, the hash spares making it again.
+  locate = tree:
+    if ! tree ? root then tree.path
+    else
+      builtins.path
+        {
+          path = tree.root;
+          name = "source";
+          sha256 = tree.hash;
+          filter = file: _: hasAttr (substring tree.skip (stringLength file) file) tree.names;
+        } + (tree.below or "");
+
   found = {
-    path = source.path;
+    path = locate source.tree;
     tarball = fetchTarball source.url;
     inherit git;
   }.${source.kind};
@@ -44,7 +57,7 @@ let
 
   apply = f: system:
     let
-      ours = { inherit system; inherit (req) config; overlays = map import req.overlays; };
+      ours = { inherit system; inherit (req) config; overlays = map (tree: import (locate tree)) req.overlays; };
       takes = functionArgs f;
       open = takesAnything f;
       refused = if open then [ ] else filter (name: ! hasAttr name takes) req.given;
@@ -57,9 +70,34 @@ let
       throw "the package set wants the argument ${head unknown}; it can have system, config and overlays"
     else f passed;
 
+  # What builtins.getFlake does with the locks, which before Nix 2.26 it only takes from a flake.lock. Since 2.14 a
+  # flake's outPath is that of its subdirectory.
+  callFlake = locked:
+    let
+      inherit (locked.locks) nodes root;
+      follow = node: path: if path == [ ] then node else follow (nodeOf nodes.${node}.inputs.${head path}) (tail path);
+      nodeOf = input: if isList input then follow root input else input;
+      call = key: node:
+        let
+          isRoot = key == root;
+          sourceInfo = fetchTree (if isRoot then locked.root else node.info or { } // removeAttrs node.locked [ "dir" ]);
+          dir = if isRoot then locked.dir else node.locked.dir or "";
+          outPath = sourceInfo + (if dir == "" then "" else "/${dir}");
+          flake = import (outPath + "/flake.nix");
+          inputs = mapAttrs (_: input: called.${nodeOf input}) (node.inputs or { });
+          outputs = flake.outputs (inputs // { self = result; });
+          at = if compareVersions nixVersion "2.14" < 0 then { } else { inherit outPath; _type = "flake"; };
+          result = outputs // sourceInfo // at // { inherit inputs outputs sourceInfo; };
+        in
+        if node.flake or true then result else sourceInfo;
+      called = mapAttrs call nodes;
+    in
+    called.${root};
+
   fromFlake = system:
     let
-      flake = getFlake source.flake;
+      flake =
+        if source ? locked && compareVersions nixVersion "2.26" < 0 then callFlake source.locked else getFlake source.flake;
       packages = flake.packages or { };
       legacy = flake.legacyPackages or { };
       systems = attrNames (legacy // packages);
@@ -176,8 +214,9 @@ let
     ({ want, answer }: { name = place want.system answer.level; value = (lookUp want).names; })
     (filter ({ answer, ... }: answer.reason or "" == "not found") judged));
 in
+if req.fetch then { source = "${found}"; }
 # A source that is no package set fails here, also if nothing is wanted of it.
-deepSeq (map (system: typeOf sets.${system}) req.systems) {
+else deepSeq (map (system: typeOf sets.${system}) req.systems) {
   inherit places;
   answers = map (j: j.answer) judged;
 }

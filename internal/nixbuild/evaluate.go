@@ -41,19 +41,7 @@ type Package struct {
 // If some cannot be had the error is an [*EvaluationError] with a reason for
 // each; if the source itself is no good, a [*SourceError].
 func Evaluate(ctx context.Context, r Runner, src Source, wants []Want) (packages []Package, absent []Want, err error) {
-	e, err := newEvaluation(r, src, wants)
-	if err != nil {
-		return nil, nil, fmt.Errorf("evaluating packages: %w", err)
-	}
-	defer e.close()
-	answers, err := e.askAll(ctx, wants)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := e.explain(ctx, wants, answers); err != nil {
-		return nil, nil, err
-	}
-	return e.sort(wants, answers)
+	return Confinement{}.Evaluate(ctx, r, src, wants)
 }
 
 // request is what eval.nix reads.
@@ -61,9 +49,10 @@ type request struct {
 	Source   sourceRequest  `json:"source"`
 	Given    []string       `json:"given"` // of "config" and "overlays", those that must not be dropped
 	Config   map[string]any `json:"config"`
-	Overlays []string       `json:"overlays"`
+	Overlays []treeRequest  `json:"overlays"`
 	Systems  []string       `json:"systems"`
 	Catch    bool           `json:"catch"` // false: let Nix fail, for its message
+	Fetch    bool           `json:"fetch"` // only fetch the source
 	Wants    []wantRequest  `json:"wants"`
 }
 
@@ -97,18 +86,27 @@ type evaluation struct {
 	source  Source
 	dir     *scratch.Dir
 	request request
+	options []string      // for Nix
+	trees   []treeRequest // what Nix evaluates copies of, for messages
 	places  map[string][]string
 }
 
-func newEvaluation(r Runner, src Source, wants []Want) (*evaluation, error) {
+func newEvaluation(ctx context.Context, r Runner, src Source, wants []Want) (*evaluation, error) {
 	e := &evaluation{runner: r, source: src, places: map[string][]string{}}
 	var err error
-	if e.request.Source, err = src.request(); err != nil {
+	if e.request.Source, err = src.request(ctx, r); err != nil {
 		return nil, err
 	}
 	e.request.Given = []string{}
 	e.request.Config = map[string]any{}
-	e.request.Overlays = append([]string{}, src.Overlays...)
+	e.request.Overlays = []treeRequest{}
+	for _, overlay := range src.Overlays {
+		tree, err := src.tree(ctx, r, overlay)
+		if err != nil {
+			return nil, err
+		}
+		e.request.Overlays = append(e.request.Overlays, tree.request())
+	}
 	if len(src.Config) > 0 {
 		e.request.Config = src.Config
 		e.request.Given = append(e.request.Given, "config")
@@ -117,6 +115,10 @@ func newEvaluation(r Runner, src Source, wants []Want) (*evaluation, error) {
 		e.request.Given = append(e.request.Given, "overlays")
 	}
 	e.request.Systems = systemsOf(wants)
+	e.trees = slices.Clone(e.request.Overlays)
+	if e.request.Source.Tree != nil {
+		e.trees = append(e.trees, *e.request.Source.Tree)
+	}
 	return e, e.open()
 }
 
@@ -155,6 +157,16 @@ func (e *evaluation) ask(ctx context.Context, wants []Want, catch bool) ([]answe
 	for _, w := range wants {
 		req.Wants = append(req.Wants, wantRequest{Path: strings.Split(w.Name, "."), System: w.System})
 	}
+	out, err := e.run(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return e.read(out, len(wants))
+}
+
+// run gives Nix a request. A program that needed more than it may have gives a
+// [*LimitError].
+func (e *evaluation) run(ctx context.Context, req request) ([]byte, error) {
 	text, err := json.Marshal(req)
 	if err != nil {
 		return nil, fmt.Errorf("evaluating packages: config: %w", err)
@@ -163,10 +175,13 @@ func (e *evaluation) ask(ctx context.Context, wants []Want, catch bool) ([]answe
 		return nil, fmt.Errorf("evaluating packages: %w", err)
 	}
 	out, err := e.runner.Run(ctx, e.command()...)
+	if exit, ok := errors.AsType[*ExitError](err); ok && exit.exceeded() != "" {
+		return nil, &LimitError{Source: e.source.String(), What: exit.exceeded()}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("evaluating packages of %s: %w", e.source, err)
 	}
-	return e.read(out, len(wants))
+	return out, nil
 }
 
 func (e *evaluation) command() []string {
@@ -175,6 +190,7 @@ func (e *evaluation) command() []string {
 	if e.source.Flake != "" {
 		args = append(args, "--extra-experimental-features", "nix-command flakes")
 	}
+	args = append(args, e.options...)
 	return append(args, "--argstr", "request", e.input(), e.expression())
 }
 
@@ -201,7 +217,7 @@ func (e *evaluation) askAll(ctx context.Context, wants []Want) ([]answer, error)
 	if !errors.As(err, &exit) {
 		return answers, err
 	}
-	if _, err := e.ask(ctx, nil, true); err != nil {
+	if _, err := e.ask(ctx, nil, true); err != nil && !errors.Is(err, ErrRuns) {
 		if errors.As(err, &exit) {
 			return nil, &SourceError{Source: e.source.String(), Message: e.message(exit), cause: exit}
 		}
@@ -210,17 +226,21 @@ func (e *evaluation) askAll(ctx context.Context, wants []Want) ([]answer, error)
 	return e.halve(ctx, wants, exit)
 }
 
-// halve finds the wants that make exit, by asking for ever fewer at once.
-func (e *evaluation) halve(ctx context.Context, wants []Want, exit *ExitError) ([]answer, error) {
+// halve finds the wants that make failed, by asking for ever fewer at once.
+// Where no more may be asked, those that are left are not told apart.
+func (e *evaluation) halve(ctx context.Context, wants []Want, failed *ExitError) ([]answer, error) {
 	if len(wants) == 1 {
-		return []answer{{Reason: Failed, message: e.message(exit)}}, nil
+		return []answer{{Reason: Failed, message: e.message(failed)}}, nil
 	}
 	var all []answer
 	half := len(wants) / 2
 	for _, part := range [][]Want{wants[:half], wants[half:]} {
 		answers, err := e.ask(ctx, part, true)
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*ExitError](err); ok {
 			answers, err = e.halve(ctx, part, exit)
+		}
+		if errors.Is(err, ErrRuns) {
+			answers, err = slices.Repeat([]answer{{Reason: Suspect, message: e.message(failed)}}, len(part)), nil
 		}
 		if err != nil {
 			return nil, err
@@ -245,6 +265,9 @@ func (e *evaluation) explain(ctx context.Context, wants []Want, answers []answer
 		}
 		explained++
 		_, err := e.ask(ctx, wants[i:i+1], false)
+		if errors.Is(err, ErrRuns) {
+			return nil
+		}
 		var exit *ExitError
 		if err != nil && !errors.As(err, &exit) {
 			return err
@@ -256,9 +279,14 @@ func (e *evaluation) explain(ctx context.Context, wants []Want, answers []answer
 	return nil
 }
 
-// message is what Nix said last, without the source's credentials.
+// message is what Nix said last, without the source's credentials, and with the
+// places of files as the user knows them.
 func (e *evaluation) message(exit *ExitError) string {
-	return e.source.redact(nixMessage(exit.Stderr))
+	text := e.source.redact(nixMessage(exit.Stderr))
+	for _, tree := range e.trees {
+		text = tree.original(text)
+	}
+	return text + e.source.ownerAdvice(strings.Join(exit.Stderr, "\n"))
 }
 
 // sort tells packages, absent ones and failures apart.
@@ -278,6 +306,9 @@ func (e *evaluation) sort(wants []Want, answers []answer) (packages []Package, a
 			}
 			packages = append(packages, p)
 		}
+	}
+	if slices.ContainsFunc(failures, func(f Failure) bool { return f.Reason != Suspect }) {
+		failures = slices.DeleteFunc(failures, func(f Failure) bool { return f.Reason == Suspect })
 	}
 	if len(failures) > 0 {
 		return nil, nil, &EvaluationError{Source: e.source.String(), Failures: failures}

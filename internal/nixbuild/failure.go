@@ -21,6 +21,9 @@ const (
 	Unsupported   Reason = "unsupported" // on that system
 	NotDerivation Reason = "not a derivation"
 	Failed        Reason = "failed" // to evaluate, for any other reason
+	// Suspect is one of several that end an evaluation, of which at least one
+	// fails: finding out which would take too many runs of Nix.
+	Suspect Reason = "not told apart"
 )
 
 // Failure is one package that cannot be had on one system.
@@ -51,7 +54,8 @@ func (e *EvaluationError) Error() string {
 }
 
 // Joined is Failures with those that differ in their system only made one,
-// whose System lists them.
+// whose System lists them. Those that are not told apart are one too, whose
+// Name lists them.
 func (e *EvaluationError) Joined() []Failure {
 	var joined []Failure
 	for _, f := range e.Failures {
@@ -62,9 +66,23 @@ func (e *EvaluationError) Joined() []Failure {
 			joined[i].System += ", " + f.System
 			continue
 		}
+		together := func(other Failure) bool { return f.Reason == Suspect && other.Reason == Suspect }
+		if i := slices.IndexFunc(joined, together); i >= 0 {
+			joined[i].Name = addWord(joined[i].Name, f.Name)
+			joined[i].System = addWord(joined[i].System, f.System)
+			continue
+		}
 		joined = append(joined, f)
 	}
 	return joined
+}
+
+// addWord adds to a list in words what it does not have.
+func addWord(list, word string) string {
+	if slices.Contains(strings.Split(list, ", "), word) {
+		return list
+	}
+	return list + ", " + word
 }
 
 // SourceError is a package source that cannot be fetched or read, or is not a
@@ -99,6 +117,8 @@ func (f Failure) String() string {
 		return what + "is marked as insecure" + detail + "; choose another version, or name it in permittedInsecurePackages in the spec's nixpkgs.config"
 	case Unsupported:
 		return what + "is not available for this system" + detail + "; leave out the package or the architecture"
+	case Suspect:
+		return fmt.Sprintf("at least one of these packages does not evaluate: %s (%s)%s; evaluate fewer at once to see which", f.Name, f.System, detail)
 	case NotDerivation:
 		return what + "is not a package but a " + f.Message + "; name a package in it, as in set.package"
 	}
@@ -125,7 +145,9 @@ func (e *evaluation) failure(w Want, a answer) Failure {
 	f := Failure{Name: w.Name, System: w.System, Reason: a.Reason, Message: a.Detail}
 	if a.message != "" {
 		f.Message = a.message
-		f.Reason = reasonIn(a.message)
+		if a.Reason != Suspect {
+			f.Reason = reasonIn(a.message)
+		}
 	}
 	if f.Reason == NotFound {
 		prefix := strings.Join(append(a.Level, ""), ".")

@@ -147,7 +147,7 @@ func compareWithNix(t *testing.T, nix Exec, c Closure) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := ReadClosure(strings.NewReader(string(text)))
+	read, err := ReadClosure(t.Context(), strings.NewReader(string(text)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,8 @@ package nixbuild
 
 import (
 	"bufio"
-	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,30 +11,29 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/bounded"
 )
 
-// maxClosureJSON is far more than the million store paths of all of nixpkgs.
-const maxClosureJSON = 1 << 30
+// Limits of a list of store paths in JSON.
+const (
+	maxClosureJSON = 64 << 20 // bytes, unzipped: 2 KiB for each path of the largest closure
+	maxInfoJSON    = 4 << 20  // bytes of one path
+)
 
 // ReadClosure reads what "nix path-info --json --recursive" prints: the array of
 // Nix up to 2.18, the object of newer ones, and their format 2. Its roots are the
 // paths that nothing else refers to. What is gzipped is unzipped first.
 //
 // Lists without NAR hashes are read too: NarHash is then the zero value, and
-// such a closure can be planned but not packed.
-func ReadClosure(r io.Reader) (Closure, error) {
+// such a closure can be planned but not packed. Paths are counted while they are
+// read, and a context that ends ends that.
+func ReadClosure(ctx context.Context, r io.Reader) (Closure, error) {
 	plain, err := unzipped(r)
 	if err != nil {
 		return Closure{}, fmt.Errorf("reading a closure: %w", err)
 	}
-	text, err := io.ReadAll(io.LimitReader(plain, maxClosureJSON+1))
-	if err != nil {
-		return Closure{}, fmt.Errorf("reading a closure: %w", err)
-	}
-	if len(text) > maxClosureJSON {
-		return Closure{}, fmt.Errorf("reading a closure: it has more than %d MiB", maxClosureJSON>>20)
-	}
-	infos, err := decodePathInfos(bytes.TrimSpace(text))
+	infos, err := decodePathInfos(bounded.JSON(ctx, plain, maxClosureJSON))
 	if err != nil {
 		return Closure{}, fmt.Errorf("reading a closure: %w", err)
 	}
@@ -66,72 +65,86 @@ type pathInfoJSON struct {
 	Valid      *bool           `json:"valid"` // false in the array of old versions
 }
 
-func decodePathInfos(text []byte) ([]PathInfo, error) {
-	if bytes.HasPrefix(text, []byte("[")) {
-		var list []*pathInfoJSON
-		if err := json.Unmarshal(text, &list); err != nil {
-			return nil, err
-		}
-		return collect(list)
+func decodePathInfos(d *json.Decoder) ([]PathInfo, error) {
+	list := pathInfos{decoder: d, seen: map[StorePath]bool{}}
+	var err error
+	switch first, errFirst := d.Token(); {
+	case errFirst != nil:
+		return nil, fmt.Errorf("want what nix path-info --json --recursive prints: %w", unended(errFirst))
+	case first == json.Delim('['):
+		err = bounded.Values(d, MaxPaths, func() error { return list.read("") })
+	case first == json.Delim('{'):
+		err = bounded.Fields(d, MaxPaths, list.field)
+	default:
+		return nil, fmt.Errorf("want what nix path-info --json --recursive prints, and found %.80q", fmt.Sprint(first))
 	}
-	list, err := decodeObject(text)
+	if err == nil {
+		err = bounded.End(d)
+	}
+	if err == nil && len(list.infos) == 0 {
+		err = errors.New("it has no paths")
+	}
+	return list.infos, err
+}
+
+func unended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// pathInfos gathers what one list says.
+type pathInfos struct {
+	decoder *json.Decoder
+	infos   []PathInfo
+	seen    map[StorePath]bool
+}
+
+// field reads a field of an object of path to info. Format 2 has that object
+// under "info", in an envelope.
+func (l *pathInfos) field(name string) error {
+	switch name {
+	case "info":
+		return bounded.Object(l.decoder, MaxPaths, l.read)
+	case "storeDir":
+		var dir string
+		err := bounded.Value(l.decoder, maxInfoJSON, &dir)
+		if err == nil && dir != "" && dir != StoreDir {
+			err = fmt.Errorf("it is of the store %s, not %s", dir, StoreDir)
+		}
+		return err
+	case "version":
+		var version json.RawMessage
+		return bounded.Value(l.decoder, maxInfoJSON, &version)
+	}
+	return l.read(name)
+}
+
+// read reads what is said of a path, whose name stands there too if it is empty.
+func (l *pathInfos) read(name string) error {
+	var raw *pathInfoJSON
+	if err := bounded.Value(l.decoder, maxInfoJSON, &raw); err != nil {
+		return fmt.Errorf("want what nix path-info --json --recursive prints: %w", err)
+	}
+	switch {
+	case raw == nil && name == "":
+		return errors.New("one of its paths is null")
+	case raw == nil:
+		return fmt.Errorf("%s is not in the store", name)
+	case name != "":
+		raw.Path = name
+	}
+	info, err := raw.decode()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return collect(list)
-}
-
-// decodeObject reads an object of path to info; format 2 has it under "info", in
-// an envelope.
-func decodeObject(text []byte) ([]*pathInfoJSON, error) {
-	var envelope struct {
-		Info     map[string]*pathInfoJSON `json:"info"`
-		StoreDir string                   `json:"storeDir"`
+	if l.seen[info.Path] {
+		return fmt.Errorf("%s is in it twice", info.Path)
 	}
-	if err := json.Unmarshal(text, &envelope); err != nil {
-		return nil, fmt.Errorf("want what nix path-info --json --recursive prints: %w", err)
-	}
-	if envelope.StoreDir != "" && envelope.StoreDir != StoreDir {
-		return nil, fmt.Errorf("it is of the store %s, not %s", envelope.StoreDir, StoreDir)
-	}
-	byPath := envelope.Info
-	if byPath == nil {
-		if err := json.Unmarshal(text, &byPath); err != nil {
-			return nil, fmt.Errorf("want what nix path-info --json --recursive prints: %w", err)
-		}
-	}
-	list := make([]*pathInfoJSON, 0, len(byPath))
-	for path, info := range byPath {
-		if info == nil {
-			return nil, fmt.Errorf("%s is not in the store", path)
-		}
-		info.Path = path
-		list = append(list, info)
-	}
-	return list, nil
-}
-
-func collect(list []*pathInfoJSON) ([]PathInfo, error) {
-	if len(list) == 0 {
-		return nil, errors.New("it has no paths")
-	}
-	infos := make([]PathInfo, 0, len(list))
-	seen := make(map[StorePath]bool, len(list))
-	for _, raw := range list {
-		if raw == nil {
-			return nil, errors.New("one of its paths is null")
-		}
-		info, err := raw.decode()
-		if err != nil {
-			return nil, err
-		}
-		if seen[info.Path] {
-			return nil, fmt.Errorf("%s is in it twice", info.Path)
-		}
-		seen[info.Path] = true
-		infos = append(infos, info)
-	}
-	return infos, nil
+	l.seen[info.Path] = true
+	l.infos = append(l.infos, info)
+	return nil
 }
 
 func (raw *pathInfoJSON) decode() (PathInfo, error) {

@@ -1,7 +1,6 @@
 package nixbuild
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -18,6 +17,8 @@ import (
 type Pinned struct {
 	Name string // for people, without credentials: "nixpkgs commit 1f…"
 	Key  string // 64 hex digits; where two are equal, the same names evaluate to the same packages
+
+	Warning string // what the user should know of the source, also where it cannot be pinned
 }
 
 // ErrUnpinned says that a source has no fixed meaning that could be told
@@ -30,27 +31,28 @@ var ErrUnpinned = errors.New("the package source cannot be pinned")
 // it is, and its key is of the files' contents.
 //
 // What an expression reaches besides its source, config and overlays, such as
-// a URL without a hash, is not in the key. An error is [ErrUnpinned], a
-// [*SourceError], or the context's cause.
+// a URL without a hash, is not in the key. An error is [ErrUnpinned], with the
+// source to evaluate all the same, a [*SourceError], or the context's cause.
 func Pin(ctx context.Context, r Runner, src Source) (Source, Pinned, error) {
 	if err := src.check(); err != nil {
 		return src, Pinned{}, fmt.Errorf("pinning the package source: %w", err)
 	}
 	key := newPinKey()
+	warning := src.warning()
 	pinned, name, err := src.pin(ctx, r, key)
 	if err == nil {
-		err = key.settings(ctx, src)
+		err = key.settings(ctx, r, src)
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	if _, named := errors.AsType[*SourceError](err); named {
-		return src, Pinned{}, err
+		return src, Pinned{Warning: warning}, err
 	}
 	if err != nil {
-		return src, Pinned{}, fmt.Errorf("pinning %s: %w", src, err)
+		return pinned, Pinned{Warning: warning}, fmt.Errorf("pinning %s: %w", src, err)
 	}
-	return pinned, Pinned{Name: name, Key: key.sum()}, nil
+	return pinned, Pinned{Name: name, Key: key.sum(), Warning: warning}, nil
 }
 
 // pin returns the pinned source and its name, and adds to key what fixes it.
@@ -59,9 +61,13 @@ func (s Source) pin(ctx context.Context, r Runner, key pinKey) (Source, string, 
 	case s.Git != nil:
 		return s.pinGit(ctx, r, key)
 	case s.Path != "":
-		tree, err := hashPath(ctx, s.Path)
-		key.add("path", s.Path, tree) // an expression can ask where it is
-		return s, "files " + tree, err
+		tree, err := s.tree(ctx, r, s.Path)
+		if err != nil {
+			return s, "", err
+		}
+		place, hash, err := tree.pin(ctx)
+		key.add("path", place, hash)
+		return s, "files " + hash, err
 	case s.Flake != "":
 		return s.pinFlake(ctx, r, key)
 	}
@@ -135,34 +141,8 @@ func (s Source) gitFault(err error) error {
 		return err
 	}
 	last := exit.Stderr[max(0, len(exit.Stderr)-shownLines):]
-	return &SourceError{Source: s.String(), Message: s.redact(strings.Join(append([]string{exit.Status}, last...), "\n")), cause: exit}
-}
-
-func (s Source) pinFlake(ctx context.Context, r Runner, key pinKey) (Source, string, error) {
-	out, err := r.Run(ctx, "nix", "--extra-experimental-features", "nix-command flakes", "flake", "metadata", "--json", s.Flake)
-	if err != nil {
-		// The evaluation says better what is wrong with it.
-		return s, "", fmt.Errorf("%w: %s", ErrUnpinned, s.redact(err.Error()))
-	}
-	var metadata struct {
-		URL    string          `json:"url"`
-		Locked map[string]any  `json:"locked"`
-		Locks  json.RawMessage `json:"locks"`
-	}
-	var locks bytes.Buffer
-	if err := json.Unmarshal(out, &metadata); err != nil {
-		return s, "", fmt.Errorf("reading what nix flake metadata printed: %w: %w", ErrUnpinned, err)
-	}
-	_, hasRev := metadata.Locked["rev"]
-	if metadata.URL == "" || !hasRev && !strings.Contains(metadata.URL, "narHash=") {
-		return s, "", fmt.Errorf("%w: the flake's working tree has changes that are not committed", ErrUnpinned)
-	}
-	if err := json.Compact(&locks, metadata.Locks); err != nil {
-		return s, "", fmt.Errorf("reading the flake's locks: %w: %w", ErrUnpinned, err)
-	}
-	s.Flake = metadata.URL
-	key.add("flake", withoutCredentials(s.Flake), locks.String())
-	return s, s.String(), nil
+	said := strings.Join(append([]string{exit.Status}, last...), "\n")
+	return &SourceError{Source: s.String(), Message: s.redact(said) + s.ownerAdvice(said), cause: exit}
 }
 
 // redact takes the source's credentials out of what a program said.
@@ -199,7 +179,7 @@ func (k pinKey) number(n int) {
 }
 
 // settings adds config and overlays. The order of overlays counts.
-func (k pinKey) settings(ctx context.Context, src Source) error {
+func (k pinKey) settings(ctx context.Context, r Runner, src Source) error {
 	config, err := json.Marshal(src.Config) // keys are sorted
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
@@ -209,11 +189,15 @@ func (k pinKey) settings(ctx context.Context, src Source) error {
 	}
 	fields := []string{"settings", string(config)}
 	for _, overlay := range src.Overlays {
-		tree, err := hashPath(ctx, overlay)
+		tree, err := src.tree(ctx, r, overlay)
+		if err != nil {
+			return err
+		}
+		place, hash, err := tree.pin(ctx)
 		if err != nil {
 			return fmt.Errorf("overlay %q: %w", overlay, err)
 		}
-		fields = append(fields, overlay, tree)
+		fields = append(fields, place, hash)
 	}
 	k.add(fields...)
 	return nil

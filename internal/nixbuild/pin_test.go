@@ -230,7 +230,7 @@ func TestKeyOfPath(t *testing.T) {
 		"a byte":      {func() { write(t, dir, map[string]string{"pkgs/sub/b": "texT"}) }, func() { write(t, dir, map[string]string{"pkgs/sub/b": "text"}) }},
 		"mode":        {func() { do(os.Chmod(in("pkgs/sub/b"), 0o755)) }, func() { do(os.Chmod(in("pkgs/sub/b"), 0o644)) }},
 		"name":        {func() { do(os.Rename(in("pkgs/sub/b"), in("pkgs/sub/c"))) }, func() { do(os.Rename(in("pkgs/sub/c"), in("pkgs/sub/b"))) }},
-		"hidden":      {func() { write(t, dir, map[string]string{"pkgs/.git/x": ""}) }, func() { do(os.RemoveAll(in("pkgs/.git"))) }},
+		"hidden":      {func() { write(t, dir, map[string]string{"pkgs/.x/x": ""}) }, func() { do(os.RemoveAll(in("pkgs/.x"))) }},
 		"folder":      {func() { do(os.Mkdir(in("pkgs/new"), 0o755)) }, func() { do(os.Remove(in("pkgs/new"))) }},
 		"link":        {func() { do(os.Symlink("sub/b", in("pkgs/l"))) }, func() { do(os.Remove(in("pkgs/l"))) }},
 		"overlay":     {func() { write(t, dir, map[string]string{"overlays/o.nix": "a: b: {  }"}) }, func() { write(t, dir, map[string]string{"overlays/o.nix": "a: b: { }"}) }},

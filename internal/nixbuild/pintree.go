@@ -10,11 +10,46 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/org/nixery-action/internal/plainfile"
 )
 
-// hashPath hashes a folder, or a file and, if it may refer to others, the folder
-// it is in. What cannot be covered, or read, is [ErrUnpinned]: then evaluation
-// has the word.
+// pin is what of a tree goes into a key: where the expression is in the copy that
+// Nix evaluates and the copy's hash, or where it lies and a hash of what is there.
+// What cannot be covered, or read, is [ErrUnpinned]: then evaluation decides.
+func (t tree) pin(ctx context.Context) (place, hash string, err error) {
+	if !t.copied() {
+		hash, err := hashPath(ctx, t.path)
+		return t.path, hash, err // an expression can ask where it is
+	}
+	inside := treeHash{root: t.root, copied: true}
+	for _, file := range t.files {
+		if ctx.Err() != nil {
+			return "", "", context.Cause(ctx)
+		}
+		if err := inside.covers(filepath.Join(t.root, file)); err != nil {
+			return "", "", err
+		}
+	}
+	return "git " + t.below, t.hash, nil
+}
+
+// covers refuses a file that leads, or seems to lead, out of the tree.
+func (t treeHash) covers(name string) error {
+	if target, err := os.Readlink(name); err == nil {
+		if end, err := filepath.EvalSymlinks(name); err == nil && (filepath.IsAbs(target) || t.outside(end)) {
+			return fmt.Errorf("%w: the link %s leads out of %s", ErrUnpinned, name, t.root)
+		}
+		return nil
+	}
+	if filepath.Ext(name) != ".nix" {
+		return nil
+	}
+	return t.confined(name)
+}
+
+// hashPath hashes a directory, or a file and, if it may refer to others, the
+// directory it is in.
 func hashPath(ctx context.Context, name string) (string, error) {
 	root, err := filepath.EvalSymlinks(name)
 	if err != nil {
@@ -63,7 +98,8 @@ func standsAlone(file string) (bool, error) {
 // the order of a walk, which is that of names.
 type treeHash struct {
 	pinKey
-	root string
+	root   string
+	copied bool // Nix evaluates a copy, so that a path from the root leads out of it
 }
 
 func (t treeHash) entry(name string, d fs.DirEntry) error {
@@ -107,7 +143,7 @@ func (t treeHash) file(name, below string) error {
 			return err
 		}
 	}
-	f, err := os.Open(name)
+	f, err := plainfile.Open(name)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnpinned, err)
 	}
@@ -153,13 +189,25 @@ func (t treeHash) confined(name string) error {
 	if found := lookups.Find(text); found != nil {
 		return fmt.Errorf("%w: %s has %s in it", ErrUnpinned, name, found)
 	}
+	if found, up := t.upward(name, text); up {
+		return fmt.Errorf("%w: %s refers to %s, which is outside of %s", ErrUnpinned, name, found, t.root)
+	}
+	return t.confinedBelow(name, text)
+}
+
+// upward returns what of an expression seems to refer to parent directories
+// outside of the root.
+func (t treeHash) upward(name string, text []byte) (found string, up bool) {
+	if !bytes.Contains(text, []byte("..")) { // most have none, and the pattern is slow
+		return "", false
+	}
 	for _, found := range upwards.FindAllString(string(text), -1) {
 		target := filepath.Join(filepath.Dir(name), found)
 		if _, err := os.Lstat(target); err == nil && t.outside(target) {
-			return fmt.Errorf("%w: %s refers to %s, which is outside of %s", ErrUnpinned, name, found, t.root)
+			return found, true
 		}
 	}
-	return t.confinedBelow(name, text)
+	return "", false
 }
 
 // confinedBelow is confined for paths from the root.
@@ -170,7 +218,7 @@ func (t treeHash) confinedBelow(name string, text []byte) error {
 		if harmless.MatchString(target) {
 			continue
 		}
-		if _, err := os.Lstat(target); err == nil && t.outside(filepath.Clean(target)) {
+		if _, err := os.Lstat(target); err == nil && (t.copied || t.outside(filepath.Clean(target))) {
 			return fmt.Errorf("%w: %s refers to %s, which is outside of %s", ErrUnpinned, name, target, t.root)
 		}
 	}
@@ -180,14 +228,9 @@ func (t treeHash) confinedBelow(name string, text []byte) error {
 // readExpression bounds memory: nixpkgs' largest file has 17 MB.
 func readExpression(name string) ([]byte, error) {
 	const most = 64 << 20
-	f, err := os.Open(name)
+	text, err := plainfile.ReadFile(name, most)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnpinned, err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err != nil || len(text) > most {
-		return nil, fmt.Errorf("%w: reading %s, of at most %d bytes: %w", ErrUnpinned, name, most, firstOf(err, io.ErrShortBuffer))
 	}
 	return text, nil
 }

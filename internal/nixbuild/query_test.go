@@ -61,7 +61,7 @@ func TestQueryClosureAgreesWithPathInfo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		read, err := ReadClosure(strings.NewReader(recorded(t, version, "path-info.json")))
+		read, err := ReadClosure(t.Context(), strings.NewReader(recorded(t, version, "path-info.json")))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,8 +13,9 @@ import (
 // hash in hex, NAR size, deriver (maybe empty), number of references, and the
 // references. See "nix-store --register-validity" in Nix's manual.
 type registration struct {
-	lines []string
-	line  int // of the last line that was read, from 1
+	rest string // what is left, without its last newline
+	left bool   // there is another line, which may be empty
+	line int    // of the last line that was read, from 1
 }
 
 func parseRegistration(text []byte) ([]PathInfo, error) {
@@ -25,9 +26,9 @@ func parseRegistration(text []byte) ([]PathInfo, error) {
 	if !ended {
 		return nil, errors.New("the last line is cut off")
 	}
-	reg := &registration{lines: strings.Split(body, "\n")}
+	reg := &registration{rest: body, left: true}
 	var infos []PathInfo
-	for reg.line < len(reg.lines) {
+	for reg.left {
 		info, err := reg.info()
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", reg.line, err)
@@ -38,11 +39,13 @@ func parseRegistration(text []byte) ([]PathInfo, error) {
 }
 
 func (reg *registration) next() (string, error) {
-	if reg.line == len(reg.lines) {
+	if !reg.left {
 		return "", errors.New("the record ends too early")
 	}
 	reg.line++
-	return reg.lines[reg.line-1], nil
+	var line string
+	line, reg.rest, reg.left = strings.Cut(reg.rest, "\n")
+	return line, nil
 }
 
 func (reg *registration) info() (PathInfo, error) {

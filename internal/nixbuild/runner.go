@@ -90,7 +90,7 @@ func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd.Env, secret = environment(cmd.Environ(), e.Pass, e.Env)
 	e.ownGroup(cmd)
 
-	err := run(cmd, secret)
+	err := run(ctx, cmd, secret)
 	stderr.flush()
 	switch {
 	case ctx.Err() != nil:
@@ -101,13 +101,15 @@ func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
 	case errors.Is(err, exec.ErrWaitDelay):
 		// It ended well; some child of its (git's housekeeping) holds the pipe.
 		return stdout.buf.Bytes(), nil
+	case boundsOf(ctx).usedUp(cmd.ProcessState):
+		return nil, &ExitError{Program: args[0], Status: outOfTime, Stderr: last.lines()}
 	}
 	return stdout.buf.Bytes(), runError(args[0], last.lines(), err)
 }
 
 // run runs cmd. The process ends when this one does, however that is: it is told to by the kernel,
 // which asks for the thread that started it to stay.
-func run(cmd *exec.Cmd, secret string) error {
+func run(ctx context.Context, cmd *exec.Cmd, secret string) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if secret != "" {
@@ -118,7 +120,22 @@ func run(cmd *exec.Cmd, secret string) error {
 		defer settings.Close()
 		cmd.ExtraFiles = []*os.File{settings}
 	}
-	return cmd.Run()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	return errors.Join(hold(ctx, cmd), cmd.Wait())
+}
+
+// hold bounds a process that has just begun as its context says, or ends it.
+func hold(ctx context.Context, cmd *exec.Cmd) error {
+	err := boundsOf(ctx).hold(cmd.Process.Pid)
+	if errors.Is(err, syscall.ESRCH) {
+		return nil // it has ended already
+	}
+	if err != nil {
+		killGroup(cmd)
+	}
+	return err
 }
 
 // listen is what takes the lines of stderr, and gives those for people to hear.
@@ -155,7 +172,7 @@ func runError(program string, stderr []string, err error) error {
 		return nil
 	}
 	if errors.Is(err, exec.ErrNotFound) && program == "git" {
-		return errors.New("running git: it is not on this machine, and is needed to see what a branch stands for; install it, or give a rev")
+		return errors.New("running git: it is not on this machine, and is needed to resolve a branch and to read a checkout; install it, or give a rev")
 	}
 	if errors.Is(err, exec.ErrNotFound) && strings.HasPrefix(program, "nix") {
 		return fmt.Errorf("running %s: %w", program, ErrNoNix)

@@ -1,6 +1,7 @@
 package nixbuild
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -17,11 +18,15 @@ import (
 type Source struct {
 	Channel string // a channel of nixpkgs, "nixos-25.11", or a commit of it, 40 hex digits
 	Git     *Git
-	Path    string // absolute
-	Flake   string // a flake reference; packages.<system>, then legacyPackages.<system>
+	Path    string  // absolute
+	Flake   string  // a flake reference, or a directory's absolute path; packages.<system>, then legacyPackages.<system>
+	Locked  *Locked // what the flake's inputs were resolved to, where its flake.lock does not say
 
 	Config   map[string]any // nixpkgs' config; values as JSON has them
 	Overlays []string       // absolute paths of Nix files
+
+	// Path and overlays in a git repository are read with the files that git ignores.
+	IncludeIgnored bool
 
 	// Where channels and commits are fetched from; empty for the official places.
 	ChannelBase string // <base>/<channel>/nixexprs.tar.xz
@@ -74,15 +79,17 @@ func (g Git) String() string {
 
 // sourceRequest is a [Source] as eval.nix reads it.
 type sourceRequest struct {
-	Kind  string `json:"kind"` // tarball, git, path or flake
-	URL   string `json:"url,omitempty"`
-	Ref   string `json:"ref,omitempty"`
-	Rev   string `json:"rev,omitempty"`
-	Path  string `json:"path,omitempty"`
-	Flake string `json:"flake,omitempty"`
+	Kind   string       `json:"kind"` // tarball, git, path or flake
+	URL    string       `json:"url,omitempty"`
+	Ref    string       `json:"ref,omitempty"`
+	Rev    string       `json:"rev,omitempty"`
+	Tree   *treeRequest `json:"tree,omitempty"`
+	Flake  string       `json:"flake,omitempty"`
+	Locked *Locked      `json:"locked,omitempty"`
 }
 
-func (s Source) request() (sourceRequest, error) {
+// request finds out as well where the source is, if it is on this machine.
+func (s Source) request(ctx context.Context, r Runner) (sourceRequest, error) {
 	if err := s.check(); err != nil {
 		return sourceRequest{}, err
 	}
@@ -90,11 +97,32 @@ func (s Source) request() (sourceRequest, error) {
 	case s.Git != nil:
 		return sourceRequest{Kind: "git", URL: s.Git.URL, Ref: s.Git.Ref, Rev: s.Git.Rev}, nil
 	case s.Path != "":
-		return sourceRequest{Kind: "path", Path: s.Path}, nil
+		tree, err := s.tree(ctx, r, s.Path)
+		request := tree.request()
+		return sourceRequest{Kind: "path", Tree: &request}, err
 	case s.Flake != "":
-		return sourceRequest{Kind: "flake", Flake: s.Flake}, nil
+		flake, err := s.flakeURL(ctx, r)
+		return sourceRequest{Kind: "flake", Flake: flake, Locked: s.Locked}, err
 	}
 	return sourceRequest{Kind: "tarball", URL: s.tarball()}, nil
+}
+
+// tree is that of the source's path or of one of its overlays. An error is a
+// [*SourceError] or the context's cause.
+func (s Source) tree(ctx context.Context, r Runner, name string) (tree, error) {
+	t, err := treeOf(ctx, r, name, s.IncludeIgnored)
+	return t, s.unreadable(ctx, err)
+}
+
+// unreadable is the error of a source on this machine that is no good.
+func (s Source) unreadable(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	return &SourceError{Source: s.String(), Message: err.Error(), cause: err}
 }
 
 func (s Source) tarball() string {

@@ -1,6 +1,7 @@
 package nixbuild
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -18,10 +19,10 @@ func TestSourceRequest(t *testing.T) {
 		{Source{Channel: commit}, sourceRequest{Kind: "tarball", URL: "https://github.com/NixOS/nixpkgs/archive/" + commit + ".tar.gz"}, "nixpkgs commit " + commit},
 		{Source{Git: &Git{URL: "git@host:pkgs.git", Ref: "main", Rev: commit}}, sourceRequest{Kind: "git", URL: "git@host:pkgs.git", Ref: "main", Rev: commit}, "git repository git@host:pkgs.git at " + commit},
 		{Source{Git: &Git{URL: "https://u:p@host/x"}}, sourceRequest{Kind: "git", URL: "https://u:p@host/x"}, "git repository https://***@host/x"},
-		{Source{Path: "/pkgs"}, sourceRequest{Kind: "path", Path: "/pkgs"}, "path /pkgs"},
+		{Source{Path: "/pkgs"}, sourceRequest{Kind: "path", Tree: &treeRequest{Path: "/pkgs"}}, "path /pkgs"},
 		{Source{Flake: "git+https://token@host/x?ref=a@b"}, sourceRequest{Kind: "flake", Flake: "git+https://token@host/x?ref=a@b"}, "flake git+https://***@host/x?ref=a@b"},
 	} {
-		if got, err := tt.src.request(); err != nil || got != tt.want {
+		if got, err := tt.src.request(t.Context(), noProcess(t)); err != nil || !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%v: %+v, %v", tt.src, got, err)
 		}
 		if got := tt.src.String(); got != tt.name {
@@ -41,7 +42,7 @@ func TestSourceErrors(t *testing.T) {
 		`path "pkgs" is not absolute`:             {Path: "pkgs"},
 		`path "./overlay.nix" is not absolute`:    {Path: "/x", Overlays: []string{"./overlay.nix"}},
 	} {
-		_, err := src.request()
+		_, err := src.request(t.Context(), noProcess(t))
 		if err == nil || !strings.Contains(err.Error(), strings.TrimSpace(want)) {
 			t.Errorf("%+v: error is %v", src, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/org/nixery-action/internal/plainfile"
 	"github.com/org/nixery-action/internal/scratch"
 )
 
@@ -45,7 +46,7 @@ func (i Installer) fetch(ctx context.Context) (*os.File, error) {
 func (i Installer) keptFile() string { return filepath.Join(i.Keep, i.Archive.name()) }
 
 func (i Installer) kept() (*os.File, error) {
-	f, err := os.Open(i.keptFile())
+	f, err := plainfile.Open(i.keptFile())
 	if err != nil {
 		return nil, err
 	}

@@ -12,13 +12,14 @@ import (
 	"github.com/org/nixery-action/internal/report"
 )
 
-// account says what the run cost, once everything is published.
+// account says what the run cost and what it published.
 func (j *job) account(made []built) report.Run {
 	took := time.Since(j.begun)
-	run := report.Run{Seconds: seconds(took), CacheHit: !slices.ContainsFunc(distinctLayers(made), (*layers.Layer).Made)}
-	for i, a := range artifactsOf(j.orders, made) {
-		img := report.ImageRun{Name: a.Name, Seconds: seconds(took)}
-		repositories := repositoriesOf(a)
+	run := report.Run{Seconds: seconds(took), Warnings: j.warnings.given, CacheHit: !slices.ContainsFunc(distinctLayers(made), (*layers.Layer).Made)}
+	run.Published = j.meter.published()
+	for i, order := range j.orders {
+		img := report.ImageRun{Name: order.Name, Seconds: seconds(took), Tags: j.tagRuns(i)}
+		repositories := repositoriesOf(j.dests, i)
 		if arrived, ok := j.meter.of(digestsOf(made[i]), repositories); ok {
 			img.Seconds = seconds(j.meter.since(j.begun) + arrived.after)
 		}
@@ -29,6 +30,7 @@ func (j *job) account(made []built) report.Run {
 			}
 			img.Layers = append(img.Layers, report.LayerRun{Digest: digest, Came: j.meter.came(layer, digest, repositories)})
 		}
+		img.Inspections = j.inspections.of(made[i].platforms, repositories)
 		run.Images = append(run.Images, img)
 	}
 	return run

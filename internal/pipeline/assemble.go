@@ -8,6 +8,7 @@ import (
 
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -101,6 +102,7 @@ func unread(all []built) bool {
 type packers struct {
 	store fs.FS
 	known recalled
+	noted func(in nixbuild.StorePath, name string) // of files that may hold credentials
 	made  map[packing]*packer
 }
 
@@ -116,8 +118,8 @@ type packer struct {
 	layers      map[layers.Key]*layers.Layer
 }
 
-func newPackers(store fs.FS, known recalled) *packers {
-	return &packers{store: store, known: known, made: map[packing]*packer{}}
+func newPackers(store fs.FS, known recalled, noted func(nixbuild.StorePath, string)) *packers {
+	return &packers{store: store, known: known, noted: noted, made: map[packing]*packer{}}
 }
 
 func (p *packers) of(img spec.Image) (*packer, error) {
@@ -132,7 +134,7 @@ func (p *packers) of(img spec.Image) (*packer, error) {
 	if err != nil {
 		return nil, err
 	}
-	made.Blobs = p.known.blobs()
+	made.Blobs, made.Credential = p.known.blobs(), p.noted
 	p.made[how] = &packer{Packer: made, compression: how.compression, known: p.known, layers: map[layers.Key]*layers.Layer{}}
 	return p.made[how], nil
 }

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -17,40 +16,27 @@ import (
 // longestLook is how long images that tags stood for are read: it is for the report only.
 const longestLook = 30 * time.Second
 
-// Moved takes what a tag stood for before it was set.
-func (m *Meter) Moved(tag name.Tag, from v1.Hash) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.before == nil {
-		m.before = map[name.Tag]v1.Hash{}
-	}
-	m.before[tag] = from
-}
-
-func (m *Meter) stood(tag name.Tag) (v1.Hash, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	from, ok := m.before[tag]
-	return from, ok
-}
-
 // changes compares each image with the one that its first tag stood for. What
 // cannot be read is left out: everything is published by then. An image that
 // is the same costs no request.
 func (j *job) changes(ctx context.Context, made []built, r *Report) {
 	ctx, cancel := context.WithTimeout(ctx, longestLook)
 	defer cancel()
-	for i, order := range j.orders {
-		if len(order.Tags) == 0 {
-			continue
-		}
-		if old, ok := j.meter.stood(order.Tags[0]); ok {
-			r.Run.Images[i].Changes = j.compare(ctx, order.Tags[0], old, r.Images[i].Digest, made[i])
+	for _, d := range j.dests {
+		for i := range j.orders {
+			tags := d.of(i).Tags
+			if d.Pull == nil || len(tags) == 0 {
+				continue
+			}
+			if t, ok := j.meter.tagging(tags[0]); ok && t.Asked {
+				r.Run.Images[i].Changes = j.compare(ctx, d, t, made[i])
+			}
 		}
 	}
 }
 
-func (j *job) compare(ctx context.Context, tag name.Tag, old, now v1.Hash, made built) *report.Changes {
+func (j *job) compare(ctx context.Context, d Delivery, t publish.Tagging, made built) *report.Changes {
+	tag, old, now := t.Tag, t.From, t.To
 	c := &report.Changes{Since: tag.Name(), What: report.First}
 	if old == (v1.Hash{}) {
 		return c
@@ -59,7 +45,7 @@ func (j *job) compare(ctx context.Context, tag name.Tag, old, now v1.Hash, made 
 	if old == now {
 		return c
 	}
-	before, err := j.published(ctx, tag.Digest(old.String()))
+	before, err := Published(ctx, d.Pull, tag.Digest(old.String()))
 	if err != nil {
 		j.Log.Debug("the image that was replaced cannot be read", "tag", tag.Name(), "cause", err)
 		c.What = report.Unread
@@ -73,16 +59,6 @@ func (j *job) compare(ctx context.Context, tag name.Tag, old, now v1.Hash, made 
 	}
 	c.What, c.Platforms = report.Changed, explain.CompareAll(before, after)
 	return c
-}
-
-// published reads an image by the registry that it was replaced in.
-func (j *job) published(ctx context.Context, ref name.Reference) ([]explain.Contents, error) {
-	for _, d := range j.dests {
-		if registry, ok := d.(*publish.Registry); ok {
-			return Published(ctx, registry, ref)
-		}
-	}
-	return nil, errors.New("no registry was pushed to")
 }
 
 func (b built) contents() ([]explain.Contents, error) {
@@ -99,8 +75,8 @@ func (b built) contents() ([]explain.Contents, error) {
 
 // Published reads what a registry has under a reference, but no layer: contents
 // for each platform.
-func Published(ctx context.Context, registry *publish.Registry, ref name.Reference) ([]explain.Contents, error) {
-	artifact, err := registry.Pull(ctx, ref)
+func Published(ctx context.Context, pull func(context.Context, name.Reference) (publish.Artifact, error), ref name.Reference) ([]explain.Contents, error) {
+	artifact, err := pull(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +92,7 @@ func Published(ctx context.Context, registry *publish.Registry, ref name.Referen
 		return nil, fmt.Errorf("reading index %s: %w", ref, err)
 	}
 	return explain.EachImage(index, func(d v1.Descriptor) ([]explain.Contents, error) {
-		return Published(ctx, registry, ref.Context().Digest(d.Digest.String()))
+		return Published(ctx, pull, ref.Context().Digest(d.Digest.String()))
 	})
 }
 

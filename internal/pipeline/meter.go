@@ -8,13 +8,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/progress"
 	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/report"
 )
 
 // Meter counts what publishing costs. Hand its methods to destinations; the
@@ -25,12 +25,14 @@ type Meter struct {
 	stage   *progress.Stage
 	begun   time.Time
 	arrived map[place]arrival
-	before  map[name.Tag]v1.Hash // what tags stood for
+	tagged  map[string]publish.Tagging // by the tag's whole name
+	stored  []place                    // images, by digest
+	done    []report.Published
 	all     tally
 	sent    int64
 }
 
-// place is where a layer was brought.
+// place is where a layer or image was brought.
 type place struct {
 	repository string
 	digest     v1.Hash
@@ -44,7 +46,8 @@ type arrival struct {
 func (m *Meter) start(stage *progress.Stage, log *slog.Logger) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.stage, m.log, m.begun, m.arrived, m.before, m.all, m.sent = stage, log, time.Now(), nil, nil, tally{}, 0
+	m.stage, m.log, m.begun, m.arrived, m.all, m.sent = stage, log, time.Now(), nil, tally{}, 0
+	m.tagged, m.stored, m.done = map[string]publish.Tagging{}, nil, nil
 }
 
 // Sent takes bytes on their way, or back if they were in vain.

@@ -6,8 +6,8 @@
 // and config make an image; the images of several platforms make an index; the
 // index is published, and what comes back is a reference by digest.
 //
-// The invariant: all bytes move in Publish, and nothing is published unless
-// everything is.
+// The invariant: all bytes move in Publish, and no tag is set before everything
+// else is published. What was published is reported, also if the rest failed.
 package pipeline
 
 import (
@@ -20,23 +20,17 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/progress"
-	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/spec"
 )
 
-// Order is one image to make, and the references it is to have.
+// Order is one image to make.
 type Order struct {
 	spec.Image
-	Tags         []name.Tag
-	Repositories []name.Repository // by digest only
-	Annotations  Annotations
+	Annotations Annotations
 }
 
 // Line is what makes images: a Nix, a store, and what does not differ between
@@ -51,8 +45,19 @@ type Line struct {
 	Verify  bool          // make everything anew, and publish it only if the cache's records say the same
 	Spec    string        // which spec of its repository this is, for the cache
 	Pinned  *Pinned       // the source, if it was pinned before: then Run does not look at the one it is given
+	// Confinement holds evaluations; the zero value does not.
+	Confinement nixbuild.Confinement
+	// Beside are packages that are evaluated with those of the orders, if the
+	// source has them, and are in no image. Approve sees all that was evaluated
+	// before anything is built, and its error ends the run. Nil approves, and
+	// lets packages be what an earlier run evaluated.
+	Beside  []string
+	Approve func(evaluated []nixbuild.Package) error
 	// Load reads popularity tables; popularity.Load if nil.
-	Load    func(ctx context.Context, where, sum string) (popularity.Table, error)
+	Load func(ctx context.Context, where, sum string) (popularity.Table, error)
+	// Warn takes what is most likely wrong with an image; if nil, Log does.
+	Warn    func(Warning)
+	Now     func() time.Time // of what the cache says of registries; time.Now if nil
 	Log     *slog.Logger
 	Display *progress.Display
 
@@ -61,25 +66,28 @@ type Line struct {
 }
 
 // Run makes all orders and delivers them to all destinations. Without any
-// destination the digests are computed all the same. What an earlier run with
+// destination the digests are computed all the same. With an error the report
+// is nil unless something was published: then it says what. What an earlier run with
 // the same source evaluated is not evaluated again, and destinations are checked
 // before the first run of Nix only: where there is none, publishing tells as
 // early.
-func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, dests []publish.Destination, meter *Meter) (*Report, error) {
+func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, dests []Delivery, meter *Meter) (*Report, error) {
 	j := &job{Line: l, orders: orders, dests: dests, meter: meter, hold: &hold{line: l}, begun: time.Now()}
-	j.check = sync.OnceValue(func() error { return checkAll(ctx, dests, artifactsOf(orders, nil)) })
+	j.check = sync.OnceValue(func() error { return checkAll(ctx, dests, orders) })
 	defer j.hold.release()
 	known, err := j.start(ctx, source)
 	if err != nil {
 		return nil, err
 	}
+	j.inspections = j.newInspections(known)
 	built, err := j.run(ctx, known)
+	j.warnOfCredentials() // also if it failed: some layers may be public by now
 	if err != nil {
-		return nil, err
+		return j.partial(built), err
 	}
 	run := j.account(built) // before the cache reads layers
-	l.learn(ctx, j.source, built)
-	r, err := describe(j.source.report, orders, built)
+	j.learn(ctx, built)
+	r, err := j.describe(built)
 	if err != nil {
 		return nil, err
 	}
@@ -96,16 +104,19 @@ type job struct {
 	wishes    []Wish
 	evaluated bool // the wishes have what Nix said
 	tables    []popularity.Table
-	dests     []publish.Destination
+	dests     []Delivery
 	check     func() error // of destinations, once
 	meter     *Meter
 	hold      *hold
 	begun     time.Time
+	warnings  warnings
+
+	inspections *inspections
 }
 
 // start does what every run does, and returns what is known from before. If
-// that spares nothing, or a destination reads all bytes in any case, it checks
-// the destinations first of all.
+// that spares nothing, or a destination wants it, it checks the destinations first
+// of all.
 func (j *job) start(ctx context.Context, source spec.Nixpkgs) (known recalled, err error) {
 	if j.wishes, err = wishesOf(j.orders); err != nil {
 		return nil, err
@@ -114,7 +125,7 @@ func (j *job) start(ctx context.Context, source spec.Nixpkgs) (known recalled, e
 		return nil, err
 	}
 	known = j.recall(ctx, j.wishes)
-	if known.lack() || !onlyRegistries(j.dests) {
+	if known.lack() || slices.ContainsFunc(j.dests, Delivery.CheckFirst) {
 		if err := j.check(); err != nil {
 			return nil, err
 		}
@@ -124,13 +135,6 @@ func (j *job) start(ctx context.Context, source spec.Nixpkgs) (known recalled, e
 	}
 	j.source, err = j.fix(ctx, source)
 	return known, err
-}
-
-func onlyRegistries(dests []publish.Destination) bool {
-	return !slices.ContainsFunc(dests, func(d publish.Destination) bool {
-		_, ok := d.(*publish.Registry)
-		return !ok
-	})
 }
 
 // run makes and publishes. What turns out to be wrong in the cache costs a
@@ -175,7 +179,8 @@ func (j *job) prepare(ctx context.Context, known recalled) ([]built, error) {
 			return nil, err
 		}
 	}
-	built, err := j.assemble(newPackers(lazyStore{j.Store, ready}, known), j.orders, j.wishes, j.tables)
+	packers := newPackers(lazyStore{j.Store, ready}, known, j.warnings.noteCredential)
+	built, err := j.assemble(packers, j.orders, j.wishes, j.tables)
 	if err != nil {
 		return nil, err
 	}
@@ -184,16 +189,16 @@ func (j *job) prepare(ctx context.Context, known recalled) ([]built, error) {
 			return nil, err
 		}
 	}
-	return built, nil
+	return built, j.lookInto(ctx, built)
 }
 
 func (j *job) publishAll(ctx context.Context, built []built) error {
-	return j.publish(ctx, j.dests, artifactsOf(j.orders, built), built, j.meter)
+	return j.publish(ctx, built)
 }
 
 // resolve finds the wishes' packages: from memory, or by an evaluation.
 func (j *job) resolve(ctx context.Context, known recalled) error {
-	if j.evaluated || !known.packages(j.source, j.wishes) {
+	if j.evaluated || j.Approve != nil || !known.packages(j.source, j.wishes) {
 		return j.evaluate(ctx)
 	}
 	j.begin("evaluating").Done("not needed, as source and packages are the same as before")
@@ -229,11 +234,11 @@ func (j *job) realise(ctx context.Context) error {
 }
 
 // Rehearse checks destinations and tables, resolves packages, and stops there.
-func (l *Line) Rehearse(ctx context.Context, source spec.Nixpkgs, orders []Order, dests []publish.Destination) ([]Wish, error) {
+func (l *Line) Rehearse(ctx context.Context, source spec.Nixpkgs, orders []Order, dests []Delivery) ([]Wish, error) {
 	if err := checkAnnotations(orders); err != nil {
 		return nil, err
 	}
-	if err := checkAll(ctx, dests, artifactsOf(orders, nil)); err != nil {
+	if err := checkAll(ctx, dests, orders); err != nil {
 		return nil, err
 	}
 	if _, err := l.Tables(ctx, orders); err != nil {
@@ -280,79 +285,4 @@ func (l *Line) queryClosures(ctx context.Context, wishes []Wish, roots []nixbuil
 		l.Log.Debug("closure", "image", w.Image, "platform", w.Platform.String(), "paths", len(w.Closure.Paths))
 	}
 	return nil
-}
-
-// artifactsOf pairs orders with what was made for them; without made they
-// serve to check destinations.
-func artifactsOf(orders []Order, made []built) []publish.Artifact {
-	artifacts := make([]publish.Artifact, len(orders))
-	for i, order := range orders {
-		artifacts[i] = publish.Artifact{Name: order.Name, Tags: order.Tags, Repositories: order.Repositories}
-		if made != nil {
-			artifacts[i].Image, artifacts[i].Index = made[i].image, made[i].index
-		}
-	}
-	return artifacts
-}
-
-func checkAll(ctx context.Context, dests []publish.Destination, artifacts []publish.Artifact) error {
-	for _, d := range dests {
-		if err := d.Check(ctx, artifacts); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// publish moves the bytes. The digests that come back must be those of the
-// artifacts: a destination that changed one would break every promise.
-func (l *Line) publish(ctx context.Context, dests []publish.Destination, artifacts []publish.Artifact, made []built, meter *Meter) error {
-	layers := distinctLayers(made)
-	title := "publishing"
-	if len(dests) == 0 {
-		title = "packing"
-	}
-	stage := l.begin(title)
-	stage.Total(len(layers)*max(len(dests), 1), 0)
-	meter.start(stage, l.Log)
-	if len(dests) == 0 {
-		if err := measure(ctx, layers, meter); err != nil {
-			return err
-		}
-	}
-	for _, d := range dests {
-		digests, err := d.Publish(ctx, artifacts)
-		if disproved(err) {
-			stage.Done("begins again")
-		}
-		if err != nil {
-			return err
-		}
-		if err := sameDigests(artifacts, digests); err != nil {
-			return err
-		}
-	}
-	stage.Done(meter.summary())
-	l.tellImages(artifacts, made, meter)
-	return nil
-}
-
-func sameDigests(artifacts []publish.Artifact, digests []v1.Hash) error {
-	for i, a := range artifacts {
-		want, err := digestOf(a)
-		if err != nil {
-			return fmt.Errorf("image %s: %w", a.Name, err)
-		}
-		if digests[i] != want {
-			return fmt.Errorf("image %s: published as %s, but it is %s", a.Name, digests[i], want)
-		}
-	}
-	return nil
-}
-
-func digestOf(a publish.Artifact) (v1.Hash, error) {
-	if a.Index != nil {
-		return a.Index.Digest()
-	}
-	return a.Image.Digest()
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/progress"
 	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/report"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -193,7 +194,7 @@ func order(name string, architectures []string, packages ...string) Order {
 
 func run(t *testing.T, l *Line, d *destination, orders ...Order) (*Report, error) {
 	t.Helper()
-	return l.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, orders, []publish.Destination{d}, &Meter{})
+	return l.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, orders, []Delivery{{Destination: d, Kind: report.ToLayout}}, &Meter{})
 }
 
 func TestRunPublishesAnIndexOfAllPlatforms(t *testing.T) {
@@ -276,9 +277,8 @@ func TestNothingRunsIfADestinationRefuses(t *testing.T) {
 	nix, dest := &fakeNix{}, newDestination(t)
 	dest.refuse = errors.New("no room")
 	tag, _ := name.NewTag("example.com/box:v1")
-	o := order("box", both, "app")
-	o.Tags = []name.Tag{tag}
-	if _, err := run(t, newLine(t, nix), dest, o); !errors.Is(err, dest.refuse) {
+	to := []Delivery{{Destination: dest, Names: []Names{{Tags: []name.Tag{tag}}}}}
+	if _, err := newLine(t, nix).Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Order{order("box", both, "app")}, to, &Meter{}); !errors.Is(err, dest.refuse) {
 		t.Errorf("got %v", err)
 	}
 	if len(nix.calls) != 0 || len(dest.published) != 0 || dest.checked[0].Tags[0] != tag {

@@ -164,10 +164,14 @@ func disproved(err error) bool {
 }
 
 // learn keeps what a run that published everything knows in the end.
-func (l *Line) learn(ctx context.Context, source pinned, made []built) {
-	for _, b := range made {
-		for _, p := range b.platforms {
-			l.Cache.Save(ctx, l.identity(p.wish), l.page(ctx, source, p))
+func (j *job) learn(ctx context.Context, made []built) {
+	for i, image := range made {
+		for _, p := range image.platforms {
+			page := j.page(ctx, j.source, p)
+			if digest, err := p.image.Digest(); err == nil {
+				j.inspections.keep(page, repositoriesOf(j.dests, i), digest)
+			}
+			j.Cache.Save(ctx, j.identity(p.wish), page)
 		}
 	}
 }

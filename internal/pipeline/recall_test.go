@@ -42,17 +42,19 @@ type workshop struct {
 	noCache  bool
 	verify   bool
 	log      bytes.Buffer             // of the last run
-	refuse   func(*http.Request) bool // requests to answer with 404
-	source   spec.Nixpkgs             // nothing is there, so it cannot be pinned
+	refuse   func(*http.Request) bool // requests to answer with status
+	status   int
+	source   spec.Nixpkgs // nothing is there, so it cannot be pinned
 	spec     string
 	created  time.Time
 	cost     reports.Run // of the last run
+	now      time.Time   // of the machine's clock
 }
 
 func newWorkshop(t *testing.T) *workshop {
 	w := &workshop{
 		t: t, store: cache.NewMemory(), mode: cache.Min, refuse: func(*http.Request) bool { return false },
-		source: spec.Nixpkgs{Path: "/pkgs"}, created: image.Epoch,
+		source: spec.Nixpkgs{Path: "/pkgs"}, created: image.Epoch, status: http.StatusNotFound, now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC),
 	}
 	w.open()
 	return w
@@ -66,7 +68,7 @@ func (w *workshop) open() {
 		w.requests = append(w.requests, r.Method+" "+r.URL.Path)
 		w.mu.Unlock()
 		if w.refuse(r) {
-			http.NotFound(rw, r)
+			rw.WriteHeader(w.status)
 			return
 		}
 		inner.ServeHTTP(rw, r)
@@ -85,7 +87,7 @@ func (w *workshop) run(nix *fakeNix, orders ...Order) *Report {
 	}
 	w.cost, report.Run = report.Run, reports.Run{}
 	for i := range report.Images {
-		report.Images[i].Tags = nil // ports differ
+		report.Images[i].Tags, report.Images[i].Repositories = nil, nil // ports differ
 	}
 	return report
 }
@@ -102,23 +104,28 @@ func (w *workshop) try(nix *fakeNix, orders ...Order) (*Report, error) {
 	}
 	line.Spec, line.Created = w.spec, w.created
 	line.Verify = w.verify
+	line.Now = func() time.Time { return w.now }
 	line.Log = slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	line.Display = progress.New(&w.log, false, nil, time.Now)
-	for i := range orders {
-		tag, err := name.NewTag(w.host + "/" + orders[i].Name + ":latest")
+	meter := &Meter{}
+	return line.Run(w.t.Context(), w.source, orders, w.destinations(meter, orders...), meter)
+}
+
+// destinations are the registry, in which each image has the tag latest of a repository of its name.
+func (w *workshop) destinations(meter *Meter, orders ...Order) []Delivery {
+	w.t.Helper()
+	registry := publish.NewRegistry(publish.RegistryOptions{
+		Jobs: 1, Report: meter.Report, Sent: meter.Sent, Stored: meter.Stored, Tagged: meter.Tagged,
+	})
+	d := Delivery{Destination: registry, Kind: reports.ToRegistry, Pull: registry.Pull}
+	for _, order := range orders {
+		tag, err := name.NewTag(w.host + "/" + order.Name + ":latest")
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		orders[i].Tags = []name.Tag{tag}
+		d.Names = append(d.Names, Names{Tags: []name.Tag{tag}})
 	}
-	meter := &Meter{}
-	return line.Run(w.t.Context(), w.source, orders, w.destinations(meter), meter)
-}
-
-func (w *workshop) destinations(meter *Meter) []publish.Destination {
-	return []publish.Destination{publish.NewRegistry(publish.RegistryOptions{
-		Jobs: 1, Report: meter.Report, Sent: meter.Sent, Moved: meter.Moved,
-	})}
+	return []Delivery{d}
 }
 
 // sent counts the blobs that were uploaded.

@@ -14,23 +14,22 @@ import (
 // Report is what a run made and did.
 type Report = report.Report
 
-func describe(source report.Source, orders []Order, all []built) (*Report, error) {
-	r := &Report{Source: source}
+func (j *job) describe(all []built) (*Report, error) {
+	r := &Report{Source: j.source.report}
 	for i, b := range all {
-		img, err := describeImage(orders[i], b)
+		img, err := describeImage(b)
 		if err != nil {
-			return nil, fmt.Errorf("image %s: %w", orders[i].Name, err)
+			return nil, fmt.Errorf("image %s: %w", j.orders[i].Name, err)
 		}
+		img.Name = j.orders[i].Name
+		img.Tags, img.Repositories = j.named(i, img.Digest)
 		r.Images = append(r.Images, img)
 	}
 	return r, nil
 }
 
-func describeImage(order Order, b built) (report.Image, error) {
-	r := report.Image{Name: order.Name, Tags: []string{}, Popularity: report.Table{Source: b.table.Source, SHA256: b.table.SHA256}}
-	for _, tag := range order.Tags {
-		r.Tags = append(r.Tags, tag.Name())
-	}
+func describeImage(b built) (report.Image, error) {
+	r := report.Image{Popularity: report.Table{Source: b.table.Source, SHA256: b.table.SHA256}}
 	var made interface {
 		Digest() (v1.Hash, error)
 		MediaType() (types.MediaType, error)

@@ -164,15 +164,15 @@ func TestReportJSON(t *testing.T) {
 		want  []string
 	}{
 		{"report", r, []string{"images", "run", "source"}},
-		{"image", r.Images[0], []string{"digest", "manifestSize", "mediaType", "name", "platforms", "popularity", "tags"}},
+		{"image", r.Images[0], []string{"digest", "manifestSize", "mediaType", "name", "platforms", "popularity", "repositories", "tags"}},
 		{"platform", r.Images[0].Platforms[0], []string{"config", "digest", "layers", "platform", "size", "unpackedSize"}},
 		{"layer", r.Images[0].Platforms[0].Layers[0], []string{"diffID", "digest", "key", "narSizes", "paths", "size"}},
-		{"run", r.Run, []string{"cacheHit", "images", "seconds"}},
-		{"image of a run", r.Run.Images[0], []string{"changes", "layers", "name", "seconds"}},
+		{"run", r.Run, []string{"cacheHit", "images", "published", "seconds"}},
+		{"image of a run", r.Run.Images[0], []string{"changes", "layers", "name", "seconds", "tags"}},
 		{"layer of a run", r.Run.Images[0].Layers[0], []string{"came", "digest"}},
 		{"changes", r.Run.Images[0].Changes, []string{"old", "platforms", "since", "what"}},
 		{"short", r.WithoutLayers().Images[0].Platforms[0], []string{"config", "digest", "platform", "size", "unpackedSize"}},
-		{"short run", r.WithoutLayers().Run.Images[0], []string{"changes", "name", "seconds"}},
+		{"short run", r.WithoutLayers().Run.Images[0], []string{"changes", "name", "seconds", "tags"}},
 		{"short changes", r.WithoutLayers().Run.Images[0].Changes, []string{"old", "since", "what"}},
 	} {
 		if diff := cmp.Diff(c.want, keysOf(t, c.value)); diff != "" {

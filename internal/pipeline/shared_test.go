@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/org/nixery-action/internal/popularity"
-	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -33,7 +32,7 @@ func TestTablesAreLoadedByTheLineThatCan(t *testing.T) {
 	line.Load = func(_ context.Context, where, _ string) (popularity.Table, error) {
 		return popularity.Table{Source: "kept " + where}, nil
 	}
-	report, err := line.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Order{order("box", both[:1], "app")}, []publish.Destination{dest}, &Meter{})
+	report, err := line.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Order{order("box", both[:1], "app")}, []Delivery{{Destination: dest}}, &Meter{})
 	if err != nil || report.Images[0].Popularity.Source != "kept embedded" {
 		t.Errorf("got %v, %v", report, err)
 	}

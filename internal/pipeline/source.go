@@ -53,8 +53,12 @@ func (l *Line) pin(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
 		level = slog.LevelDebug
 	}
 	fixed, pin, err := nixbuild.Pin(ctx, l.Runner, moving)
+	if pin.Warning != "" {
+		l.Log.Warn(pin.Warning)
+	}
 	if errors.Is(err, nixbuild.ErrUnpinned) {
 		l.Log.Log(ctx, level, "every run must evaluate", "cause", err)
+		p.Source = fixed
 		return p, nil
 	}
 	if err != nil {
@@ -90,7 +94,7 @@ func Describe(source spec.Nixpkgs) string {
 }
 
 func sourceOf(n spec.Nixpkgs) nixbuild.Source {
-	source := nixbuild.Source{Channel: n.Channel, Path: n.Path, Flake: n.Flake, Config: n.Config, Overlays: n.Overlays}
+	source := nixbuild.Source{Channel: n.Channel, Path: n.Path, Flake: n.Flake, Config: n.Config, Overlays: n.Overlays, IncludeIgnored: n.IncludeIgnored}
 	if n.Git != nil {
 		source.Git = &nixbuild.Git{URL: n.Git.URL, Ref: n.Git.Ref, Rev: n.Git.Rev}
 	}

@@ -56,16 +56,16 @@ func (m *Meter) of(digests []v1.Hash, repositories []name.Repository) (t tally, 
 
 // tellImages says of each image what its layers cost. For a single one the
 // stage has said it.
-func (l *Line) tellImages(artifacts []publish.Artifact, made []built, meter *Meter) {
-	if len(artifacts) < 2 {
+func (l *Line) tellImages(orders []Order, dests []Delivery, made []built, meter *Meter) {
+	if len(orders) < 2 {
 		return
 	}
-	for i, a := range artifacts {
-		t, ok := meter.of(digestsOf(made[i]), repositoriesOf(a))
+	for i, order := range orders {
+		t, ok := meter.of(digestsOf(made[i]), repositoriesOf(dests, i))
 		if !ok {
 			continue
 		}
-		text := fmt.Sprintf("image %s: %s; %s saved", a.Name, &t, progress.Size(t.saved()))
+		text := fmt.Sprintf("image %s: %s; %s saved", order.Name, &t, progress.Size(t.saved()))
 		if took := t.after.Truncate(time.Second); took > 0 {
 			text += " (" + took.String() + ")"
 		}
@@ -83,20 +83,11 @@ func digestsOf(b built) []v1.Hash {
 	return digests
 }
 
-func repositoriesOf(a publish.Artifact) []name.Repository {
-	seen := map[string]bool{}
-	var distinct []name.Repository
-	add := func(r name.Repository) {
-		if !seen[r.Name()] {
-			seen[r.Name()] = true
-			distinct = append(distinct, r)
-		}
+// repositoriesOf are those of one image at all destinations.
+func repositoriesOf(dests []Delivery, image int) []name.Repository {
+	var all []name.Repository
+	for _, d := range dests {
+		all = append(all, d.of(image).repositories()...)
 	}
-	for _, tag := range a.Tags {
-		add(tag.Context())
-	}
-	for _, r := range a.Repositories {
-		add(r)
-	}
-	return distinct
+	return distinctRepositories(all)
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/spec"
@@ -63,7 +62,7 @@ func TestUnchangedSourceCostsNothing(t *testing.T) {
 	}
 }
 
-// A tag that is elsewhere is moved, by one request more; two read the manifest and configuration that it stood for.
+// A tag that is elsewhere is moved, by two requests more; two others read the manifest and configuration that it stood for.
 func TestUnchangedImageGetsItsTag(t *testing.T) {
 	w := newPinnedWorkshop(t)
 	first := w.run(&fakeNix{}, order("box", both[:1], "app"))
@@ -72,7 +71,7 @@ func TestUnchangedImageGetsItsTag(t *testing.T) {
 	w.edit("{ }")
 	nix := &fakeNix{}
 	w.same("after another image", first, w.run(nix, order("box", both[:1], "app")))
-	if len(nix.calls) != 0 || len(w.asked()) != 5 || !slices.Contains(w.requests, "PUT /v2/box/manifests/latest") {
+	if len(nix.calls) != 0 || len(w.asked()) != 6 || !slices.Contains(w.requests, "PUT /v2/box/manifests/latest") {
 		t.Errorf("processes %q, requests %q", nix.calls, w.requests)
 	}
 }
@@ -213,17 +212,12 @@ func TestRegistryIsCheckedBeforeNixRuns(t *testing.T) {
 // refused wants a run that fails without a process.
 func (w *workshop) refused(when string) {
 	w.t.Helper()
-	tag, err := name.NewTag(w.host + "/box:latest")
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	o := order("box", both, "app")
-	o.Tags = []name.Tag{tag}
 	nix := &fakeNix{}
 	line := newLine(w.t, nix)
 	place := []cache.Place{{Store: w.store}}
 	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
-	if _, err := line.Run(w.t.Context(), w.source, []Order{o}, w.destinations(&Meter{}), &Meter{}); err == nil || len(nix.calls) != 0 {
+	if _, err := line.Run(w.t.Context(), w.source, []Order{o}, w.destinations(&Meter{}, o), &Meter{}); err == nil || len(nix.calls) != 0 {
 		w.t.Errorf("%s: error %v, processes %q", when, err, nix.calls)
 	}
 }

@@ -41,13 +41,18 @@ func (w Wish) has(name string) bool {
 // evaluate resolves the packages of all images and platforms in one run of Nix.
 func (l *Line) evaluate(ctx context.Context, source pinned, orders []Order) ([]Wish, error) {
 	stage := l.begin("evaluating")
-	wants, err := wantsOf(orders)
+	wants, err := wantsOf(orders, l.Beside)
 	if err != nil {
 		return nil, err
 	}
-	packages, absent, err := nixbuild.Evaluate(ctx, l.Runner, source.Source, wants)
+	packages, absent, err := l.Confinement.Evaluate(ctx, l.Runner, source.Source, wants)
 	if err != nil {
 		return nil, err
+	}
+	if l.Approve != nil {
+		if err := l.Approve(packages); err != nil {
+			return nil, err
+		}
 	}
 	for _, want := range absent {
 		l.Log.Debug("the package set has no such package, which images have otherwise", "package", want.Name, "system", want.System)
@@ -62,8 +67,9 @@ func (l *Line) evaluate(ctx context.Context, source pinned, orders []Order) ([]W
 }
 
 // wantsOf lists each package and system once. What somebody asks for by name
-// must be there, even if other images only get it where there is one.
-func wantsOf(orders []Order) ([]nixbuild.Want, error) {
+// must be there, even if other images only get it where there is one; what is
+// beside them need not.
+func wantsOf(orders []Order, beside []string) ([]nixbuild.Want, error) {
 	var wants []nixbuild.Want
 	index := map[nixbuild.Want]int{}
 	add := func(w nixbuild.Want, optional bool) {
@@ -85,7 +91,7 @@ func wantsOf(orders []Order) ([]nixbuild.Want, error) {
 			for _, n := range names {
 				add(nixbuild.Want{Name: n, System: image.System(platform)}, false)
 			}
-			for _, n := range nixbuild.Always {
+			for _, n := range slices.Concat(nixbuild.Always, beside) {
 				add(nixbuild.Want{Name: n, System: image.System(platform)}, true)
 			}
 		}

@@ -105,7 +105,7 @@ func TestFetchIsBounded(t *testing.T) {
 	}
 }
 
-func compressed(t *testing.T, text string) []byte {
+func compressed(t testing.TB, text string) []byte {
 	t.Helper()
 	var b strings.Builder
 	w, err := xz.NewWriter(&b)
@@ -156,9 +156,9 @@ func TestStorePathsRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                   "there are none",
 		good + "/etc/passwd\n":               `line 2: "/etc/passwd" is not a store path`,
-		string(compressed(t, good)[:40]):     "unexpected EOF",
+		string(compressed(t, good)[:40]):     "truncated or corrupt",
 		string(compressed(t, "<html>\n")):    "line 1",
-		string(compressed(t, good)) + "\x01": "unexpected EOF",
+		string(compressed(t, good)) + "\x01": "truncated or corrupt",
 	} {
 		s := serve(t, []byte(text))
 		_, _, err := c.StorePaths(t.Context(), s.URL+"/list?token=hunter2")

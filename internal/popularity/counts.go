@@ -24,7 +24,10 @@ import (
 )
 
 // maxTable bounds the bytes of JSON in a table; nixpkgs has about 120,000 names.
-const maxTable = 64 << 20
+const maxTable = 16 << 20
+
+// maxNames bounds the names in a table.
+const maxNames = 1 << 20
 
 // Counts maps a name without version to the number of packages that refer to
 // it. The nil map is a table in which nothing stands.
@@ -79,6 +82,10 @@ func Read(r io.Reader) (Counts, error) {
 	}
 	if len(data) > maxTable {
 		return nil, fmt.Errorf("it is larger than %d MiB", maxTable>>20)
+	}
+	// Each entry has a colon: so a map of too many is not made.
+	if bytes.Count(data, []byte(":")) > maxNames {
+		return nil, fmt.Errorf("it has more than %d names", maxNames)
 	}
 	var raw map[string]int64
 	if err := json.Unmarshal(data, &raw); err != nil {

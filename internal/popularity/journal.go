@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/plainfile"
 )
 
 // journal is a file to which each answer is added as it comes, so that a count
@@ -52,6 +53,9 @@ func inputsOf(parts ...string) string {
 func openJournal(file, inputs string, replay func(entry)) (*journal, error) {
 	if file == "" {
 		return nil, nil
+	}
+	if err := plainfile.Check(file); errors.Is(err, plainfile.ErrKind) {
+		return nil, fmt.Errorf("opening the state of the count: %w", err)
 	}
 	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o644)
 	if err != nil {

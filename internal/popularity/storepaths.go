@@ -9,14 +9,18 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ulikunitz/xz"
+	"github.com/mikelolasagasti/xz"
 
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
 // maxStorePaths bounds a list of store paths, in bytes before and after
 // decompression. All of nixpkgs is about ten million.
-const maxStorePaths = 256 << 20
+const maxStorePaths = 64 << 20
+
+// maxDictionary bounds what an xz file may have the decoder hold, in bytes: xz -9 wants this much. The library that writes
+// xz elsewhere allocates whatever the file asks for, up to 4 GiB.
+const maxDictionary = 64 << 20
 
 // StorePaths reads the list of store paths at where, a file or an http or https
 // URL, as channels publish it under the name store-paths.xz: a path a line, as it
@@ -54,7 +58,7 @@ var xzMagic = []byte("\xfd7zXZ\x00")
 
 func parseStorePaths(data []byte) ([]nixbuild.StorePath, error) {
 	if bytes.HasPrefix(data, xzMagic) {
-		r, err := xz.NewReader(bytes.NewReader(data))
+		r, err := xz.NewReader(bytes.NewReader(data), maxDictionary)
 		if err != nil {
 			return nil, err
 		}

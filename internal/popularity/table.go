@@ -10,8 +10,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
+
+	"github.com/org/nixery-action/internal/plainfile"
 )
 
 // Table is counts, and where they are from. The zero value is no table.
@@ -108,7 +109,7 @@ func decode(data []byte, sum string) (Counts, error) {
 // readFile reads a byte more than limit at most, so that what follows can tell
 // what is too large.
 func readFile(file string, limit int64) ([]byte, error) {
-	f, err := os.Open(file)
+	f, err := plainfile.Open(file)
 	if err != nil {
 		return nil, err
 	}

@@ -3,10 +3,11 @@ package proposal
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/google/go-github/v60/github"
+
+	"github.com/org/nixery-action/internal/plainfile"
 )
 
 // Attach uploads a file as an asset, under its own name, to the release of a tag,
@@ -61,7 +62,7 @@ func (r *Repository) removeAsset(ctx context.Context, release int64, name string
 }
 
 func (r *Repository) upload(ctx context.Context, release int64, file string) (string, error) {
-	f, err := os.Open(file)
+	f, err := plainfile.Open(file)
 	if err != nil {
 		return "", err
 	}

@@ -38,6 +38,9 @@ func (e *PlatformsError) Error() string {
 		"or use type=oci", e.Name, e.Platforms)
 }
 
+// CheckFirst implements [Destination].
+func (Archive) CheckFirst() bool { return true }
+
 // Check tells whether the file can be written. It cannot know the number of platforms; see PlatformsError.
 func (a Archive) Check(context.Context, []Artifact) error { return checkFile(a.Path) }
 

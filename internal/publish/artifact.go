@@ -5,7 +5,8 @@
 // Nix, of specs or of how a layer is made: it sees go-containerregistry's types only, and imports no sibling package.
 //
 // The invariant: nothing can be found by name before all that it refers to is there. Tags, an index.json and archives
-// appear last, and on any failure none of them has moved.
+// appear last, and on any failure before that none of them has moved. Tags are set one after the other, and a [TagsError] says which
+// of them have moved.
 package publish
 
 import (
@@ -33,6 +34,8 @@ type Artifact struct {
 	Tags []name.Tag
 	// Repositories get the artifact by digest only. A repository that Tags name need not be here.
 	Repositories []name.Repository
+	// Inspector decides which images that a registry has are inspected; nil believes all registries.
+	Inspector Inspector
 }
 
 // Destination is where artifacts go: [Registry], [Layout], [Archive] or [Daemon].
@@ -40,8 +43,11 @@ type Destination interface {
 	// Check tells early, before anything is built, what would make Publish fail: no permission, no registry, no
 	// space to write to. It reads Name, Tags and Repositories only, and leaves nothing behind.
 	Check(ctx context.Context, artifacts []Artifact) error
-	// Publish delivers all artifacts or none, and returns one digest per artifact, in the same order. It returns
-	// soon after ctx is cancelled, with an error that matches ctx's cause.
+	// CheckFirst reports whether Check comes before all else, even if nothing needs to be built. It is false where Publish
+	// finds out as early, since all that it needs may be there already.
+	CheckFirst() bool
+	// Publish delivers all artifacts, and returns one digest per artifact, in the same order. On an error none can be found
+	// by name, unless it is a *TagsError. It returns soon after ctx is cancelled, with an error that matches ctx's cause.
 	Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash, error)
 }
 

@@ -59,6 +59,9 @@ func NewDaemon(o DaemonOptions) (*Daemon, error) {
 	return d, nil
 }
 
+// CheckFirst implements [Destination].
+func (*Daemon) CheckFirst() bool { return true }
+
 // Check asks the daemon whether it is there. It cannot know the number of platforms; see PlatformsError. Failures of the
 // daemon are *DaemonError.
 func (d *Daemon) Check(ctx context.Context, _ []Artifact) error {

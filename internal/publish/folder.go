@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/org/nixery-action/internal/plainfile"
 	"github.com/org/nixery-action/internal/scratch"
 )
 
@@ -85,7 +86,7 @@ func checkLayout(dir string) error {
 			return &DestinationError{dir, fmt.Errorf("its %s is a link, which may lead anywhere; remove it", name)}
 		}
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, "oci-layout"))
+	raw, err := plainfile.ReadFile(filepath.Join(dir, "oci-layout"), maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &DestinationError{dir, errors.New("it is not empty, and not an OCI layout")}
 	}

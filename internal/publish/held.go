@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
 // held says which images repositories have already. A registry keeps what a manifest that it has refers to, so one
@@ -41,14 +40,12 @@ func (h *held) has(repo name.Repository, image v1.Image) bool {
 	return h.images[holding{repo, digest}]
 }
 
-// ask asks each repository for the images whose digests are known. Whatever the answer is but yes, the image is pushed,
-// and says then what is wrong.
+// ask asks each repository for the images whose digests are known, and for the blobs of those whose inspection is due.
+// Whatever the answer is but yes, the image is pushed, and says then what is wrong.
 func (p *push) ask(ctx context.Context) error {
-	puller, err := remote.NewPuller(p.options()...)
-	if err != nil {
-		return err
-	}
-	g, ctx := p.group(ctx)
+	var mu sync.Mutex
+	var due []*candidate
+	g, gctx := p.group(ctx)
 	for i, a := range p.artifacts {
 		images, err := a.images()
 		if err != nil {
@@ -61,13 +58,23 @@ func (p *push) ask(ctx context.Context) error {
 			}
 			for _, repo := range p.targets[i] {
 				g.Go(func() error {
-					if desc, err := puller.Head(ctx, repo.Digest(digest.String())); err == nil && desc.Digest == digest {
+					desc, err := p.puller.Head(gctx, repo.Digest(digest.String()))
+					switch {
+					case err != nil || desc.Digest != digest:
+					case a.Inspector == nil || !a.Inspector.Due(repo, digest):
 						p.held.add(repo, digest)
+					default:
+						mu.Lock()
+						due = append(due, &candidate{repo: repo, image: image, digest: digest, inspector: a.Inspector})
+						mu.Unlock()
 					}
 					return nil
 				})
 			}
 		}
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return p.inspect(ctx, p.puller, due)
 }

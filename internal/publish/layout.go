@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/org/nixery-action/internal/plainfile"
 	"github.com/org/nixery-action/internal/scratch"
 )
 
@@ -48,6 +49,9 @@ type Layout struct {
 }
 
 var _ Destination = Layout{}
+
+// CheckFirst implements [Destination].
+func (Layout) CheckFirst() bool { return true }
 
 // Check tells whether the folder or file can be written, and writes nothing that stays.
 func (l Layout) Check(context.Context, []Artifact) error {
@@ -208,7 +212,7 @@ func entryKey(d v1.Descriptor) string {
 
 // readIndex reads the index.json of a layout, or returns an empty one.
 func readIndex(dir string) (*v1.IndexManifest, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, "index.json"))
+	raw, err := plainfile.ReadFile(filepath.Join(dir, "index.json"), maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}, nil
 	}

@@ -30,10 +30,12 @@ type Output struct {
 	Dest string
 	// Tar says whether a layout is one tar file: asked for with tar=, else if Dest is "-" or ends in .tar.
 	Tar bool
-	// Names are the references of name=, as written; they take the place of the tags given elsewhere.
+	// Names are the references of name=, as written; they take the place of the tags given elsewhere, for this output alone.
 	Names []string
 	// Push is true for type=registry and push=true. Without it type=image does nothing by itself.
 	Push bool
+	// NoPush says that push=false is written.
+	NoPush bool
 	// PushByDigest asks for no tags.
 	PushByDigest bool
 	// Insecure is registry.insecure=true.
@@ -106,6 +108,9 @@ func outputOf(values map[string]string) (Output, error) {
 			names = append(names, name)
 		}
 	}
+	if _, said := values["name"]; said && len(names) == 0 {
+		return Output{}, errors.New("name is empty; give it a reference, or leave it out for the tags given elsewhere")
+	}
 	if kind == "oci" || kind == "docker" {
 		return fileOutput(OutputKind(kind), values, names)
 	}
@@ -122,6 +127,8 @@ func registryOutput(push bool, values map[string]string, names []string) (Output
 		// Every image is there by digest anyway: docker's word is understood, and changes nothing.
 		boolField(values, "name-canonical", false, &canonical),
 	)
+	_, said := values["push"]
+	o.NoPush = said && !o.Push
 	return o, err
 }
 

@@ -48,15 +48,17 @@ type RegistryOptions struct {
 	// Insecure lists hosts, with or without a port, that may speak plain HTTP, or TLS with any certificate. Loopback
 	// addresses may always speak plain HTTP, but their certificates are checked unless they are listed.
 	Insecure []string
-	// Jobs is how many layers, manifests or tags are sent at a time; 0 means 4.
+	// Jobs is how many layers or manifests are sent at a time; 0 means 4. Tags are set one after the other.
 	Jobs      int
 	Backoff   Backoff
 	UserAgent string
 	// Logger is told of every retry; nil means silence.
 	Logger *slog.Logger
-	// Moved is called when a tag is set, with the digest that it had in the registry before: the zero Hash if there was no
-	// such tag. It is not called where the registry did not say. Calls do not overlap.
-	Moved func(tag name.Tag, from v1.Hash)
+	// Tagged is called once for each tag, in the order in which they are set, also for those that are not. It is not
+	// called if tags are not reached. Calls do not overlap.
+	Tagged func(Tagging)
+	// Stored is called when a repository has an artifact, by its digest. Calls do not overlap.
+	Stored func(name.Repository, v1.Hash)
 	// Report is called once for each layer and repository, when it is there. Calls do not overlap.
 	Report func(Upload)
 	// Sent is called with the number of bytes of layers that leave, and with a negative number when bytes were in vain
@@ -73,9 +75,11 @@ type Registry struct {
 	agent    string
 	logger   *slog.Logger
 	report   func(Upload)
-	moved    func(name.Tag, v1.Hash)
+	tagged   func(Tagging)
+	stored   func(name.Repository, v1.Hash)
 	sent     func(int64)
 	sleep    func(context.Context, time.Duration) error
+	grace    time.Duration // for tags after a cancellation
 }
 
 var _ Destination = (*Registry)(nil)
@@ -84,7 +88,7 @@ var _ Destination = (*Registry)(nil)
 func NewRegistry(o RegistryOptions) *Registry {
 	r := &Registry{
 		keychain: o.Keychain, wire: newWire(o.Transport, o.Insecure), jobs: o.Jobs, backoff: o.Backoff.withDefaults(),
-		agent: o.UserAgent, logger: o.Logger, report: o.Report, moved: o.Moved, sent: o.Sent, sleep: sleep,
+		agent: o.UserAgent, logger: o.Logger, report: o.Report, tagged: o.Tagged, stored: o.Stored, sent: o.Sent, sleep: sleep, grace: tagGrace,
 	}
 	if r.keychain == nil {
 		r.keychain = authn.NewMultiKeychain()
@@ -99,14 +103,17 @@ func NewRegistry(o RegistryOptions) *Registry {
 	if r.report == nil {
 		r.report = func(Upload) {}
 	}
-	if r.moved == nil {
-		r.moved = func(name.Tag, v1.Hash) {}
+	if r.tagged == nil {
+		r.tagged = func(Tagging) {}
+	}
+	if r.stored == nil {
+		r.stored = func(name.Repository, v1.Hash) {}
 	}
 	if r.sent == nil {
 		r.sent = func(int64) {}
 	}
 	r.report = oneAtATime(r.report)
-	r.moved = oneMoveAtATime(r.moved)
+	r.stored = oneStoreAtATime(r.stored)
 	return r
 }
 
@@ -119,8 +126,21 @@ func oneAtATime(report func(Upload)) func(Upload) {
 	}
 }
 
-// Publish asks for the images whose digests are known, uploads all layers of the others, then configs and manifests by
-// digest with indexes after what they refer to, and then sets the tags: a failure before that moves no tag. An unread layer is read once per registry; the
+func oneStoreAtATime(stored func(name.Repository, v1.Hash)) func(name.Repository, v1.Hash) {
+	var mu sync.Mutex
+	return func(repo name.Repository, digest v1.Hash) {
+		mu.Lock()
+		defer mu.Unlock()
+		stored(repo, digest)
+	}
+}
+
+// CheckFirst implements [Destination]: a registry that has all images costs no check.
+func (r *Registry) CheckFirst() bool { return false }
+
+// Publish asks for the images whose digests are known, and for the blobs of those that are inspected, uploads all layers of the others, then configs and manifests by
+// digest with indexes after what they refer to, and then sets the tags, one after the other: a failure before that moves no tag,
+// and one of a tag is a *TagsError, which says which have moved. An unread layer is read once per registry; the
 // other repositories of a registry mount it. Failures of a registry are *RegistryError.
 func (r *Registry) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash, error) {
 	defer r.wire.closeIdle()
@@ -136,10 +156,10 @@ func (r *Registry) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash
 	if ctx.Err() != nil {
 		return nil, explain(ctx, ctx.Err())
 	}
-	last, done := outlive(ctx, tagGrace)
+	last, done := outlive(ctx, r.grace)
 	defer done()
 	if err := p.tags(last); err != nil {
-		return nil, explain(last, err)
+		return nil, err
 	}
 	return digests(artifacts)
 }
@@ -148,7 +168,7 @@ func (r *Registry) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash
 // before it is killed.
 const tagGrace = 4 * time.Second
 
-// outlive returns a context that ends grace after ctx does, so that of several tags either all move or none.
+// outlive returns a context that ends grace after ctx does, so that of several tags all can move.
 func outlive(ctx context.Context, grace time.Duration) (context.Context, func()) {
 	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
@@ -169,6 +189,7 @@ func explain(ctx context.Context, err error) error {
 type push struct {
 	*Registry
 	pusher    *remote.Pusher
+	puller    *remote.Puller // asks what is there
 	artifacts []Artifact
 	targets   [][]name.Repository // per artifact, each repository once
 	held      held
@@ -179,7 +200,11 @@ func (r *Registry) newPush(artifacts []Artifact) (*push, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing push: %w", err)
 	}
-	p := &push{Registry: r, pusher: pusher, artifacts: artifacts}
+	puller, err := remote.NewPuller(r.options()...)
+	if err != nil {
+		return nil, fmt.Errorf("preparing push: %w", err)
+	}
+	p := &push{Registry: r, pusher: pusher, puller: puller, artifacts: artifacts}
 	for _, a := range artifacts {
 		if _, err := a.manifest(); err != nil {
 			return nil, err
@@ -266,7 +291,23 @@ func (p *push) pushByDigest(ctx context.Context, a Artifact, repo name.Repositor
 		if err := p.put(ctx, "pushing a manifest", repo.Digest(digest.String()), m); err != nil {
 			return err
 		}
+		if _, ok := m.(v1.Image); ok && a.Inspector != nil {
+			a.Inspector.Complete(repo, digest)
+		}
 	}
+	return p.tellStored(a, repo)
+}
+
+func (p *push) tellStored(a Artifact, repo name.Repository) error {
+	m, err := a.manifest()
+	if err != nil {
+		return err
+	}
+	digest, err := m.Digest()
+	if err != nil {
+		return fmt.Errorf("image %q: reading digest: %w", a.Name, err)
+	}
+	p.stored(repo, digest)
 	return nil
 }
 

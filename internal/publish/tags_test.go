@@ -1,43 +1,51 @@
 package publish
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// pushTags publishes one small image under tags, and returns what they stood for before.
-func pushTags(t *testing.T, seed uint64, tags ...name.Tag) (digest v1.Hash, before map[string]v1.Hash) {
+// pushTags publishes one small image under tags, and returns what became of them.
+func pushTags(t *testing.T, seed uint64, tags ...name.Tag) (digest v1.Hash, settled map[string]Tagging) {
 	t.Helper()
-	before = map[string]v1.Hash{}
-	r, _ := hasty(RegistryOptions{Moved: func(tag name.Tag, from v1.Hash) { before[tag.TagStr()] = from }})
+	settled = map[string]Tagging{}
+	r, _ := hasty(RegistryOptions{Tagged: func(t Tagging) { settled[t.Tag.TagStr()] = t }})
 	digests, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", newLayer(t, seed, 1000)), Tags: tags}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return digests[0], before
+	return digests[0], settled
 }
 
-func TestPublishTellsWhatTagsStoodFor(t *testing.T) {
+func TestPublishTellsWhatBecameOfTags(t *testing.T) {
 	reg := newRegistry(t)
 	x, y := reg.tag(t, "a:x"), reg.tag(t, "a:y")
-	first, before := pushTags(t, 1, x)
-	if diff := cmp.Diff(map[string]v1.Hash{"x": {}}, before); diff != "" {
-		t.Errorf("first push (-want +got):\n%s", diff)
+	check := func(when string, got map[string]Tagging, want ...Tagging) {
+		t.Helper()
+		for _, w := range want {
+			w.Asked = true
+			if g := got[w.Tag.TagStr()]; g != w {
+				t.Errorf("%s: got %v, want %v", when, g, w)
+			}
+		}
 	}
+	first, got := pushTags(t, 1, x)
+	check("first", got, Tagging{Tag: x, Outcome: Created, To: first})
+	second, got := pushTags(t, 2, x, y)
+	check("second", got, Tagging{Tag: x, Outcome: Moved, From: first, To: second}, Tagging{Tag: y, Outcome: Created, To: second})
 	requests := len(reg.matching("/manifests/x"))
-	second, before := pushTags(t, 2, x, y)
-	if diff := cmp.Diff(map[string]v1.Hash{"x": first, "y": {}}, before); diff != "" {
-		t.Errorf("second push (-want +got):\n%s", diff)
-	}
-	if _, before = pushTags(t, 2, x); before["x"] != second {
-		t.Errorf("a push that changed nothing says %v, want %s", before, second)
-	}
-	if got := len(reg.matching("/manifests/x")); got != requests+2+1 {
-		t.Errorf("%d requests about the tag, %d of them in the first push", got, requests)
+	_, got = pushTags(t, 2, x)
+	check("third", got, Tagging{Tag: x, Outcome: Same, From: second, To: second})
+	if n := len(reg.matching("/manifests/x")); n != requests+1 {
+		t.Errorf("%d requests about a tag that stays, want one", n-requests)
 	}
 }
 
@@ -50,9 +58,9 @@ func TestPublishTellsWhatATagStoodForBeforeTheFirstAttempt(t *testing.T) {
 		reg.inner.ServeHTTP(&lost{http.Header{}}, r)
 		panic(http.ErrAbortHandler)
 	}}}
-	second, before := pushTags(t, 2, x)
-	if before["x"] != first {
-		t.Errorf("got %s, want %s", before["x"], first)
+	second, settled := pushTags(t, 2, x)
+	if got := settled["x"]; got.From != first || got.Outcome != Moved {
+		t.Errorf("got %v, want it to have moved from %s", got, first)
 	}
 	checkPulled(t, x, second)
 }
@@ -66,7 +74,141 @@ func (l *lost) WriteHeader(int)             {}
 
 func TestPublishDoesNotGuessWhatATagStoodFor(t *testing.T) {
 	reg := newRegistry(t, &fault{method: "HEAD", path: "/manifests/x", nth: 1, forever: true, answer: status(http.StatusForbidden)})
-	if _, before := pushTags(t, 1, reg.tag(t, "a:x")); len(before) != 0 {
-		t.Errorf("it says %v", before)
+	if _, settled := pushTags(t, 1, reg.tag(t, "a:x")); settled["x"].Asked || !settled["x"].Outcome.Set() {
+		t.Errorf("it says %v", settled)
+	}
+}
+
+// namesTagged are the tags of all repositories that were set, in order.
+func (f *fakeRegistry) namesTagged() []string {
+	var all []string
+	for _, put := range f.matching("PUT ", "/manifests/") {
+		if !strings.Contains(put, "sha256:") {
+			repo, tag, _ := strings.Cut(strings.TrimPrefix(put, "PUT /v2/"), "/manifests/")
+			all = append(all, repo+":"+tag)
+		}
+	}
+	return all
+}
+
+// Over all images and repositories: new tags, then those that move, latest last; nothing about those that stay.
+func TestPublishSetsTagsInOrder(t *testing.T) {
+	for range 5 { // whatever the luck of goroutines
+		reg := newRegistry(t)
+		old, one, two := imageOf(t, "amd64", newLayer(t, 1, 100)), imageOf(t, "amd64", newLayer(t, 2, 100)), imageOf(t, "amd64", newLayer(t, 3, 100))
+		r, _ := hasty(RegistryOptions{Jobs: 4})
+		publish := func(artifacts ...Artifact) {
+			t.Helper()
+			if _, err := r.Publish(t.Context(), artifacts); err != nil {
+				t.Fatal(err)
+			}
+		}
+		publish(Artifact{Name: "old", Image: old, Tags: []name.Tag{reg.tag(t, "a:latest"), reg.tag(t, "a:moves"), reg.tag(t, "b:moves")}},
+			Artifact{Name: "two", Image: two, Tags: []name.Tag{reg.tag(t, "b:stays")}})
+		before := len(reg.namesTagged())
+		publish(Artifact{Name: "one", Image: one, Tags: []name.Tag{reg.tag(t, "a:latest"), reg.tag(t, "a:moves"), reg.tag(t, "a:z"), reg.tag(t, "a:b"), reg.tag(t, "a:z")}},
+			Artifact{Name: "two", Image: two, Tags: []name.Tag{reg.tag(t, "b:latest"), reg.tag(t, "b:stays"), reg.tag(t, "b:moves"), reg.tag(t, "b:new")}})
+		want := []string{"a:z", "a:b", "b:new", "a:moves", "b:moves", "b:latest", "a:latest"}
+		if diff := cmp.Diff(want, reg.namesTagged()[before:]); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
+// What is refused ends it: nothing after it is set, whichever image or repository it is of, and the error says all.
+func TestPublishStopsAtATagThatIsRefused(t *testing.T) {
+	for code, want := range map[int]Outcome{403: Refused, 400: Refused, 409: Refused, 429: Refused, 500: Refused} {
+		reg := newRegistry(t)
+		r, _ := hasty(RegistryOptions{})
+		old := Artifact{Name: "old", Image: imageOf(t, "amd64", newLayer(t, 1, 100)), Tags: []name.Tag{reg.tag(t, "a:latest"), reg.tag(t, "b:edge")}}
+		before, err := r.Publish(t.Context(), []Artifact{old})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := len(reg.namesTagged())
+		reg.faults = []*fault{{method: "PUT", path: "/a/manifests/v2", nth: 1, forever: true, answer: status(code)}}
+		var told []Tagging
+		r, _ = hasty(RegistryOptions{Backoff: Backoff{Attempts: 2}, Tagged: func(t Tagging) { told = append(told, t) }})
+		_, err = r.Publish(t.Context(), []Artifact{
+			{Name: "one", Image: imageOf(t, "amd64", newLayer(t, 2, 100)), Tags: []name.Tag{reg.tag(t, "a:latest"), reg.tag(t, "a:v1"), reg.tag(t, "a:v2")}},
+			{Name: "two", Image: imageOf(t, "amd64", newLayer(t, 3, 100)), Tags: []name.Tag{reg.tag(t, "b:edge")}},
+		})
+		var stopped *TagsError
+		if !errors.As(err, &stopped) || !errors.As(err, new(*RegistryError)) {
+			t.Fatalf("%d: %v", code, err)
+		}
+		got := map[string]Outcome{}
+		for _, tagging := range stopped.Taggings {
+			got[tagging.Tag.RepositoryStr()+":"+tagging.Tag.TagStr()] = tagging.Outcome
+		}
+		if diff := cmp.Diff(map[string]Outcome{"a:v1": Created, "a:v2": want, "b:edge": Untried, "a:latest": Untried}, got); diff != "" {
+			t.Errorf("%d (-want +got):\n%s", code, diff)
+		}
+		if len(told) != 4 || told[3].From != before[0] {
+			t.Errorf("%d: it told %v", code, told)
+		}
+		for _, set := range reg.namesTagged()[done:] {
+			if set != "a:v1" && set != "a:v2" {
+				t.Errorf("%d: %s was set", code, set)
+			}
+		}
+		for _, part := range []string{"created " + reg.host() + "/a:v1", "refused " + reg.host() + "/a:v2: no such tag existed",
+			"not tried " + reg.host() + "/a:latest: it had " + before[0].String(), "exists by digest: " + reg.host() + "/a@" + stopped.Taggings[0].To.String()} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%d: the error does not say %q:\n%v", code, part, err)
+			}
+		}
+	}
+}
+
+// An answer that is lost for good: the registry is asked what became of the tag, and if it does not say, nothing is claimed.
+func TestPublishOfATagWhoseAnswerIsLost(t *testing.T) {
+	for want, silent := range map[Outcome]bool{Created: false, Unknown: true} {
+		reg := newRegistry(t)
+		gone := false
+		reg.faults = []*fault{{method: "PUT", path: "/manifests/x", nth: 1, answer: func(_ http.ResponseWriter, r *http.Request) {
+			reg.inner.ServeHTTP(&lost{http.Header{}}, r)
+			gone = silent
+			panic(http.ErrAbortHandler)
+		}}, {method: "HEAD", path: "/manifests/x", nth: 3, forever: true, answer: func(w http.ResponseWriter, r *http.Request) {
+			if gone {
+				panic(http.ErrAbortHandler)
+			}
+			reg.inner.ServeHTTP(w, r)
+		}}}
+		var told []Tagging
+		r, _ := hasty(RegistryOptions{Backoff: Backoff{Attempts: 1}, Tagged: func(t Tagging) { told = append(told, t) }})
+		_, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", newLayer(t, 1, 100)), Tags: []name.Tag{reg.tag(t, "a:x"), reg.tag(t, "a:y")}}})
+		if (err != nil) != silent || len(told) != 2 || told[0].Outcome != want || told[1].Outcome.Set() == silent {
+			t.Errorf("silent %v: error %v, told %v", silent, err, told)
+		}
+	}
+}
+
+// Cancelled in mid-tag: what is known is told, and no further tag is set.
+func TestPublishCancelledBetweenTags(t *testing.T) {
+	reg := newRegistry(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	interrupted := errors.New("interrupted")
+	stuck := make(chan struct{})
+	defer close(stuck)
+	reg.faults = []*fault{{method: "PUT", path: "/manifests/v2", nth: 1, answer: func(_ http.ResponseWriter, r *http.Request) {
+		cancel(interrupted)
+		<-stuck
+	}}}
+	r, _ := hasty(RegistryOptions{})
+	r.grace = 10 * time.Millisecond
+	image := imageOf(t, "amd64", newLayer(t, 1, 100))
+	_, err := r.Publish(ctx, []Artifact{{Name: "a", Image: image, Tags: []name.Tag{reg.tag(t, "a:latest"), reg.tag(t, "a:v1"), reg.tag(t, "a:v2"), reg.tag(t, "a:v3")}}})
+	var stopped *TagsError
+	if !errors.As(err, &stopped) || !errors.Is(err, interrupted) {
+		t.Fatalf("error is %v", err)
+	}
+	var got []Outcome
+	for _, tagging := range stopped.Taggings {
+		got = append(got, tagging.Outcome)
+	}
+	if diff := cmp.Diff([]Outcome{Created, Unknown, Untried, Untried}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s\n%v", diff, err)
 	}
 }

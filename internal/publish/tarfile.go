@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/org/nixery-action/internal/plainfile"
 )
 
 // tarEntry is a file on disk and its name in a tar.
@@ -63,7 +65,7 @@ func writeFolders(tw *tar.Writer, dir string, made map[string]bool) error {
 }
 
 func writeEntry(ctx context.Context, tw *tar.Writer, entry tarEntry) (err error) {
-	file, err := os.Open(entry.path)
+	file, err := plainfile.Open(entry.path)
 	if err != nil {
 		return err
 	}

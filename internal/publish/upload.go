@@ -18,7 +18,7 @@ type delivery struct {
 
 type recipient struct {
 	name.Repository
-	held bool // by way of an image
+	held bool // by way of all images that have it
 }
 
 // layers brings every layer to every repository that needs it.
@@ -66,9 +66,10 @@ func (d *delivery) add(repos []name.Repository, has func(name.Repository) bool) 
 		at := slices.IndexFunc(d.repos, func(r *recipient) bool { return r.Repository == repo })
 		if at < 0 {
 			at = len(d.repos)
-			d.repos = append(d.repos, &recipient{Repository: repo})
+			d.repos = append(d.repos, &recipient{Repository: repo, held: true})
 		}
-		d.repos[at].held = d.repos[at].held || has(repo)
+		// One image that is not whole there says more than another that is believed to be.
+		d.repos[at].held = d.repos[at].held && has(repo)
 	}
 }
 

@@ -61,8 +61,8 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, w.explainPlain(req.URL.Host, err)
 	}
+	bound(req, resp)
 	traceOf(req.Context()).note(req, resp)
-	tagTraceOf(req.Context()).note(req, resp)
 	return resp, nil
 }
 

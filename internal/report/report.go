@@ -2,12 +2,14 @@
 // writes them as JSON, Markdown or text. It stands apart from pipeline, which
 // finds the facts, so that writers of reports need no Nix and no registry.
 //
-// The invariant: all of a Report but Run is the same for every run that makes
-// the same images of the same source, whatever the cache or a registry knew.
+// The invariant: all of a Report but Run, tags and repositories is the same for
+// every run that makes the same images of the same source, whatever the cache or
+// a registry knew.
 package report
 
 import (
 	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -35,10 +37,18 @@ type Image struct {
 	Name         string          `json:"name"`
 	MediaType    types.MediaType `json:"mediaType"`
 	Digest       v1.Hash         `json:"digest"`
-	ManifestSize int64           `json:"manifestSize"` // of what the digest is of, bytes
-	Tags         []string        `json:"tags"`
-	Platforms    []Platform      `json:"platforms"` // in the order of the spec
+	ManifestSize int64           `json:"manifestSize"`           // of what the digest is of, bytes
+	Tags         []string        `json:"tags"`                   // in registries and docker's daemon, that name it now
+	Repositories []string        `json:"repositories,omitempty"` // in registries, that have it by digest
+	Platforms    []Platform      `json:"platforms"`              // in the order of the spec
 	Popularity   Table           `json:"popularity"`
+}
+
+// Untagged are the repositories that have the image, and no tag for it.
+func (i Image) Untagged() []string {
+	return slices.DeleteFunc(slices.Clone(i.Repositories), func(repository string) bool {
+		return slices.ContainsFunc(i.Tags, func(tag string) bool { return strings.HasPrefix(tag, repository+":") })
+	})
 }
 
 // Table is the popularity table that the layers were planned with: with another

@@ -8,9 +8,23 @@ import (
 
 // Run is what one run did. It differs from run to run.
 type Run struct {
+	// Incomplete says that the run failed after something was published: Published and the tags of Images say what.
+	Incomplete bool `json:"incomplete,omitempty"`
+	// Published are the destinations that have everything, in the order in which they got it.
+	Published []Published `json:"published,omitempty"`
+
 	CacheHit bool       `json:"cacheHit"` // no layer was made: each was known, or came from the cache
 	Seconds  float64    `json:"seconds"`
 	Images   []ImageRun `json:"images"` // in the order of Report.Images
+	Warnings []Warning  `json:"warnings,omitempty"`
+}
+
+// Warning is what is most likely wrong with an image that was built all the
+// same. An image whose layers are all from earlier runs may have others.
+type Warning struct {
+	Image   string `json:"image"`
+	Title   string `json:"title"`
+	Message string `json:"message"`
 }
 
 // ImageRun is what one image cost.
@@ -18,7 +32,49 @@ type ImageRun struct {
 	Name    string     `json:"name"`
 	Seconds float64    `json:"seconds"`           // from the start of the run until its last layer was in place
 	Layers  []LayerRun `json:"layers,omitempty"`  // of all platforms, each once
+	Tags    []TagRun   `json:"tags,omitempty"`    // in registries, in the order in which they were given
 	Changes *Changes   `json:"changes,omitempty"` // absent if no registry was asked, or it did not say
+	// Inspections are of manifests that a registry had, and was not believed to have the blobs of.
+	Inspections []Inspection `json:"inspections,omitempty"`
+}
+
+// Inspection is what a registry said when it was asked for each blob of an image.
+type Inspection struct {
+	Repository string    `json:"repository"`
+	Digest     v1.Hash   `json:"digest"` // of the platform's manifest
+	Blobs      int       `json:"blobs"`  // that it was asked for
+	Lost       []v1.Hash `json:"lost,omitempty"`
+}
+
+// Kind is a kind of destination.
+type Kind string
+
+// The kinds of destination, in the words of outputs.
+const (
+	ToRegistry Kind = "registry"
+	ToLayout   Kind = "oci"
+	ToArchive  Kind = "docker"
+	ToDaemon   Kind = "daemon"
+)
+
+// Published is a destination that has all images.
+type Published struct {
+	Kind  Kind     `json:"kind"`
+	Path  string   `json:"path,omitempty"` // of a file or layout
+	Names []string `json:"names"`          // tags, and repositories that have the images by digest only
+}
+
+// TagRun is what became of one tag in a registry.
+type TagRun struct {
+	Tag     string `json:"tag"`
+	Outcome string `json:"outcome"`         // same, created, moved, refused, unknown or untried
+	From    string `json:"from,omitempty"`  // the digest that it had, if it existed and the registry said so
+	Error   string `json:"error,omitempty"` // why it could not be set
+}
+
+// Set reports whether the tag names the image now.
+func (t TagRun) Set() bool {
+	return t.Outcome == "same" || t.Outcome == "created" || t.Outcome == "moved"
 }
 
 // LayerRun is how a layer came to be where it is.

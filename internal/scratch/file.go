@@ -3,7 +3,6 @@ package scratch
 import (
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -31,8 +30,11 @@ func NewFile(dir string) (*os.File, error) {
 }
 
 // Replace gives file the content that write writes, whole or not at all: it is written beside, and renamed. Where file is a link,
-// the link is replaced, and not what it links to. A device or a FIFO that the user named is written to, as it is.
+// the link is replaced, and not what it links to. A device that the user named is written to, as it is.
 func Replace(file string, write func(io.Writer) error) error {
+	if err := checkKind(file); err != nil {
+		return err
+	}
 	if InPlace(file) {
 		return writeInPlace(file, write)
 	}
@@ -67,8 +69,8 @@ func Check(file string) error {
 	if InPlace(file) {
 		return nil
 	}
-	if at, err := os.Lstat(file); err == nil && at.IsDir() {
-		return errors.New("it is a directory, and a file is wanted")
+	if err := checkKind(file); err != nil {
+		return err
 	}
 	temp, err := NewFile(filepath.Dir(file))
 	if err != nil {
@@ -77,14 +79,30 @@ func Check(file string) error {
 	return errors.Join(temp.Close(), os.Remove(temp.Name()))
 }
 
-// InPlace reports whether a file is written to as it is: a device, a FIFO, or a name of an open file, such as /dev/stdout.
-// A link in any other place never is: a repository can contain links, but neither devices nor FIFOs.
+// checkKind refuses what is neither replaced nor written to. Whether a named pipe will have a reader shows too late, and it may never.
+func checkKind(file string) error {
+	at, err := os.Lstat(file)
+	switch {
+	case err != nil || InPlace(file):
+		return nil
+	case at.IsDir():
+		return errors.New("it is a directory, and a file is wanted")
+	case at.Mode()&fs.ModeNamedPipe != 0:
+		return errors.New("it is a named pipe, whose reader may never come; name /dev/stdout, or >(command) in bash")
+	case at.Mode()&fs.ModeSocket != 0:
+		return errors.New("it is a socket")
+	}
+	return nil
+}
+
+// InPlace reports whether a file is written to as it is: a device, or a name of an open file, such as /dev/stdout.
+// A link in any other place never is: a repository can contain links, but no devices.
 func InPlace(file string) bool {
 	if _, ok := descriptor(file); ok {
 		return true
 	}
 	at, err := os.Lstat(file)
-	return err == nil && at.Mode()&(fs.ModeDevice|fs.ModeNamedPipe) != 0
+	return err == nil && at.Mode()&fs.ModeDevice != 0
 }
 
 // descriptor returns the number of the open file that a path names.
@@ -112,7 +130,6 @@ func writeInPlace(file string, write func(io.Writer) error) error {
 	return errors.Join(write(f), f.Close())
 }
 
-// openInPlace does not wait for the reader of a FIFO.
 func openInPlace(file string) (*os.File, error) {
 	if fd, ok := descriptor(file); ok {
 		// A copy, since a socket cannot be opened by its name.
@@ -123,9 +140,5 @@ func openInPlace(file string) (*os.File, error) {
 		syscall.CloseOnExec(copied)
 		return os.NewFile(uintptr(copied), file), nil
 	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_APPEND|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, syscall.ENXIO) {
-		return nil, fmt.Errorf("%s: no program reads from it", file)
-	}
-	return f, err
+	return os.OpenFile(file, os.O_WRONLY|os.O_APPEND|syscall.O_NONBLOCK, 0)
 }

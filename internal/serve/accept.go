@@ -9,6 +9,9 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
+// mostAccepted is how many media types of an Accept header are read: clients send a dozen at the most.
+const mostAccepted = 64
+
 // taste is what a client takes.
 type taste struct {
 	format spec.Format
@@ -20,7 +23,8 @@ type taste struct {
 // nothing that there is gets that image too: the distribution specification has no answer that says no.
 func tasteOf(accept []string) taste {
 	takes := map[types.MediaType]bool{}
-	for _, field := range strings.Split(strings.Join(accept, ","), ",") {
+	fields := strings.SplitN(strings.Join(accept, ","), ",", mostAccepted+1)
+	for _, field := range fields[:min(len(fields), mostAccepted)] {
 		mediaType, parameters, err := mime.ParseMediaType(field)
 		if err == nil && !refused(parameters["q"]) {
 			takes[types.MediaType(mediaType)] = true

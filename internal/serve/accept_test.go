@@ -1,8 +1,12 @@
 package serve
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/org/nixery-action/internal/bounded/boundedtest"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -37,4 +41,14 @@ func TestTaste(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", title, got, c.want)
 		}
 	}
+}
+
+// A long Accept header costs little.
+func TestTasteOfALongHeader(t *testing.T) {
+	long := []string{strings.Repeat("a/b,", 200_000) + string(types.OCIManifestSchema1)}
+	boundedtest.Within(t, 4<<20, func() {
+		if got := tasteOf(long); got.format != spec.Docker || got.index {
+			t.Errorf("got %v", got)
+		}
+	})
 }

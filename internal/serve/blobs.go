@@ -33,6 +33,7 @@ func (s *Server) blob(w http.ResponseWriter, r *http.Request, reference string) 
 	}
 	content := &blobReader{ctx: r.Context(), depot: s.options.Depot, digest: digest, size: stored.Size}
 	defer content.Close()
+	oneRange(r)
 	// Before the answer begins: an error can still be one.
 	if err := content.begin(r); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 // Why a build does not begin, or does not go on.
 var (
 	errBusy      = errors.New("the server has as many builds as it takes")
+	errShare     = errors.New("the client has as many builds waiting as one client may")
 	errClosing   = errors.New("the server is shutting down")
 	errAbandoned = errors.New("nobody waits for the image any more")
 	errTimeout   = errors.New("the build took too long")
@@ -35,22 +36,26 @@ type builds struct {
 	ended   func(Build)
 	most    int // at once
 	queue   int // that may wait
+	share   int // that may wait for one client
 	keep    int // that have ended
 	timeout time.Duration
 
 	mu       sync.Mutex
 	serial   int64
 	under    map[query]*job // those that one can join
-	waiting  []*job         // in order
+	waiting  []*job         // in order of arrival
+	turns    turns
 	running  []*job
 	finished []Build // newest last
 	closed   bool
 	idle     sync.WaitGroup
 }
 
-// job is one build. Its Build is guarded by builds.mu.
+// job is one build. Its Build and its clients are guarded by builds.mu.
 type job struct {
 	query  query
+	owner  Client         // it takes one of the owner's places in the queue; once it runs, one of the owner's places there
+	wanted map[Client]int // how many requests of each client wait for it
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when digest and err are there
@@ -63,44 +68,46 @@ type job struct {
 
 // join waits for the image of a query: of a build under way, or of a new one. It returns early if ctx ends.
 func (b *builds) join(ctx context.Context, q query, secrets []string) (v1.Hash, error) {
-	j, err := b.enter(q, secrets)
+	client := ClientOf(ctx)
+	j, err := b.enter(q, client, secrets)
 	if err != nil {
 		return v1.Hash{}, err
 	}
 	select {
 	case <-j.done:
 	case <-ctx.Done():
-		b.leave(j)
+		b.leave(j, client)
 		return v1.Hash{}, context.Cause(ctx)
 	}
 	return j.digest, j.err
 }
 
-func (b *builds) enter(q query, secrets []string) (*job, error) {
+func (b *builds) enter(q query, client Client, secrets []string) (*job, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return nil, errClosing
 	}
 	if j, ok := b.under[q]; ok {
+		if client != "" && j.wanted[client] >= maxRequests {
+			return nil, errShare
+		}
+		j.wanted[client]++
 		j.build.Clients++
 		return j, nil
 	}
-	if len(b.running) >= b.most && len(b.waiting) >= b.queue {
-		return nil, errBusy
+	if err := b.admit(client); err != nil {
+		return nil, err
 	}
-	j := b.add(q, secrets)
-	if len(b.running) < b.most {
-		b.start(j)
-	} else {
-		b.waiting = append(b.waiting, j)
-	}
+	j := b.add(q, client, secrets)
+	b.waiting = append(b.waiting, j)
+	b.next()
 	return j, nil
 }
 
-func (b *builds) add(q query, secrets []string) *job {
+func (b *builds) add(q query, client Client, secrets []string) *job {
 	b.serial++
-	j := &job{query: q, done: make(chan struct{})}
+	j := &job{query: q, owner: client, wanted: map[Client]int{client: 1}, done: make(chan struct{})}
 	j.ctx, j.cancel = context.WithCancelCause(context.Background())
 	j.journal = newJournal(secrets)
 	j.build = Build{
@@ -127,11 +134,8 @@ func (b *builds) run(j *job) {
 	}
 	b.mu.Lock()
 	b.running = slices.DeleteFunc(b.running, func(other *job) bool { return other == j })
-	if len(b.waiting) > 0 {
-		b.start(b.waiting[0])
-		b.waiting = b.waiting[1:]
-	}
 	b.finish(j, digest, err)
+	b.next()
 	ended := j.build
 	b.mu.Unlock()
 	b.ended(ended)
@@ -167,7 +171,7 @@ func phaseOf(err error) Phase {
 	switch {
 	case err == nil:
 		return Done
-	case errors.Is(err, errAbandoned), errors.Is(err, errClosing):
+	case errors.Is(err, errAbandoned), errors.Is(err, errClosing), errors.Is(err, errBusy):
 		return Abandoned
 	case errors.Is(err, errTimeout):
 		return TimedOut
@@ -176,12 +180,14 @@ func phaseOf(err error) Phase {
 }
 
 // leave is for a client that has gone. Who comes after the last one begins anew.
-func (b *builds) leave(j *job) {
+func (b *builds) leave(j *job, client Client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	j.forget(client)
 	if j.build.Clients--; j.build.Clients == 0 {
 		b.give(j, errAbandoned)
 	}
+	b.next() // a job that changed its owner may have its turn now
 }
 
 // give up a build. One that waits is over at once. It is called with the lock.

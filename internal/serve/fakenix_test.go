@@ -29,12 +29,15 @@ type fakeNix struct {
 	mu    sync.Mutex
 	head  string   // the commit that every branch of a git repository is at; empty if there is none
 	calls []string // program names, in order
-	lines []string // that every process prints on stderr
+	// foreign are commits that no branch or tag reaches; fetches counts those of a mirror, which fail if the repository is out of reach.
+	foreign map[string]bool
+	fetches int
+	lines   []string // that every process prints on stderr
 }
 
 var fakePackages = []string{
 	"app", "lib", "git", "htop", "SDL", "_7zz", "cacert", "iana-etc", "bashInteractive", "coreutils", "moreutils", "nano", "stdenv",
-	"ab", "c", "a", "bc", "many", "big",
+	"ab", "c", "a", "bc", "many", "big", "twin", "TWIN",
 }
 
 // withheld are packages that are there and cannot be had.
@@ -122,6 +125,10 @@ func (f fakeRunner) Run(ctx context.Context, args ...string) ([]byte, error) {
 	switch {
 	case args[0] == "nix-instantiate":
 		return f.evaluate(args)
+	case args[0] == "git" && strings.HasPrefix(args[1], "--git-dir="):
+		return f.mirror(args)
+	case args[0] == "git" && args[1] == "init":
+		return nil, nil
 	case args[0] == "git":
 		return f.remote(args[len(args)-2])
 	case args[0] == "nix-build":
@@ -174,7 +181,10 @@ func (f *fakeNix) evaluate(args []string) ([]byte, error) {
 
 func (f *fakeNix) answer(pkg, system string) map[string]any {
 	same := func(known string) bool { return strings.EqualFold(known, pkg) || known == "_"+pkg }
-	at := slices.IndexFunc(fakePackages, same)
+	at := slices.Index(fakePackages, pkg)
+	if at < 0 {
+		at = slices.IndexFunc(fakePackages, same)
+	}
 	switch {
 	case pkg == "onlyX86" && system == "x86_64-linux":
 	case withheld[pkg] != nil:
@@ -195,6 +205,26 @@ func (f *fakeNix) remote(ref string) ([]byte, error) {
 		return nil, &nixbuild.ExitError{Program: "git", Status: "exit status 128", Stderr: []string{"fatal: out of reach"}}
 	}
 	return []byte(f.head + "\t" + ref + "\n"), nil
+}
+
+// mirror is git on a local mirror.
+func (f *fakeNix) mirror(args []string) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	gone := &nixbuild.ExitError{Program: "git", Status: "exit status 128", Stderr: []string{"fatal: " + args[len(args)-1]}}
+	switch {
+	case slices.Contains(args, "fetch"):
+		if f.fetches++; f.head == "" {
+			return nil, gone
+		}
+		return nil, nil
+	case slices.Contains(args, "cat-file"):
+		if f.foreign[args[len(args)-1]] {
+			return nil, gone
+		}
+		return []byte("commit\n"), nil
+	}
+	return []byte("refs/heads/main\n"), nil
 }
 
 func (f *fakeNix) move(head string) {

@@ -70,6 +70,9 @@ func (s *Server) faultOf(q query, err error) *fault {
 		return busy(http.StatusServiceUnavailable, unavailable, "the registry's storage did not do as it should: "+storage.Op, later)
 	case errors.Is(err, errBusy):
 		return busy(http.StatusTooManyRequests, tooManyRequests, "there are more builds than this registry can do; try again", soon)
+	case errors.Is(err, errShare):
+		return busy(http.StatusTooManyRequests, tooManyRequests, fmt.Sprintf(
+			"as many of your builds wait as one client may have (%d); try again", s.options.Share), soon)
 	case errors.Is(err, errTimeout):
 		return busy(http.StatusServiceUnavailable, unavailable, fmt.Sprintf("building %s took longer than %s; "+
 			"what was built is kept, so another try gets further", q, s.options.Timeout), later)
@@ -85,6 +88,7 @@ func (s *Server) buildFault(q query, err error) *fault {
 	system, isSystem := errors.AsType[*nixbuild.SystemError](err)
 	build, isBuild := errors.AsType[*nixbuild.BuildError](err)
 	source, isSource := errors.AsType[*nixbuild.SourceError](err)
+	unreached, isUnreached := errors.AsType[*unreachedError](err)
 	switch {
 	case isEvaluation:
 		return s.missing(q, evaluation)
@@ -94,6 +98,13 @@ func (s *Server) buildFault(q query, err error) *fault {
 	case isBuild:
 		return &fault{status: http.StatusInternalServerError, code: unknown, message: s.plain(fmt.Sprintf(
 			"building %s: %s", build.Derivation.Name(), build.Message)), detail: s.plainLines(build.Log)}
+	case isUnreached:
+		return absent(manifestUnknown, unreached.Error())
+	case errors.As(err, new(*unsureError)):
+		return &fault{status: http.StatusServiceUnavailable, code: unavailable, retry: later, message: "it cannot be found out just now " +
+			"whether this commit is the package set's own, so it is not served"}
+	case errors.As(err, new(*nixbuild.LimitError)):
+		return &fault{status: http.StatusInternalServerError, code: unknown, message: s.plain(err.Error())}
 	case isSource && q.tag != latest:
 		return absent(manifestUnknown, s.plain(fmt.Sprintf("the package set cannot be had at %s: %s", q.tag, source.Message)))
 	case isSource:
@@ -160,6 +171,8 @@ func reasonText(f nixbuild.Failure) string {
 		return what + "is marked as insecure" + detail
 	case nixbuild.Unsupported:
 		return what + "is not available for this system" + detail
+	case nixbuild.Suspect:
+		return fmt.Sprintf("at least one of these packages does not evaluate: %s (%s)%s", f.Name, f.System, detail)
 	case nixbuild.NotDerivation:
 		return what + "is not a package but a " + f.Message
 	}

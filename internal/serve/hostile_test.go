@@ -64,7 +64,7 @@ func (r *registry) attack(t testing.TB, method, path string) {
 	}
 	to, ok := route.Parse(path)
 	_, badName := route.ParseName(to.Name)
-	_, _, badTag := tagSource(r.options.Source, to.Reference)
+	_, _, badTag := r.tagSource(to.Reference)
 	if !ok || to.What != route.Manifest || badName != nil || badTag != nil {
 		t.Errorf("%s %q started a process (%v, %v)", method, path, badName, badTag)
 	}

@@ -22,7 +22,7 @@ func (s *Server) Handler() http.Handler {
 		}
 		f := s.faultOf(q, err)
 		if f.status >= http.StatusInternalServerError && r.Context().Err() == nil {
-			s.options.Log.Warn("a request was answered with an error", "method", r.Method, "path", r.URL.Path, "status", f.status, "cause", s.plain(err.Error()))
+			s.options.Log.Warn("a request was answered with an error", "method", r.Method, "path", r.URL.EscapedPath(), "status", f.status, "cause", s.plain(err.Error()))
 		}
 		f.write(p)
 	})
@@ -44,7 +44,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (query, error) {
 	if !ok {
 		return query{}, absent(nameUnknown, "there is nothing at this path; an image's is /v2/<package>/…/manifests/<tag>")
 	}
-	n, err := s.allowed(to.Name)
+	n, err := s.readName(to.Name)
 	if err != nil {
 		return query{}, err
 	}
@@ -59,21 +59,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (query, error) {
 	return s.manifest(w, r, n, to)
 }
 
-// allowed reads a name, and refuses it if the registry's settings do.
-func (s *Server) allowed(name string) (route.Name, error) {
-	n, err := route.ParseName(name)
-	if err != nil {
-		return n, absent(nameInvalid, err.Error())
-	}
-	if pkg, no := n.Denied(s.options.Allow); no {
-		return n, &fault{status: http.StatusForbidden, code: denied, message: "this registry does not serve the package " + pkg}
-	}
-	return n, nil
-}
-
 // resolve finds the digest of what a query wants, by memory or by a build.
 func (s *Server) resolve(ctx context.Context, q query) (digest v1.Hash, err error) {
-	source, _, err := tagSource(s.options.Source, q.tag)
+	source, _, err := s.tagSource(q.tag)
 	if err != nil {
 		code := manifestUnknown
 		if errors.Is(err, errTag) {
@@ -87,7 +75,7 @@ func (s *Server) resolve(ctx context.Context, q query) (digest v1.Hash, err erro
 	}
 	digest, err = s.recent.look(ctx, q, key)
 	if err == nil {
-		err = s.stillThere(ctx, digest, key)
+		err = s.stillThere(ctx, digest)
 	}
 	remembered := !errors.Is(err, errUnknown)
 	if s.options.Hooks.Resolved != nil {

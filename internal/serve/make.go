@@ -20,13 +20,12 @@ import (
 	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/progress"
-	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/spec"
 )
 
 // make runs the pipeline for one query, into the depot.
 func (s *Server) make(ctx context.Context, j *job) (v1.Hash, error) {
-	source, fixed, err := tagSource(s.options.Source, j.query.tag)
+	source, fixed, err := s.tagSource(j.query.tag)
 	if err != nil {
 		return v1.Hash{}, err
 	}
@@ -53,8 +52,12 @@ func (s *Server) make(ctx context.Context, j *job) (v1.Hash, error) {
 func (s *Server) runLine(ctx context.Context, j *job, source spec.Nixpkgs) (*pipeline.Report, error) {
 	line := s.newLine(j)
 	line.Others = line.Cache.Open(ctx, everyImage)
+	hold(line, s.alike(j.query))
+	source, err := s.vouch(ctx, line.Runner, j.query, source)
+	if err != nil {
+		return nil, err
+	}
 	if source.Path == "" { // a path is looked at by each run: its files may have changed since
-		var err error
 		if line.Pinned, err = s.pins.of(ctx, line, source); err != nil {
 			return nil, err
 		}
@@ -62,7 +65,7 @@ func (s *Server) runLine(ctx context.Context, j *job, source spec.Nixpkgs) (*pip
 	meter := &pipeline.Meter{}
 	repository, _ := name.NewRepository("localhost/" + strings.ToLower(j.query.image)) // for the log: an empty one will do
 	dest := s.options.Depot.Destination(depot.DestinationOptions{Repository: repository, Report: meter.Report, Sent: meter.Sent})
-	report, err := line.Run(ctx, source, []pipeline.Order{s.order(j.query)}, []publish.Destination{dest}, meter)
+	report, err := line.Run(ctx, source, []pipeline.Order{s.order(j.query)}, []pipeline.Delivery{{Destination: dest}}, meter)
 	if err == nil {
 		line.Cache.Save(ctx, everyImage, pageOf(report))
 	}
@@ -86,8 +89,12 @@ func pageOf(r *pipeline.Report) cache.Page {
 
 // lasting tells errors that another try right away would meet again: clients try what fails several times.
 func lasting(err error) bool {
-	return errors.As(err, new(*nixbuild.EvaluationError)) || errors.As(err, new(*nixbuild.BuildError)) || errors.As(err, new(*nixbuild.SystemError))
+	return errors.As(err, new(*fault)) || errors.As(err, new(*unreachedError)) || errors.As(err, new(*nixbuild.LimitError)) ||
+		errors.As(err, new(*nixbuild.EvaluationError)) || errors.As(err, new(*nixbuild.BuildError)) || errors.As(err, new(*nixbuild.SystemError))
 }
+
+// maxRuns is how often one build runs nix-instantiate: to fetch, to evaluate, and to find out which packages fail.
+const maxRuns = 8
 
 // newLine is a pipeline of one build's own: what it says goes to the build's log, and with the build's number to the server's.
 func (s *Server) newLine(j *job) *pipeline.Line {
@@ -100,16 +107,18 @@ func (s *Server) newLine(j *job) *pipeline.Line {
 		Store:   s.options.Store,
 		Created: s.options.Created,
 		TempDir: s.options.TempDir,
-		Cache:   cache.New(ledgers, ledgers, log),
+		Cache:   cache.New(ledgers, ledgers, log).WithKey(s.options.CacheKey),
 		Spec:    "serve",
-		Load:    s.tables.load,
-		Log:     log,
-		Display: progress.New(j.journal, false, nil, time.Now),
+		// Whoever can push to a branch, or gets a change into nixpkgs, writes what is evaluated here.
+		Confinement: s.options.Confinement,
+		Load:        s.tables.load,
+		Log:         log,
+		Display:     progress.New(j.journal, false, nil, time.Now),
 	}
-	line.Runner = s.options.Runner(func(text string) {
+	line.Runner = nixbuild.AtMost(s.options.Runner(func(text string) {
 		fmt.Fprintln(j.journal, text)
 		line.Hear(s.plain(text)) // which shows it, too
-	}, line.Follow)
+	}, line.Follow), maxRuns)
 	return line
 }
 

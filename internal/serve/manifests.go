@@ -37,11 +37,12 @@ func (s *Server) manifest(w http.ResponseWriter, r *http.Request, n route.Name, 
 	return q, s.writeManifest(w, r, digest)
 }
 
-// stillThere is errUnknown if what is remembered is not in the depot: somebody has emptied it.
-func (s *Server) stillThere(ctx context.Context, digest v1.Hash, key string) error {
+// stillThere is errUnknown if what is remembered is not in the depot. Only whoever empties it removes anything, so that nothing else
+// that is remembered is there either.
+func (s *Server) stillThere(ctx context.Context, digest v1.Hash) error {
 	_, err := s.options.Depot.Stat(ctx, digest)
 	if errors.Is(err, depot.ErrNotFound) {
-		s.recent.forget(key)
+		s.recent.forget()
 		return errUnknown
 	}
 	return err
@@ -86,6 +87,7 @@ func describe(h http.Header, mediaType string, digest v1.Hash) {
 // send lets net/http see to lengths, ranges and conditions. Content that breaks off ends the connection, so that nobody takes the
 // part for the whole.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, what Sort, content io.ReadSeeker) error {
+	oneRange(r)
 	http.ServeContent(w, r, "", time.Time{}, content)
 	if p, ok := w.(*paced); ok && p.sent > 0 && s.options.Hooks.Sent != nil {
 		s.options.Hooks.Sent(what, p.sent)

@@ -56,7 +56,11 @@ func (s *Server) order(q query) pipeline.Order {
 // architectures among them: in Nixery, arm64/hello after hello was the image for amd64. The source may hold a password, so what it
 // is does not show.
 func (s *Server) key(q query, source spec.Nixpkgs) (string, error) {
-	raw, err := json.Marshal([]any{layers.FormatVersion, source, s.options.Layers, s.options.Created.Unix(), q.image, q.tag, q.variant()})
+	fields := []any{layers.FormatVersion, source, s.options.Layers, s.options.Created.Unix(), q.image, q.tag, q.variant()}
+	if alike := s.alike(q); len(alike) > 0 { // then the answer is only for those rules
+		fields = append(fields, alike)
+	}
+	raw, err := json.Marshal(fields)
 	if err != nil {
 		return "", fmt.Errorf("naming %s: %w", q, err)
 	}

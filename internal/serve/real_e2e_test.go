@@ -58,7 +58,7 @@ func newRealRegistry(t *testing.T, source spec.Nixpkgs, change func(*Options)) (
 		o.Runner = func(hear func(string), moved func(nixbuild.Progress)) nixbuild.Runner {
 			return countedNix{nixbuild.Exec{Stderr: hear, Moved: moved, Env: env}, builds}
 		}
-		o.Store = os.DirFS("/")
+		o.Store = nixbuild.NewStore(nixbuild.StoreDir)
 		o.Source = source
 		if change != nil {
 			change(o)

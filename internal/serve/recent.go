@@ -102,10 +102,11 @@ func (r *recent) source() (pinned string, when time.Time) {
 	return r.latest.source, r.latest.made
 }
 
-func (r *recent) forget(key string) {
+// forget drops all that the depot may have lost; faults stay.
+func (r *recent) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.all, key)
+	maps.DeleteFunc(r.all, func(_ string, a answer) bool { return a.fault == nil })
 }
 
 // keep remembers an answer for good: here, and in the depot.
@@ -116,15 +117,15 @@ func (r *recent) keep(ctx context.Context, key string, a answer) error {
 	})
 }
 
-// tags lists the tags that an image was pulled by lately, sorted.
-func (r *recent) tags(image string) []string {
+// tags lists the tags that an image was pulled by lately, sorted, and one of the digests that they stand for.
+func (r *recent) tags(image string) (tags []string, digest v1.Hash) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	seen := map[string]bool{}
 	for _, a := range r.all {
 		if a.image == image && a.fault == nil {
-			seen[a.tag] = true
+			seen[a.tag], digest = true, a.digest
 		}
 	}
-	return slices.Sorted(maps.Keys(seen))
+	return slices.Sorted(maps.Keys(seen)), digest
 }

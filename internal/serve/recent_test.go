@@ -27,7 +27,10 @@ import (
 
 // clock is what a server takes for now.
 func (r *registry) clock(now func() time.Time) {
-	r.recent.now, r.pins.now = now, now
+	r.recent.now, r.pins.now, r.commits.now = now, now, now
+	if r.mirror != nil {
+		r.mirror.now = now
+	}
 }
 
 var commits = []string{strings.Repeat("a", 40), strings.Repeat("b", 40)}
@@ -54,8 +57,8 @@ func TestHowLongATagStands(t *testing.T) {
 	latest, fixed := "/v2/app/manifests/latest", "/v2/app/manifests/"+commits[1]
 	ran("at first", latest, append([]string{"git"}, all...)...)
 	ran("again", latest)
-	ran("for another image", "/v2/htop/manifests/latest", all...) // the source is known
-	ran("at a commit", fixed, "nix-instantiate")                  // which has the same paths
+	ran("for another image", "/v2/htop/manifests/latest", all...)            // the source is known
+	ran("at a commit", fixed, "git", "git", "git", "git", "nix-instantiate") // which a branch reaches, and which has the same paths
 	now = now.Add(6 * time.Minute)
 	ran("unchanged, later", latest, "git")
 	ran("at a commit, later", fixed)
@@ -165,7 +168,7 @@ func TestBuildGivesTheSame(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "nixery.yaml")
 	s := loadSpec(t, file, "packages: [lib, shell, app]\narchitectures: [amd64, arm64]\nnixpkgs: {channel: \""+someCommit+"\"}\n")
 	layout := publish.Layout{Path: filepath.Join(t.TempDir(), "layout")}
-	report, err := line.Run(t.Context(), s.Nixpkgs, []pipeline.Order{{Image: s.Images[0]}}, []publish.Destination{layout}, &pipeline.Meter{})
+	report, err := line.Run(t.Context(), s.Nixpkgs, []pipeline.Order{{Image: s.Images[0]}}, []pipeline.Delivery{{Destination: layout}}, &pipeline.Meter{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/depot"
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/nixbuild"
@@ -35,13 +36,23 @@ type Options struct {
 
 	// Architectures is what an index has: amd64 and arm64 if empty. The first is given to clients that take no index.
 	Architectures []string
-	// Allow lists the names of packages that may be had, and with a * at its end the beginning of names. Empty allows all.
+	// Allow lists the packages that may be had, as [route.Name.Allowed] reads it. Empty allows all.
 	Allow []string
-	// Builds is how many run at once, 2 if 0; Queue how many may wait, 64 if 0, none if negative; Timeout how long one may take,
-	// 30 minutes if 0.
-	Builds  int
-	Queue   int
-	Timeout time.Duration
+	// Packages is how many a name may have: 64 if 0.
+	Packages int
+	// Commits lets a tag be a commit of nixpkgs, if the source is a channel. GitHub's API, at GitHubAPI or the official place, is asked
+	// whether it is on a branch of nixpkgs. Commits of a git repository are served if one of its branches or tags reaches them.
+	Commits   bool
+	GitHubAPI string
+	// Confinement holds the evaluation of packages. The zero value does not, and is for sources that are trusted entirely.
+	Confinement nixbuild.Confinement
+	// Builds is how many run at once, 2 if 0; Queue how many may wait, 64 if 0, none if negative; Share how many of these for one
+	// Client, 16 if 0; Timeout how long one may take, 30 minutes if 0.
+	Builds   int
+	Queue    int
+	Share    int
+	Timeout  time.Duration
+	CacheKey cache.Key // marks ledgers in the depot; the zero Key marks none
 	// Fresh is how long a tag stands for what it stood for, before the source is looked at again: 5 minutes if 0. What a
 	// commit of the source gave stands for ever.
 	Fresh time.Duration
@@ -77,6 +88,8 @@ type Server struct {
 	builds  *builds
 	recent  *recent
 	pins    *pins
+	mirror  *mirror         // of the source, if it is a git repository
+	commits *nixpkgsCommits // of nixpkgs
 	tables  *tables
 }
 
@@ -97,9 +110,13 @@ func New(o Options) (*Server, error) {
 		recent:  &recent{depot: o.Depot, fresh: o.Fresh, now: time.Now, all: map[string]answer{}},
 		pins:    &pins{fresh: o.Fresh, now: time.Now, log: o.Log, all: map[string]*pin{}},
 		tables:  newTables(),
+		commits: newCommits(o.GitHubAPI, o.Source.Channel),
+	}
+	if o.Source.Git != nil {
+		s.mirror = newMirror(o.Source.Git.URL, o.TempDir)
 	}
 	s.builds = &builds{
-		make: s.make, ended: s.tell, most: o.Builds, queue: max(o.Queue, 0), keep: o.Keep, timeout: o.Timeout,
+		make: s.make, ended: s.tell, most: o.Builds, queue: max(o.Queue, 0), share: o.Share, keep: o.Keep, timeout: o.Timeout,
 		under: map[query]*job{},
 	}
 	return s, nil
@@ -115,8 +132,11 @@ func (o Options) withDefaults() Options {
 	if len(o.Architectures) == 0 {
 		o.Architectures = route.Architectures
 	}
+	o.Packages = cmp.Or(o.Packages, 64)
+	o.GitHubAPI = cmp.Or(o.GitHubAPI, officialAPI)
 	o.Builds = cmp.Or(o.Builds, 2)
 	o.Queue = cmp.Or(o.Queue, 64)
+	o.Share = cmp.Or(o.Share, 16)
 	o.Keep = cmp.Or(o.Keep, 50)
 	o.Timeout = cmp.Or(o.Timeout, 30*time.Minute)
 	o.Fresh = cmp.Or(o.Fresh, 5*time.Minute)

@@ -3,7 +3,9 @@ package serve
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -109,6 +111,68 @@ func TestStorageComesBack(t *testing.T) {
 		t.Errorf("it is %s, and was %s", again.digest(), before.digest())
 	}
 	r.pullWhole(t, "big", r.get("/v2/big/manifests/latest"))
+}
+
+// Storage that is emptied while the server runs, as docs/serve.md says, is empty storage: tags that are gone are forgotten, and what is
+// pulled by name is built again.
+func TestStorageIsEmptied(t *testing.T) {
+	for what, empty := range map[string]func(dir string) error{
+		"its content": func(dir string) error {
+			entries, err := os.ReadDir(dir)
+			for _, entry := range entries {
+				err = errors.Join(err, os.RemoveAll(filepath.Join(dir, entry.Name())))
+			}
+			return err
+		},
+		"its files": func(dir string) error {
+			return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+				if err == nil && !entry.IsDir() {
+					err = os.Remove(path)
+				}
+				return err
+			})
+		},
+		"the directory": os.RemoveAll,
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "depot")
+			r, _ := folderRegistry(t, dir)
+			paths := []string{"app/manifests/latest", "app/manifests/" + someCommit, "many/manifests/latest"}
+			digests := map[string]string{}
+			for _, path := range paths {
+				digests[path] = r.get("/v2/" + path).digest()
+			}
+			index := r.get("/v2/app/manifests/latest", "Accept", ociTypes)
+			if err := empty(dir); err != nil {
+				t.Fatal(err)
+			}
+			if tags := string(r.do(http.MethodGet, "/v2/app/tags/list").content); !strings.Contains(tags, `["latest"]`) {
+				t.Errorf("tags of what is gone: %s", tags)
+			}
+			if n := len(r.recent.all); n != 0 {
+				t.Errorf("%d tags of what is gone are remembered", n)
+			}
+			r.refuse(http.StatusNotFound, "MANIFEST_UNKNOWN", http.MethodGet, "/v2/app/manifests/"+digests[paths[0]])
+			for range 2 {
+				for _, path := range paths {
+					again := r.get("/v2/" + path)
+					if again.digest() != digests[path] {
+						t.Errorf("%s is %s, and was %s", path, again.digest(), digests[path])
+					}
+					r.pullWhole(t, "app", again)
+				}
+			}
+			if again := r.get("/v2/app/manifests/latest", "Accept", ociTypes); again.digest() != index.digest() {
+				t.Errorf("the index is %s, and was %s", again.digest(), index.digest())
+			}
+			for _, child := range index.index(t).Manifests {
+				r.pullWhole(t, "app", r.get("/v2/app/manifests/"+child.Digest.String()))
+			}
+			if err := r.options.Depot.Ready(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // A blob that was damaged, or cut, on the disk ends before its end: no client takes it for whole.

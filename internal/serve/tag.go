@@ -1,11 +1,13 @@
 package serve
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 
+	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -23,16 +25,17 @@ var errTag = errors.New("a tag has at most 128 letters, digits, dots, hyphens an
 
 // tagSource is the source that a tag stands for, and whether it can never mean anything else, as with a
 // commit and no overlays, which are files. The error is fit to be shown.
-func tagSource(source spec.Nixpkgs, tag string) (at spec.Nixpkgs, fixed bool, err error) {
+func (s *Server) tagSource(tag string) (at spec.Nixpkgs, fixed bool, err error) {
+	source := s.options.Source
 	switch {
 	case !tagForm.MatchString(tag):
 		return source, false, errTag
 	case source.Git != nil:
 		return gitTag(source, tag)
-	case source.Channel != "" && commit.MatchString(tag):
+	case source.Channel != "" && commit.MatchString(tag) && (s.options.Commits || tag == source.Channel):
 		source.Channel = tag
 	case tag != latest:
-		return source, false, fmt.Errorf("there is no tag %s: here are %s", tag, tagsOf(source))
+		return source, false, fmt.Errorf("there is no tag %s: here are %s", tag, s.tagsHere())
 	}
 	return source, commit.MatchString(source.Channel) && len(source.Overlays) == 0, nil
 }
@@ -53,12 +56,29 @@ func gitTag(source spec.Nixpkgs, tag string) (spec.Nixpkgs, bool, error) {
 }
 
 // tagsOf says in words which tags there may be.
-func tagsOf(source spec.Nixpkgs) string {
+func (s *Server) tagsHere() string {
 	switch {
-	case source.Git != nil:
+	case s.options.Source.Git != nil:
 		return "latest, branches and commits of the package set's repository"
-	case source.Channel != "":
+	case s.options.Source.Channel != "" && s.options.Commits:
 		return "latest, and commits of nixpkgs in 40 hexadecimal digits"
 	}
 	return "latest"
+}
+
+// vouch finds out that a commit which a client names is the package source's own, before anything of it is fetched or evaluated: a
+// repository serves commits that anybody may have made. The source that it returns is the one to evaluate.
+func (s *Server) vouch(ctx context.Context, r nixbuild.Runner, q query, source spec.Nixpkgs) (spec.Nixpkgs, error) {
+	switch {
+	case !commit.MatchString(q.tag):
+		return source, nil
+	case source.Git != nil:
+		ref, err := s.mirror.reaches(ctx, r, q.tag)
+		git := *source.Git
+		git.Ref, source.Git = ref, &git
+		return source, err
+	case source.Channel == s.options.Source.Channel: // the settings' own
+		return source, nil
+	}
+	return source, s.commits.check(ctx, q.tag)
 }

@@ -33,7 +33,7 @@ func TestTagSource(t *testing.T) {
 		"path":                   {spec.Nixpkgs{Path: "/p"}, "latest", spec.Nixpkgs{Path: "/p"}, false},
 		"flake":                  {spec.Nixpkgs{Flake: "x:y"}, "latest", spec.Nixpkgs{Flake: "x:y"}, false},
 	} {
-		got, fixed, err := tagSource(c.source, c.tag)
+		got, fixed, err := (&Server{options: Options{Source: c.source, Commits: true}}).tagSource(c.tag)
 		if diff := cmp.Diff(c.want, got); err != nil || diff != "" || fixed != c.fixed {
 			t.Errorf("%s: fixed %v, %v (-want +got):\n%s", title, fixed, err, diff)
 		}
@@ -51,8 +51,20 @@ func TestTagSourceRefuses(t *testing.T) {
 		{git, "a..b"}, {git, "a.lock"}, {git, "a."}, {git, ""}, {git, "-option"}, {git, ".INVALID_MANIFEST_NAME"}, {git, "a/b"}, {git, "a*"},
 		{git, "a\n"}, {git, strings.Repeat("a", 129)}, {git, "ä"}, {git, "a b"},
 	} {
-		if got, _, err := tagSource(c.source, c.tag); err == nil {
+		if got, _, err := (&Server{options: Options{Source: c.source, Commits: true}}).tagSource(c.tag); err == nil {
 			t.Errorf("%q is taken for %v", c.tag, got)
 		}
+	}
+}
+
+// Commits of nixpkgs are everybody's who has a fork of it, so they are served where the settings say so.
+func TestCommitsAreOff(t *testing.T) {
+	s := &Server{options: Options{Source: spec.Nixpkgs{Channel: "nixos-25.11"}}}
+	if got, _, err := s.tagSource(someCommit); err == nil || strings.Contains(err.Error(), "commits") {
+		t.Errorf("a commit is taken for %v (%v)", got, err)
+	}
+	s.options.Source.Channel = someCommit
+	if _, fixed, err := s.tagSource(someCommit); err != nil || !fixed {
+		t.Errorf("the settings' own commit is refused: %v", err)
 	}
 }

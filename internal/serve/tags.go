@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -18,7 +19,16 @@ import (
 // tags lists latest, and what else the image was pulled by lately: there are as many tags as the package set has commits. n and last
 // are those of the distribution specification 1.1, "Listing Tags".
 func (s *Server) tags(w http.ResponseWriter, r *http.Request, name string, n route.Name) error {
-	all := append(s.recent.tags(n.Image()), latest)
+	all, digest := s.recent.tags(n.Image())
+	if len(all) > 0 {
+		switch err := s.stillThere(r.Context(), digest); {
+		case errors.Is(err, errUnknown):
+			all = nil
+		case err != nil:
+			return err
+		}
+	}
+	all = append(all, latest)
 	slices.Sort(all)
 	all = slices.Compact(all)
 	if last := r.URL.Query().Get("last"); last != "" {

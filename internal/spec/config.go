@@ -20,11 +20,16 @@ func (d *decoder) config(n *yaml.Node) Config {
 
 func (d *decoder) configFields(c *Config) fields {
 	return fields{
-		"entrypoint":    func(n *yaml.Node) { c.Entrypoint = d.texts(n, "entrypoint") },
-		"cmd":           func(n *yaml.Node) { c.Cmd = d.texts(n, "cmd") },
-		"env":           func(n *yaml.Node) { c.Env = d.environment(n) },
-		"working-dir":   func(n *yaml.Node) { c.WorkingDir, _ = d.word(n, "working-dir", absolute) },
-		"user":          func(n *yaml.Node) { c.User, _ = d.numberOrWord(n, "user", user) },
+		"entrypoint": func(n *yaml.Node) {
+			c.Entrypoint, c.EntrypointPos = d.texts(n, "entrypoint"), Position{n.Line, n.Column}
+		},
+		"cmd":         func(n *yaml.Node) { c.Cmd, c.CmdPos = d.texts(n, "cmd"), Position{n.Line, n.Column} },
+		"env":         func(n *yaml.Node) { c.Env = d.environment(n) },
+		"working-dir": func(n *yaml.Node) { c.WorkingDir, _ = d.word(n, "working-dir", absolute) },
+		"user": func(n *yaml.Node) {
+			c.User, _ = d.numberOrWord(n, "user", user)
+			c.UserPos = Position{n.Line, n.Column}
+		},
 		"exposed-ports": func(n *yaml.Node) { c.ExposedPorts, _ = d.set(n, "exposed-ports", d.port) },
 		"volumes":       func(n *yaml.Node) { c.Volumes, _ = d.set(n, "volumes", d.volume) },
 		"labels":        func(n *yaml.Node) { c.Labels = d.labels(n) },

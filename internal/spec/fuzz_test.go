@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/org/nixery-action/internal/bounded/boundedtest"
 )
 
 // FuzzParse checks Parse's promise: a valid Spec, or errors that each have a
@@ -27,7 +29,9 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("---"))
 	f.Add([]byte("packages: [git]\rtags: [\xb9]"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := Parse("nixery.yaml", data, workflow)
+		var s *Spec
+		var err error
+		boundedtest.Within(t, uint64(4<<20+4096*len(data)), func() { s, err = Parse("nixery.yaml", data, workflow) })
 		if err == nil {
 			checkSpec(t, s)
 			return

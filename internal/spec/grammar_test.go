@@ -93,8 +93,8 @@ var grammars = []struct {
 	},
 	{
 		in:     "packages: [git]\nlayers: {%s}",
-		good:   "budget: 1\nbudget: 126\nlevel: 1\nlevel: 9, compression: gzip\n'budget': 3",
-		bad:    "budget: 0\nbudget: 127\nbudget: '1'\nbudget: 1.5\nlevel: 0\nlevel: 20\ncompression: gz\nnone: 1",
+		good:   "budget: 1\nbudget: 124\nlevel: 1\nlevel: 9, compression: gzip\n'budget': 3",
+		bad:    "budget: 0\nbudget: 125\nbudget: 126\nbudget: 1000\nbudget: '1'\nbudget: 1.5\nlevel: 0\nlevel: 20\ncompression: gz\nnone: 1",
 		beyond: "level: 10\nlevel: 10, compression: gzip\ncompression: zstd\nbudget: 0x10",
 	},
 	{
@@ -118,10 +118,13 @@ var grammars = []struct {
 	{
 		in: "packages: [git]\nnixpkgs: {%s}",
 		good: "channel: nixos-25.11\nchannel: 0123456789abcdef0123456789abcdef01234567\npath: ./a\npath: /a\nflake: github:a/b\nflake: .\n" +
-			"config: {}\nconfig: {a: {b: [1, 2.5, true, null, c]}}\noverlays: [a.nix]\npath: a, overlays: [b], config: {c: d}",
+			"config: {}\nconfig: {a: {b: [1, 2.5, true, null, c]}}\noverlays: [a.nix]\npath: a, overlays: [b], config: {c: d}\n" +
+			"path: a, include-ignored: true\noverlays: [a], include-ignored: true\npath: a, include-ignored: false\nflake: ..\nflake: '.?dir=a'",
 		bad: "channel: ''\nchannel: -a\nchannel: a/b\nchannel: a b\nchannel: 25.11\npath: ''\npath: 1\nflake: ''\nflake: -a\nconfig: []\noverlays: []\noverlays: [a, a]\n" +
-			"channel: a, path: b\nchannel: a, flake: b\npath: a, flake: b\nchannel: a, git: {url: 'https://a/b'}\nurl: a",
-		beyond: "flake: a#b\nflake: a b\nflake: a, config: {}\nflake: a, overlays: [b]\noverlays: [a, ./a]\nflake: 'git+https://token@a/b'\nflake: 'git+ssh://a:b@c/d'",
+			"channel: a, path: b\nchannel: a, flake: b\npath: a, flake: b\nchannel: a, git: {url: 'https://a/b'}\nurl: a\n" +
+			"path: a, include-ignored: 1\npath: a, include-ignored: 'true'\npath: a, include-ignored:",
+		beyond: "flake: a#b\nflake: a b\nflake: a, config: {}\nflake: a, overlays: [b]\noverlays: [a, ./a]\nflake: 'git+https://token@a/b'\nflake: 'git+ssh://a:b@c/d'\n" +
+			"include-ignored: true\nchannel: a, include-ignored: true\nflake: ., include-ignored: true",
 	},
 	{
 		in: "packages: [git]\nnixpkgs: {git: {%s}}",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -13,9 +14,16 @@ import (
 	"github.com/org/nixery-action/internal/nearest"
 )
 
+// MaxBudget is the highest budget of an image's layers. Docker refuses to pull
+// or load an image of more than 125 layers ("max depth exceeded", maxLayerDepth
+// in moby's layer/layer_store.go), and one is the root layer.
+const MaxBudget = 124
+
+// WhyMaxBudget is the reason, for the error of a higher one.
+const WhyMaxBudget = "Docker pulls and loads images of at most 125 layers, and one of them holds the links to the packages"
+
 const (
 	defaultBudget    = 94
-	maxBudget        = 126 // with the root layer 127, the most that Docker's overlay driver stacks
 	defaultGzipLevel = 6
 	maxGzipLevel     = 9
 	defaultZstdLevel = 3
@@ -115,12 +123,20 @@ func (d *decoder) layers(n *yaml.Node) Layers {
 
 func (d *decoder) layersFields(l *Layers) fields {
 	return fields{
-		"budget":      func(n *yaml.Node) { l.Budget = d.number(n, "budget", 1, maxBudget) },
+		"budget":      func(n *yaml.Node) { l.Budget = d.budget(n) },
 		"compression": func(n *yaml.Node) { l.Compression, _ = d.word(n, "compression", oneOf("gzip", "zstd")) },
 		"level":       func(*yaml.Node) {}, // its range is the compression's, which may come later
 		"popularity":  func(n *yaml.Node) { l.Popularity = d.popularity(n) },
 		"sha256":      func(n *yaml.Node) { l.PopularitySHA256, _ = d.word(n, "sha256", sha256Hex) },
 	}
+}
+
+func (d *decoder) budget(n *yaml.Node) int {
+	why := ""
+	if high, err := strconv.Atoi(n.Value); err == nil && high > MaxBudget {
+		why = "; " + WhyMaxBudget
+	}
+	return d.numberOr(n, "budget", 1, MaxBudget, why)
 }
 
 var (

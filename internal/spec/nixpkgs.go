@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net/url"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -39,6 +40,9 @@ func (d *decoder) nixpkgs(n *yaml.Node) Nixpkgs {
 	if _, isFlake := given["flake"]; isFlake {
 		d.notForFlakes(given)
 	}
+	if e, ok := given["include-ignored"]; ok && given["path"].key == nil && given["overlays"].key == nil {
+		d.errorf(e.key, "nixpkgs: include-ignored is about the files beside a path or overlays, and here is neither; leave it out")
+	}
 	return from
 }
 
@@ -63,6 +67,8 @@ func (d *decoder) nixpkgsFields(from *Nixpkgs) fields {
 		"flake":    func(n *yaml.Node) { from.Flake = d.flake(n) },
 		"config":   func(n *yaml.Node) { from.Config = d.object(n, "nixpkgs.config") },
 		"overlays": func(n *yaml.Node) { from.Overlays = d.overlays(n) },
+
+		"include-ignored": func(n *yaml.Node) { from.IncludeIgnored = d.truth(n, "include-ignored") },
 	}
 }
 
@@ -108,14 +114,27 @@ func (d *decoder) location(n *yaml.Node, what string, ok check) string {
 
 func (d *decoder) flake(n *yaml.Node) string {
 	ref := d.location(n, "flake", flakeRef)
-	scheme, file := "", ref
-	if rest, ok := strings.CutPrefix(ref, "path:"); ok {
-		scheme, file = "path:", rest
+	file, isPath := strings.CutPrefix(ref, "path:")
+	file, query, hasQuery := strings.Cut(file, "?")
+	if first, _, _ := strings.Cut(file, "/"); first != "." && first != ".." {
+		return ref
 	}
-	if file == "." || strings.HasPrefix(file, "./") || strings.HasPrefix(file, "../") {
-		return scheme + d.beside(n, file)
+	if !isPath {
+		ref = d.beside(n, file)
+	} else {
+		ref = "path:" + d.besideInURL(n, file)
+	}
+	if hasQuery {
+		ref += "?" + query
 	}
 	return ref
+}
+
+// besideInURL is beside for a path that is part of a URL: the spec's own directory
+// is no part of what the user wrote, so that it must be escaped.
+func (d *decoder) besideInURL(n *yaml.Node, file string) string {
+	directory := &url.URL{Path: d.beside(n, ".")}
+	return path.Join(directory.EscapedPath(), file)
 }
 
 func (d *decoder) overlays(n *yaml.Node) []string {

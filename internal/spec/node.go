@@ -171,8 +171,12 @@ func (d *decoder) text(n *yaml.Node, what string) (string, bool) {
 	return n.Value, true
 }
 
-// texts reads a list of any strings.
+// texts reads a list of any strings, the words of a command.
 func (d *decoder) texts(n *yaml.Node, what string) []string {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() != "!!null" {
+		d.wrong(n, what, "a list", "; write "+commandOf(n.Value))
+		return nil
+	}
 	var all []string
 	d.list(n, what, func(item *yaml.Node) {
 		if s, ok := d.text(item, what); ok {
@@ -182,8 +186,32 @@ func (d *decoder) texts(n *yaml.Node, what string) []string {
 	return all
 }
 
+// maxCommand is the longest command that a message takes apart, in bytes.
+const maxCommand = 200
+
+// commandOf is the list for a command that was written as one string: a word an
+// item, as no shell takes the string apart. What only a shell understands is for one.
+func commandOf(text string) string {
+	words := strings.Fields(text)
+	if strings.ContainsAny(text, "\"'\\$`|&;<>()*?[]{}~#") {
+		words = []string{"/bin/sh", "-c", text}
+	}
+	for i, word := range words {
+		words[i] = quote(word)
+	}
+	if len(words) == 0 || len(text) > maxCommand {
+		return "[" + quote(text) + "]"
+	}
+	return "[" + strings.Join(words, ", ") + "]"
+}
+
 // number reads a whole number from low to high.
 func (d *decoder) number(n *yaml.Node, what string, low, high int) int {
+	return d.numberOr(n, what, low, high, "")
+}
+
+// numberOr is number with a hint for the error's end.
+func (d *decoder) numberOr(n *yaml.Node, what string, low, high int, hint string) int {
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" {
 		if i, err := strconv.Atoi(n.Value); err == nil && low <= i && i <= high {
 			return i
@@ -193,8 +221,17 @@ func (d *decoder) number(n *yaml.Node, what string, low, high int) int {
 	if low == high {
 		want = strconv.Itoa(low)
 	}
-	d.wrong(n, what, want, "")
+	d.wrong(n, what, want, hint)
 	return 0
+}
+
+// truth reads true or false.
+func (d *decoder) truth(n *yaml.Node, what string) bool {
+	var value bool
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" || n.Decode(&value) != nil {
+		d.wrong(n, what, "true or false", "")
+	}
+	return value
 }
 
 // child is the value of key in the mapping at n, or n itself if there is none.

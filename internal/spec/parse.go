@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/org/nixery-action/internal/plainfile"
 )
 
 // maxSize bounds a spec, in bytes. The largest sensible one is a few kilobytes.
@@ -51,7 +53,7 @@ func missing(file string) string {
 
 // read returns at most one byte more than a spec may have.
 func read(file string) ([]byte, error) {
-	f, err := os.Open(file)
+	f, err := plainfile.Open(file)
 	if err != nil {
 		return nil, withoutPath(err)
 	}

@@ -37,14 +37,16 @@ type Nixpkgs struct {
 	Channel string `yaml:"channel" jsonschema:"pattern=^[A-Za-z0-9][A-Za-z0-9.-]*$"`
 	// A git repository with a package set at its root.
 	Git *Git `yaml:"git"`
-	// A folder or file with a package set, relative to the spec.
+	// A directory or file with a package set, relative to the spec. In a git repository the files that git ignores are not read.
 	Path string `yaml:"path" jsonschema:"minLength=1"`
-	// A flake reference, such as github:owner/repo; a package is looked up in its packages and legacyPackages.
+	// A flake reference, such as github:owner/repo, or a directory; a package is looked up in its packages and legacyPackages.
 	Flake string `yaml:"flake" jsonschema:"pattern=^[A-Za-z0-9./_]"`
 	// The package set's config argument, such as allowUnfree. Not for flakes, which bring their own.
 	Config map[string]any `yaml:"config"`
 	// Files with overlays, relative to the spec, applied in order. Not for flakes.
 	Overlays []string `yaml:"overlays" jsonschema:"minItems=1,uniqueItems=true,minLength=1"`
+	// Whether path and overlays are read with the files that git ignores. They can get into images.
+	IncludeIgnored bool `yaml:"include-ignored" jsonschema:"default=false"`
 }
 
 // Git is a package set in a git repository.
@@ -93,14 +95,20 @@ type Image struct {
 type Config struct {
 	// The command that always runs, with its first arguments.
 	Entrypoint []string `yaml:"entrypoint" jsonschema:"minItems=1"`
+	// Where Entrypoint stands in the file; zero if it does not. So are the next ones.
+	EntrypointPos Position `yaml:"-"`
 	// The command, or the entrypoint's further arguments, unless the user gives others. The default is bash if the package shell is there.
 	Cmd []string `yaml:"cmd" jsonschema:"minItems=1"`
+	// Where Cmd stands in the file.
+	CmdPos Position `yaml:"-"`
 	// Environment variables.
 	Env map[string]string `yaml:"env"`
 	// The folder that the command starts in, an absolute path.
 	WorkingDir string `yaml:"working-dir" jsonschema:"pattern=^/"`
 	// Who runs the command: a name or number, and after a colon a group.
 	User string `yaml:"user" jsonschema:"pattern=^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$"`
+	// Where User stands in the file.
+	UserPos Position `yaml:"-"`
 	// Ports that the command listens on, such as 8080 or 53/udp.
 	ExposedPorts []string `yaml:"exposed-ports" jsonschema:"minItems=1,uniqueItems=true,pattern=^[1-9][0-9]{0\\,4}(/(tcp|udp|sctp))?$"`
 	// Folders that hold data of the container's own, absolute paths.
@@ -113,8 +121,8 @@ type Config struct {
 
 // Layers says how an image's layers are cut and compressed.
 type Layers struct {
-	// The most layers of store paths; one more holds the links to the packages.
-	Budget int `yaml:"budget" jsonschema:"minimum=1,maximum=126,default=94"`
+	// The most layers of store paths; one more holds the links to the packages. With more than 125 layers in all, Docker neither pulls nor loads an image.
+	Budget int `yaml:"budget" jsonschema:"minimum=1,maximum=124,default=94"`
 	// The compression of layers. zstd needs the format oci.
 	Compression string `yaml:"compression" jsonschema:"enum=gzip,enum=zstd,default=gzip"`
 	// The compression's level: 1 to 9 for gzip, where 6 is the default; 1 to 19 for zstd, where 3 is.

@@ -88,11 +88,11 @@ func TestLoadWhole(t *testing.T) {
 			PackagePos:    []Position{{15, 16}, {15, 23}, {15, 28}},
 			Architectures: []string{"amd64", "arm64"}, ArchitecturePos: []Position{{16, 21}, {16, 28}},
 			Config: Config{
-				Entrypoint:   []string{"/bin/bash", "-c"},
-				Cmd:          []string{"git --version; echo $HOME"},
-				Env:          map[string]string{"GREETING": "${HOME} stays as it is", "EMPTY": ""},
-				WorkingDir:   "/srv",
-				User:         "1000:1000",
+				Entrypoint: []string{"/bin/bash", "-c"}, EntrypointPos: Position{18, 19},
+				Cmd: []string{"git --version; echo $HOME"}, CmdPos: Position{19, 12},
+				Env:        map[string]string{"GREETING": "${HOME} stays as it is", "EMPTY": ""},
+				WorkingDir: "/srv",
+				User:       "1000:1000", UserPos: Position{22, 13},
 				ExposedPorts: []string{"8080/tcp", "53/udp"},
 				Volumes:      []string{"/data"},
 				Labels: map[string]string{
@@ -122,6 +122,20 @@ func TestLoadWhole(t *testing.T) {
 	}
 }
 
+// The spec's directory is escaped where it becomes part of a URL, and only there.
+func TestFlakeBesideASpecInAnOddDirectory(t *testing.T) {
+	odd := filepath.Join(t.TempDir(), "a b%#?c")
+	for ref, want := range map[string]string{
+		"./x":          filepath.Join(odd, "x"),
+		"path:./x%20y": "path:" + filepath.Dir(odd) + "/a%20b%25%23%3Fc/x%20y",
+	} {
+		s, err := Parse(filepath.Join(odd, "x.yaml"), []byte("nixpkgs: {flake: '"+ref+"'}\npackages: [git]\n"), nil)
+		if err != nil || s.Nixpkgs.Flake != want {
+			t.Errorf("%s: %v, %v", ref, s, err)
+		}
+	}
+}
+
 func TestPathsAreBesideTheSpec(t *testing.T) {
 	folder, err := filepath.Abs(specs)
 	if err != nil {
@@ -134,6 +148,10 @@ func TestPathsAreBesideTheSpec(t *testing.T) {
 		"./flake":                     filepath.Join(folder, "flake"),
 		"../flake":                    filepath.Join(filepath.Dir(folder), "flake"),
 		".":                           folder,
+		"..":                          filepath.Dir(folder),
+		".?dir=a/../b":                folder + "?dir=a/../b",
+		"./a?submodules=1":            filepath.Join(folder, "a") + "?submodules=1",
+		"path:..?dir=a":               "path:" + filepath.Dir(folder) + "?dir=a",
 		"path:./flake":                "path:" + filepath.Join(folder, "flake"),
 		"/flake":                      "/flake",
 		"github:owner/repo/x?dir=a":   "github:owner/repo/x?dir=a",
@@ -158,7 +176,7 @@ func TestLoadUnreadable(t *testing.T) {
 	for file, want := range map[string]string{
 		filepath.Join(folder, "none.yaml"): "none.yaml: there is no such file; name the spec, or write one. The shortest that works:\n\n" + shortest,
 		filepath.Join(folder, "near.yaml"): "near.yaml: there is no such file, but there is near.yml; name or rename that",
-		folder:                             ": reading the spec: is a directory",
+		folder:                             ": reading the spec: it is not a regular file but a directory",
 	} {
 		s, err := Load(file, workflow)
 		if s != nil || err == nil || !strings.HasSuffix(err.Error(), want) {

@@ -53,7 +53,12 @@ func (d *decoder) variable(n *yaml.Node, what, name string) string {
 	case !slices.Contains(variables, name):
 		d.errorf(n, "%s: ${%s} is not one of GitHub's default variables%s", what, clip(name), meant(name))
 	default:
-		if value, ok := d.env(name); ok {
+		value, ok := d.env(name)
+		switch {
+		case ok && value == "" && what == "tags":
+			d.errorf(n, "tags: ${%s} is empty here, so the tag would not be what is meant; use one that is set, or give the tags elsewhere", name)
+			return ""
+		case ok:
 			return value
 		}
 		d.errorf(n, "%s: ${%s} is not set; GitHub sets it in a workflow, and elsewhere you can: export %[2]s=…", what, name)

@@ -46,6 +46,7 @@ func ParseSource(word, folder string) (Nixpkgs, error) {
 func (n Nixpkgs) Instead(source Nixpkgs) (Nixpkgs, error) {
 	d := &decoder{}
 	source.Config, source.Overlays = n.Config, n.Overlays
+	source.IncludeIgnored = n.IncludeIgnored && (source.Path != "" || n.Overlays != nil)
 	if source.Flake != "" && (n.Config != nil || n.Overlays != nil) {
 		d.errorf(&yaml.Node{}, "flake %s: a flake's packages are made already, so the spec's config and overlays would do nothing; put them into the flake",
 			quote(source.Flake))

@@ -20,6 +20,9 @@ func (p *pen) image(page Page, i, rows int) {
 	p.printf("\n%s\n", p.code(byDigest(img)))
 	cost := reuseOf(r, i)
 	p.printf("\n%s %s\n", cost.bar(), cost)
+	if i < len(r.Run.Images) {
+		p.tags(r.Run.Images[i].Tags, rows)
+	}
 	if i < len(r.Run.Images) && r.Run.Images[i].Changes != nil {
 		p.changes(*r.Run.Images[i].Changes, rows)
 	}
@@ -94,20 +97,31 @@ func pushed(r *report.Report, i int) bool {
 // safe are words that mean nothing to Markdown or a shell: all that references consist of.
 var safe = regexp.MustCompile(`^[A-Za-z0-9._:/@\[\]-]+$`)
 
-// byDigest is the reference that never means another image, or the digest of one without a tag.
+// byDigest is the reference that never means another image, or the digest of one that no registry has.
 func byDigest(img report.Image) string {
-	if len(img.Tags) == 0 {
-		return img.Digest.String()
+	if repository := repositoryOf(img); repository != "" {
+		return repository + "@" + img.Digest.String()
 	}
-	return withoutTag(img.Tags[0]) + "@" + img.Digest.String()
+	return img.Digest.String()
+}
+
+// repositoryOf is the first place that has the image; empty if there is none.
+func repositoryOf(img report.Image) string {
+	switch {
+	case len(img.Tags) > 0:
+		return withoutTag(img.Tags[0])
+	case len(img.Repositories) > 0:
+		return img.Repositories[0]
+	}
+	return ""
 }
 
 // pull says how to get the image, or one platform of it.
 func (p *pen) pull(img report.Image) {
-	if len(img.Tags) == 0 || !safe.MatchString(img.Tags[0]) {
+	repository := repositoryOf(img)
+	if !safe.MatchString(repository) {
 		return
 	}
-	repository := withoutTag(img.Tags[0])
 	lines := []string{"docker pull " + byDigest(img)}
 	if len(img.Platforms) > 1 {
 		for _, platform := range img.Platforms {

@@ -51,6 +51,7 @@ func (p Page) write(w *pen, rows int) string {
 	p.heading(w)
 	w.faults(p.Faults, rows)
 	if p.Report != nil {
+		w.published(p.Report)
 		w.images(p.Report)
 		for i := range p.Report.Images {
 			w.image(p, i, rows)
@@ -63,8 +64,11 @@ func (p Page) write(w *pen, rows int) string {
 
 func (p Page) heading(w *pen) {
 	title := "Images of Nix packages"
-	if p.Report == nil {
-		title = "No image was made"
+	switch {
+	case p.Report == nil:
+		title = "No image was published"
+	case p.Report.Run.Incomplete:
+		title = "Not everything was published"
 	}
 	w.printf("### %s", title)
 	if p.Title != "" {
@@ -147,7 +151,7 @@ func (p *pen) images(r *report.Report) {
 	p.table(columns, rows, 1000)
 }
 
-// nameOf is what people call an image: its first tag, if it has one.
+// nameOf is what people call an image: its first tag, if it has one, or its name in the spec.
 func nameOf(img report.Image) string {
 	if len(img.Tags) > 0 {
 		return img.Tags[0]

@@ -145,7 +145,7 @@ func TestMarkdownOfOtherChanges(t *testing.T) {
 
 func TestMarkdownOfAFailure(t *testing.T) {
 	page := Page{Faults: []Remark{{"nixery.yaml:3:5", "package \"ap\" is not known"}, {"", "build failed:\n  last\n\n  words </pre><b>"}}}
-	want := []string{"No image was made", `Error nixery.yaml:3:5: package "ap" is not known`, "Error build failed:", "  last\n\n  words </pre><b>"}
+	want := []string{"No image was published", `Error nixery.yaml:3:5: package "ap" is not known`, "Error build failed:", "  last\n\n  words </pre><b>"}
 	if diff := cmp.Diff(want, shown(t, page.Markdown(StepLimit))); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

@@ -28,6 +28,7 @@ func (p Page) Text() string {
 		w.printf("  %s %s", cost.bar(), cost)
 		if i < len(p.Report.Run.Images) {
 			w.printf(" (%s)\n", duration(p.Report.Run.Images[i].Seconds))
+			w.tagsText(p.Report.Run.Images[i].Tags)
 			w.news(p.Report.Run.Images[i].Changes)
 			continue
 		}

@@ -34,6 +34,7 @@ var Contract = map[string]func(*testing.T, Site){
 	"content of wrong size": wrongSize,
 	"source breaks":         sourceBreaks,
 	"cancelled":             cancelledRun,
+	"forged ledger":         forgedLedger,
 }
 
 // blockSize is more than stores send at once.

@@ -16,6 +16,8 @@ type Options struct {
 	Page     http.Handler // what is at /
 	Metrics  *Metrics
 	Ready    *Readiness
+	Hosts    *Hosts   // that requests may be for; nil for all
+	Clients  *Clients // have shares of the registry's queue; nil gives all the same
 	// Users may pull, and see page and metrics: these tell what others pull, too. Nil asks nobody. Health has no password: those
 	// who probe it have none.
 	Users *Users
@@ -28,10 +30,11 @@ type Options struct {
 // registry's answer.
 func Handler(o Options) http.Handler {
 	metrics := o.Metrics.handler()
-	inside := o.Users.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	registry := noWebPages(o.Registry)
+	inside := o.Clients.name(o.Users.guard(o.Clients, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case path == "/v2" || strings.HasPrefix(path, "/v2/"):
-			o.Registry.ServeHTTP(w, r)
+			registry.ServeHTTP(w, r)
 		case path == "/metrics":
 			get(metrics).ServeHTTP(w, r)
 		case path == "/":
@@ -39,7 +42,7 @@ func Handler(o Options) http.Handler {
 		default:
 			http.NotFound(w, r)
 		}
-	}))
+	})))
 	all := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/healthz":
@@ -50,8 +53,10 @@ func Handler(o Options) http.Handler {
 			inside.ServeHTTP(w, r)
 		}
 	})
-	return logged(o, all)
+	return logged(o, o.Hosts.guard(all))
 }
+
+func isHealth(path string) bool { return path == "/healthz" || path == "/readyz" }
 
 // get lets nothing else pass.
 func get(next http.Handler) http.Handler {

@@ -4,6 +4,11 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/org/nixery-action/internal/logline"
 )
 
 // NewLog returns a handler of JSON lines as Google's log service and its error reporting read them: severity, message, time,
@@ -16,19 +21,20 @@ func NewLog(w io.Writer, level slog.Leveler, version string) slog.Handler {
 }
 
 func googleNames(groups []string, a slog.Attr) slog.Attr {
-	if len(groups) > 0 {
-		return a
+	if err, ok := a.Value.Any().(error); ok {
+		a.Value = slog.StringValue(err.Error())
 	}
-	switch a.Key {
-	case slog.MessageKey:
+	if a.Value.Kind() == slog.KindString { // JSON escapes most control characters, and not those that terminals know beyond ASCII
+		a.Value = slog.StringValue(logline.Clean(a.Value.String()))
+	}
+	switch {
+	case len(groups) > 0:
+	case a.Key == slog.MessageKey:
 		a.Key = "message"
-	case slog.LevelKey:
+	case a.Key == slog.LevelKey:
 		if level, ok := a.Value.Any().(slog.Level); ok {
 			return slog.String("severity", severity(level))
 		}
-	}
-	if err, ok := a.Value.Any().(error); ok {
-		a.Value = slog.StringValue(err.Error())
 	}
 	return a
 }
@@ -64,4 +70,39 @@ func (e errorEvents) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup implements [slog.Handler].
 func (e errorEvents) WithGroup(name string) slog.Handler {
 	return errorEvents{e.Handler.WithGroup(name)}
+}
+
+// NewTextLog returns a handler whose records are a line each, whatever clients and builders wrote: a newline in a message is shown as
+// \n, and so is every other character that is not printed. Values of attributes are quoted by h, which is one of logline's.
+func NewTextLog(h slog.Handler) slog.Handler { return oneLine{h} }
+
+type oneLine struct{ slog.Handler }
+
+func (o oneLine) Handle(ctx context.Context, r slog.Record) error {
+	r = r.Clone()
+	r.Message = printable(logline.Clean(r.Message))
+	return o.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements [slog.Handler].
+func (o oneLine) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return oneLine{o.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements [slog.Handler].
+func (o oneLine) WithGroup(name string) slog.Handler { return oneLine{o.Handler.WithGroup(name)} }
+
+func printable(text string) string {
+	if !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
 }

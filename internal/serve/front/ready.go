@@ -18,6 +18,8 @@ func alive(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
 type Check struct {
 	Name string // in a word, for strangers
 	Do   func(context.Context) error
+
+	under chan error // of a check that has not ended
 }
 
 // Readiness tells whether to send clients here. Its answer is that of the last few seconds: strangers may ask, and a check may be a process.
@@ -68,13 +70,34 @@ func (r *Readiness) ask() error {
 	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
 	defer cancel()
 	r.err = nil
-	for _, check := range r.checks {
-		if err := check.Do(ctx); err != nil {
-			r.log.Warn("not ready", "check", check.Name, "cause", err)
-			r.err = errors.New(check.Name)
+	for i := range r.checks {
+		if err := r.checks[i].make(ctx); err != nil {
+			r.log.Warn("not ready", "check", r.checks[i].Name, "cause", err)
+			r.err = errors.New(r.checks[i].Name)
 			break
 		}
 	}
 	r.when = r.now()
 	return r.err
+}
+
+// make returns when the context ends, also if the check itself does not, as on a disk that hangs. Such a check is left to itself, and
+// not begun a second time until it has ended.
+func (c *Check) make(ctx context.Context) error {
+	select {
+	case <-c.under: // too late to be of use
+		c.under = nil
+	default:
+	}
+	if c.under == nil {
+		c.under = make(chan error, 1)
+		go func(done chan<- error) { done <- c.Do(ctx) }(c.under)
+	}
+	select {
+	case err := <-c.under:
+		c.under = nil
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("it has not ended within %s", checkTime)
+	}
 }

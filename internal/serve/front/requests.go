@@ -3,7 +3,6 @@ package front
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -44,6 +43,7 @@ func logged(o Options, next http.Handler) http.Handler {
 		began := time.Now()
 		rec := &recorder{ResponseWriter: w}
 		rec.Header().Set("X-Content-Type-Options", "nosniff")
+		rec.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
 		if r.ContentLength != 0 {
 			// Nobody reads bodies here. The server would, to use the connection again, and wait for slow ones.
 			rec.Header().Set("Connection", "close")
@@ -64,9 +64,13 @@ func (o Options) tell(r *http.Request, rec *recorder, took time.Duration, panick
 	o.Metrics.request(r, rec.status, took)
 	log := o.Log
 	if o.Structured {
-		log = log.With(httpRequest(r, rec, took))
+		log = log.With(o.httpRequest(r, rec, took))
 	}
-	text := fmt.Sprintf("%s %s: %d, %d bytes in %.3f s", r.Method, r.URL.Path, rec.status, rec.bytes, took.Seconds())
+	if rec.status == http.StatusMisdirectedRequest {
+		log = log.With("host", cut(r.Host))
+	}
+	// The path as it was sent: decoded, it may hold a newline and what looks like another line of the log.
+	text := fmt.Sprintf("%s %s: %d, %d bytes in %.3f s", r.Method, r.URL.EscapedPath(), rec.status, rec.bytes, took.Seconds())
 	switch panicked {
 	case nil:
 		log.Log(r.Context(), levelOf(r.URL.Path), text)
@@ -86,13 +90,16 @@ func levelOf(path string) slog.Level {
 
 // httpRequest has the names that Google's log service knows:
 // https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry#HttpRequest. A query is left out: it might hold a secret.
-func httpRequest(r *http.Request, rec *recorder, took time.Duration) slog.Attr {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
+func (o Options) httpRequest(r *http.Request, rec *recorder, took time.Duration) slog.Attr {
 	return slog.Group("httpRequest",
 		"requestMethod", r.Method, "requestUrl", r.URL.EscapedPath(), "status", rec.status,
-		"responseSize", strconv.FormatInt(rec.bytes, 10), "userAgent", r.UserAgent(), "remoteIp", host, "protocol", r.Proto,
+		"responseSize", strconv.FormatInt(rec.bytes, 10), "userAgent", r.UserAgent(), "remoteIp", o.remoteIP(r), "protocol", r.Proto,
 		"latency", strconv.FormatFloat(took.Seconds(), 'f', -1, 64)+"s")
+}
+
+func (o Options) remoteIP(r *http.Request) string {
+	if at := o.Clients.address(r); at.IsValid() {
+		return at.String()
+	}
+	return r.RemoteAddr
 }

@@ -17,8 +17,6 @@ type Name struct {
 const (
 	maxName    = 255 // characters, of the whole name: what Docker's clients allow
 	maxPackage = 128 // characters, of a component: what a spec allows
-	// One process evaluates them all, and nobody has needed as many.
-	maxPackages = 64
 )
 
 // component is <path-component> of the distribution specification 1.1, "Pulling manifests", with capital letters too: its clients
@@ -36,9 +34,6 @@ func ParseName(s string) (Name, error) {
 		return Name{}, fmt.Errorf("a name has at most %d characters", maxName)
 	}
 	components := strings.Split(s, "/")
-	if len(components) > maxPackages {
-		return Name{}, fmt.Errorf("a name has at most %d packages", maxPackages)
-	}
 	for _, c := range components {
 		if len(c) > maxPackage || !component.MatchString(c) {
 			return Name{}, fmt.Errorf("%.128q is not a package's name: want letters, digits, and between them single dots, one or two "+
@@ -107,23 +102,4 @@ func (n Name) Image() string {
 		}
 	}
 	return strings.Join(append(meta, rest...), "/")
-}
-
-// Denied is the first package that a list does not allow. A rule is a package's name, or with a * at its end the beginning of names;
-// an empty list allows all. Case is ignored, as it is when a package is looked up.
-func (n Name) Denied(allow []string) (pkg string, denied bool) {
-	if len(allow) == 0 {
-		return "", false
-	}
-	for _, p := range n.packages {
-		allowed := func(rule string) bool {
-			beginning, open := strings.CutSuffix(strings.ToLower(rule), "*")
-			name := strings.ToLower(p)
-			return name == beginning || open && strings.HasPrefix(name, beginning)
-		}
-		if !slices.ContainsFunc(allow, allowed) {
-			return p, true
-		}
-	}
-	return "", false
 }

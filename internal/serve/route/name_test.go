@@ -45,7 +45,7 @@ func TestParseNameRefuses(t *testing.T) {
 		"a b", "a\nb", "a\x00b", "a;b", "a$b", "${a}", "a\"b", "a'b", "a`b", "a\\b", "a@b", "a:b", "a+b", "a=b", "a&b", "a|b", "a(b)", "[a]", "{a}",
 		"日本", "a\u200bb", "ａ", "git?x=1", "git#x", "%2e%2e", "<nixpkgs>", "builtins.exec ", "let x",
 		"arm64", "amd64", "arm64/amd64/git", "git/shell", "git/arm64", "shell/git/builder", "git/amd64/htop",
-		strings.Repeat("a", maxPackage+1), strings.Repeat("a/", 127) + "bb", strings.Repeat("abc/", maxPackages-1) + "d/e/f",
+		strings.Repeat("a", maxPackage+1), strings.Repeat("a/", 127) + "bb",
 	} {
 		if n, err := ParseName(in); err == nil {
 			t.Errorf("%q passes, as %v", in, n)
@@ -74,22 +74,6 @@ func TestNameStandsForOneImage(t *testing.T) {
 	}
 }
 
-func TestDenied(t *testing.T) {
-	allow := []string{"git", "python3Packages.*", "SHELL"}
-	for in, want := range map[string]string{
-		"git": "", "GIT": "", "shell/git": "", "python3packages.requests": "", "python3Packages": "python3Packages",
-		"gitui": "gitui", "git/htop": "htop", "arm64/git": "", "builder/git": "builder",
-	} {
-		got, _ := mustParse(t, in).Denied(allow)
-		if got != want {
-			t.Errorf("of %s, %q is denied; want %q", in, got, want)
-		}
-		if _, denied := mustParse(t, in).Denied(nil); denied {
-			t.Errorf("%s is denied by no rule", in)
-		}
-	}
-}
-
 func mustParse(t testing.TB, s string) Name {
 	t.Helper()
 	n, err := ParseName(s)
@@ -110,7 +94,7 @@ func FuzzParseName(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(s) > maxName || len(n.packages) == 0 || len(n.packages) > maxPackages || !slices.IsSorted(n.packages) {
+		if len(s) > maxName || len(n.packages) == 0 || !slices.IsSorted(n.packages) {
 			t.Errorf("%q gave %v", s, n)
 		}
 		for _, p := range n.packages {

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"gopkg.in/yaml.v3"
 
 	"github.com/org/nixery-action/internal/nearest"
+	"github.com/org/nixery-action/internal/plainfile"
 )
 
 // largestFile is more than anybody writes.
@@ -35,7 +35,7 @@ func (d *draft) file(p Places) map[string]said {
 }
 
 func readFile(path string) (*yaml.Node, error) {
-	f, err := os.Open(path)
+	f, err := plainfile.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -15,22 +16,29 @@ import (
 
 // Settings are what was asked for, checked. Whether files and buckets are there is not.
 type Settings struct {
-	Address    string // to listen on; "" is all
-	Port       int
-	Nixpkgs    spec.Nixpkgs
-	Storage    string // as depot.Open reads it
-	Redirect   bool
-	Popularity string        // as popularity.Load reads it
-	Timeout    time.Duration // of a build
-	Builds     int           // at a time
-	Queue      int           // builds that wait
-	Fresh      time.Duration // how long what a moving tag stands for is believed
+	Evaluation
+	Address      string // to listen on; "" is all
+	Port         int
+	Public       bool           // all who reach the server may use it
+	Hosts        []string       // names that requests are for, in lower case; none means that the exposure decides
+	Proxies      []netip.Prefix // whose X-Forwarded-For is believed
+	Nixpkgs      spec.Nixpkgs
+	Storage      string // as depot.Open reads it
+	CacheKeyFile string // or ""
+	Redirect     bool
+	Popularity   string        // as popularity.Load reads it
+	Timeout      time.Duration // of a build
+	Builds       int           // at a time
+	Queue        int           // builds that wait
+	Share        int           // builds that wait for one client
+	Fresh        time.Duration // how long what a moving tag stands for is believed
 	// Architectures are those of indexes, the first that of clients without; none means serve's default.
 	Architectures []string
-	Allow         []string      // packages, or prefixes that end in *; none means all
 	Htpasswd      string        // file, or ""
 	LogFormat     string        // text, json or auto
-	Grace         time.Duration // for downloads, at the end
+	MinFree       int64         // bytes, of disks
+	ShutdownDelay time.Duration // between SIGTERM and the end of the listener
+	Grace         time.Duration // for downloads, after that
 }
 
 // Places are where settings are said, strongest first.
@@ -58,6 +66,7 @@ func Read(p Places) (Settings, error) {
 	}
 	d.nixpkgs()
 	d.storage()
+	d.exposure()
 	if len(d.errs) > 0 {
 		return Settings{}, d.errs
 	}

@@ -2,6 +2,8 @@ package settings
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -39,11 +41,104 @@ func write(t *testing.T, text string) string {
 
 func TestDefaults(t *testing.T) {
 	want := Settings{
-		Port: 8080, Nixpkgs: spec.Nixpkgs{Channel: "nixos-unstable"}, Storage: "./depot", Popularity: "embedded", Timeout: 30 * time.Minute,
-		Builds: 2, Queue: 64, Fresh: 5 * time.Minute, LogFormat: "auto", Grace: 25 * time.Second,
+		Address: "127.0.0.1", Port: 8080, Nixpkgs: spec.Nixpkgs{Channel: "nixos-unstable"}, Storage: "./depot", Popularity: "embedded", Timeout: 30 * time.Minute,
+		Builds: 2, Queue: 64, Share: 16, Fresh: 5 * time.Minute, LogFormat: "auto", MinFree: 256 << 20, ShutdownDelay: 5 * time.Second, Grace: 20 * time.Second,
+		Evaluation: Evaluation{GitHubAPI: "https://api.github.com", Packages: 64, Memory: 4 << 30, CPU: 5 * time.Minute},
 	}
 	if got := read(t, map[string][]string{"storage": {"./depot"}}, nil); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// Where a server listens, and what must be said before it listens there.
+func TestExposure(t *testing.T) {
+	file := write(t, "storage: x\naddress: 0.0.0.0\n")
+	for _, c := range []struct {
+		flags   map[string][]string
+		env     env
+		address string // "error" for none
+	}{
+		{nil, nil, "127.0.0.1"},
+		{nil, env{"PORT": "80"}, "127.0.0.1"}, // Nixery's variable says nothing of the address
+		{nil, env{"NIXERY_ADDRESS": ""}, "127.0.0.1"},
+		{map[string][]string{"public": {"true"}}, nil, ""},
+		{map[string][]string{"public": {"false"}}, nil, "127.0.0.1"},
+		{nil, env{"NIXERY_PUBLIC": "true"}, ""},
+		{map[string][]string{"htpasswd": {"users"}}, nil, "127.0.0.1"},
+		{map[string][]string{"address": {"127.0.0.1"}}, nil, "127.0.0.1"},
+		{map[string][]string{"address": {"127.8.9.10"}}, nil, "127.8.9.10"},
+		{map[string][]string{"address": {"localhost"}}, nil, "127.0.0.1"},
+		{map[string][]string{"address": {"LocalHost."}}, nil, "127.0.0.1"},
+		{map[string][]string{"address": {"::1"}}, nil, "::1"},
+		{map[string][]string{"address": {"[::1]"}}, nil, "::1"},
+		{map[string][]string{"address": {"::ffff:127.0.0.1"}}, nil, "::ffff:127.0.0.1"},
+		{map[string][]string{"address": {"127.0.0.1"}, "public": {"true"}}, nil, "127.0.0.1"}, // behind a proxy of this machine
+		{map[string][]string{"address": {""}}, nil, "error"},
+		{map[string][]string{"address": {"0.0.0.0"}}, nil, "error"},
+		{map[string][]string{"address": {"::"}}, nil, "error"},
+		{map[string][]string{"address": {"::ffff:0.0.0.0"}}, nil, "error"},
+		{map[string][]string{"address": {"192.0.2.1"}}, nil, "error"},
+		{map[string][]string{"address": {"fe80::1%eth0"}}, nil, "error"},
+		{map[string][]string{"address": {"this-machine"}}, nil, "error"}, // whatever it resolves to
+		{map[string][]string{"address": {"127.0.0.1.example"}}, nil, "error"},
+		{map[string][]string{"address": {"127.1"}}, nil, "error"},
+		{map[string][]string{"address": {"0.0.0.0"}, "public": {"false"}}, nil, "error"},
+		{map[string][]string{"config": {file}}, nil, "error"},
+		{nil, env{"NIXERY_ADDRESS": "0.0.0.0"}, "error"},
+		{map[string][]string{"address": {"0.0.0.0"}, "public": {"true"}}, nil, "0.0.0.0"},
+		{map[string][]string{"address": {"0.0.0.0"}, "htpasswd": {"users"}}, nil, "0.0.0.0"},
+		{map[string][]string{"config": {file}}, env{"NIXERY_PUBLIC": "1"}, "0.0.0.0"},
+	} {
+		e := env{"NIXERY_STORAGE": "x"}
+		maps.Copy(e, c.env)
+		s, err := Read(Places{Flags: c.flags, Env: e.lookup})
+		if c.address == "error" {
+			if err == nil || !strings.Contains(err.Error(), "add --htpasswd FILE, or --public") {
+				t.Errorf("%v %v: %+v, %v", c.flags, c.env, s, err)
+			}
+			continue
+		}
+		if err != nil || s.Address != c.address {
+			t.Errorf("%v %v: address %q, %v; want %q", c.flags, c.env, s.Address, err, c.address)
+		}
+		if alone := !s.Public && s.Address != "0.0.0.0"; s.LoopbackOnly() != alone {
+			t.Errorf("%v %v: only loopback is %t", c.flags, c.env, s.LoopbackOnly())
+		}
+	}
+}
+
+func TestNetworkSettings(t *testing.T) {
+	s := read(t, map[string][]string{
+		"storage": {"x"}, "host": {"Registry.Example.", "[2001:DB8::1]", "::ffff:192.0.2.1"}, "proxy": {"10.1.2.3/8", "::1", "::ffff:192.0.2.1"},
+		"min-free": {"2GiB"}, "shutdown-delay": {"0"},
+	}, env{"NIXERY_GRACE": "7"})
+	if want := []string{"registry.example", "2001:db8::1", "192.0.2.1"}; !reflect.DeepEqual(s.Hosts, want) {
+		t.Errorf("hosts %q, want %q", s.Hosts, want)
+	}
+	if got := fmt.Sprint(s.Proxies); got != "[10.0.0.0/8 ::1/128 192.0.2.1/32]" {
+		t.Errorf("proxies %s", got)
+	}
+	if s.MinFree != 2<<30 || s.ShutdownDelay != 0 || s.Grace != 7*time.Second {
+		t.Errorf("got %+v", s)
+	}
+	for flag, bad := range map[string][]string{
+		"host":           {"", "http://registry.example", "registry.example:443", "a b", "-x", "a..b", "*.example", "x/y", "[::1", strings.Repeat("a.", 130) + "a"},
+		"proxy":          {"", "proxy.example", "10.0.0.0/33", "0.0.0.0/0", "::/0", "10.0.0.1:80"},
+		"address":        {"0.0.0.0:80", "a b", "http://x", "[::1]:80", "\n"},
+		"min-free":       {"", "-1", "1.5GB", "2 chairs", "9999999999999999999", "999999999999GiB"},
+		"shutdown-delay": {"", "-1s", "soon"},
+		"share":          {"0", "many"},
+		"public":         {"perhaps"},
+	} {
+		for _, value := range bad {
+			if flag == "address" && value == "" {
+				continue
+			}
+			_, err := Read(Places{Flags: map[string][]string{"storage": {"x"}, flag: {value}}})
+			if errs, ok := errors.AsType[Errors](err); !ok || len(errs) != 1 || !strings.HasPrefix(err.Error(), "--"+flag+": want ") && !strings.Contains(err.Error(), "all addresses cannot be") {
+				t.Errorf("--%s %q: %v", flag, value, err)
+			}
+		}
 	}
 }
 
@@ -101,7 +196,7 @@ func TestFlagsOverEnvironmentOverFile(t *testing.T) {
 func TestErrors(t *testing.T) {
 	file := write(t, "queue: many\nbuild: 3\ntimeout: [1, 2]\nfresh:\nqueue: 2\n")
 	_, err := Read(Places{
-		Flags: map[string][]string{"config": {file}, "builds": {"0"}, "grace": {"soon"}, "redirect": {"yes"}, "allow": {"a b"}, "log-format": {"xml"}},
+		Flags: map[string][]string{"config": {file}, "builds": {"0"}, "grace": {"soon"}, "redirect": {"yes"}, "allow": {"a b"}, "eval-memory": {"1"}, "eval-path": {"https:"}, "github-api": {"https://token@github.example.org"}, "log-format": {"xml"}},
 		Env:   env{"PORT": "http", "NIXERY_CHANNEL": "../x", "NIXERY_STORAGE_BACKEND": "gcs"}.lookup,
 	})
 	for _, says := range []string{
@@ -113,7 +208,10 @@ func TestErrors(t *testing.T) {
 		`--builds: want a number from 1 to 1000, found "0"`,
 		`--grace: want a time such as 90s or 15m, found "soon"`,
 		`--redirect: want true or false, found "yes"`,
-		`--allow: want a package, or the beginning of one and *, found "a b"`,
+		`--allow: want a package, as in git or python3Packages.requests, where * at the end of a component is the rest of it; found "a b"`,
+		`--eval-memory: want memory such as 512MiB or 4GiB, or 0 for no bound, found "1"`,
+		`--eval-path: want a path, or the beginning of a URL as https://example.org/pins/, found "https:"`,
+		`--github-api: want a URL such as https://github.example.org/api/v3, found "https://token@github.example.org"`,
 		`--log-format: want one of auto, text, json, found "xml"`,
 		`$PORT: want a number from 0 to 65535, found "http"`,
 		"$NIXERY_CHANNEL: channel: ",
@@ -123,7 +221,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("error does not say %q:\n%v", says, err)
 		}
 	}
-	if errs, ok := errors.AsType[Errors](err); !ok || len(errs) != 13 {
+	if errs, ok := errors.AsType[Errors](err); !ok || len(errs) != 16 {
 		t.Errorf("%d errors", len(errs))
 	}
 }

@@ -1,0 +1,152 @@
+package cache
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/bounded"
+	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/nixbuild"
+)
+
+// limits are what one ledger may have, whatever its few compressed bytes unfold to.
+type limits struct {
+	bytes   int64 // of JSON
+	entries int   // of all pages
+}
+
+// decodePages reads gzipped JSON page by page and entry by entry, so that what is beyond a limit ends it before it costs
+// memory. There are few pages, since each is compared with all before it.
+func decodePages(ctx context.Context, body []byte, most limits) (pages []Page, err error) {
+	zip, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	d := pageDecoder{bounded.JSON(ctx, zip, most.bytes), most.entries, most.entries}
+	err = d.fields(func(name string) error {
+		if name != "pages" {
+			return unknownField(name)
+		}
+		return bounded.Array(d.Decoder, mostPages-len(pages), func() error {
+			page, err := d.page()
+			pages = append(pages, page)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pages, bounded.End(d.Decoder)
+}
+
+type pageDecoder struct {
+	*json.Decoder
+	left, most int // entries
+}
+
+// mostFields is more than any object of fields has.
+const mostFields = 16
+
+func (d *pageDecoder) fields(each func(name string) error) error {
+	return bounded.Object(d.Decoder, mostFields, each)
+}
+
+func (d *pageDecoder) page() (Page, error) {
+	p := NewPage()
+	readers := map[string]func(p Page, key string) error{
+		"layers": d.layer, "paths": d.path, "images": d.image, "roots": d.roots, "inspected": d.inspected,
+	}
+	return p, d.fields(func(name string) error {
+		read, ok := readers[name]
+		if !ok {
+			return unknownField(name)
+		}
+		return bounded.Object(d.Decoder, d.most, func(key string) error {
+			if d.left--; d.left < 0 {
+				return &bounded.Error{Most: int64(d.most), Unit: "entries"}
+			}
+			return read(p, key)
+		})
+	})
+}
+
+func unknownField(name string) error { return fmt.Errorf("unknown field %.80q", name) }
+
+// value reads an entry.
+func (d *pageDecoder) value(into any) error {
+	return bounded.Value(d.Decoder, largestEntry, into)
+}
+
+func (d *pageDecoder) layer(p Page, key string) error {
+	var record recordJSON
+	if err := d.value(&record); err != nil {
+		return err
+	}
+	if !isHex(key) || !isSHA256(record.DiffID) || !isSHA256(record.Digest) || record.Size < 0 {
+		return fmt.Errorf("layer %.80q is malformed", key)
+	}
+	p.Layers[layers.Key(key)] = layers.Record(record)
+	return nil
+}
+
+func (d *pageDecoder) path(p Page, key string) error {
+	var entry pathJSON
+	if err := d.value(&entry); err != nil {
+		return err
+	}
+	info, err := entry.decode(key)
+	if err == nil {
+		p.Paths[info.Path] = info
+	}
+	return err
+}
+
+func (d *pageDecoder) image(p Page, key string) error {
+	var digest v1.Hash
+	if err := d.value(&digest); err != nil {
+		return err
+	}
+	if !isKey(key) || !isSHA256(digest) {
+		return fmt.Errorf("image %.80q is malformed", key)
+	}
+	p.Images[key] = digest
+	return nil
+}
+
+func (d *pageDecoder) roots(p Page, key string) error {
+	var entry []rootJSON
+	if err := d.value(&entry); err != nil {
+		return err
+	}
+	if !isKey(key) {
+		return fmt.Errorf("the key %.80q of roots is malformed", key)
+	}
+	for _, root := range entry {
+		path, err := nixbuild.ParseStorePath(root.Path)
+		if err != nil {
+			return fmt.Errorf("root %.80q: %w", root.Name, err)
+		}
+		p.Roots[key] = append(p.Roots[key], Root{root.Name, path})
+	}
+	return nil
+}
+
+func (d *pageDecoder) inspected(p Page, key string) error {
+	var seconds int64
+	if err := d.value(&seconds); err != nil {
+		return err
+	}
+	if !isKey(key) {
+		return fmt.Errorf("the key %.80q of an inspection is malformed", key)
+	}
+	p.Inspected[key] = time.Unix(seconds, 0).UTC()
+	return nil
+}
+
+func isKey(key string) bool { return key != "" && len(key) <= longestKey }

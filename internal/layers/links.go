@@ -1,0 +1,148 @@
+package layers
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/org/nixery-action/internal/nixbuild"
+)
+
+// maxFollowed is how many links Linux follows on the way to one file (path_resolution(7)).
+const maxFollowed = 40
+
+// maxNameLen is the longest name in a directory, in bytes (NAME_MAX).
+const maxNameLen = 255
+
+// A fileTree is looked into one name at a time: follow takes each step of a link
+// itself, and never leaves it to the operating system, which would go to the
+// files of the machine.
+type fileTree interface {
+	// lookup describes what has a name, whose parents are directories, and no
+	// links. Where nothing has it the error is [fs.ErrNotExist].
+	lookup(name string) (inode, error)
+}
+
+// inode is a file, directory or link.
+type inode struct {
+	mode fs.FileMode
+	link string // target of a link
+	size int64  // of a regular file
+}
+
+// found is what a name leads to.
+type found struct {
+	name string // without a link on the way, relative to the root
+	inode
+}
+
+// follow resolves a name as Linux does in a container whose root is that of
+// the tree. A name that leads nowhere is [fs.ErrNotExist], as is one that the
+// tree does not have, such as the target of a link out of the store.
+func follow(in fileTree, name string) (found, error) {
+	root := inode{mode: modeDir}
+	at, links, rest := found{inode: root}, 0, strings.Split(name, "/")
+	for len(rest) > 0 {
+		step := rest[0]
+		rest = rest[1:]
+		switch {
+		case !at.mode.IsDir():
+			return found{}, fs.ErrNotExist
+		case step == "" || step == ".":
+			continue
+		case step == "..":
+			parent := path.Dir(at.name)
+			at = found{name: strings.TrimPrefix(parent, "."), inode: inode{mode: modeDir}}
+			continue
+		case len(step) > maxNameLen:
+			return found{}, fs.ErrNotExist
+		}
+		next, err := in.lookup(join(at.name, step))
+		if err != nil {
+			return found{}, err
+		}
+		if next.mode&fs.ModeSymlink == 0 {
+			at = found{name: join(at.name, step), inode: next}
+			continue
+		}
+		if links++; links > maxFollowed || next.link == "" {
+			return found{}, fs.ErrNotExist
+		}
+		if path.IsAbs(next.link) {
+			at = found{inode: root}
+		}
+		rest = append(strings.Split(next.link, "/"), rest...)
+	}
+	return at, nil
+}
+
+// storeTree is what a closure has of a store: nix, nix/store and its paths. The
+// directory of the store cannot be listed, as it holds what the machine has
+// beside the closure.
+type storeTree struct {
+	store fs.FS
+	paths map[nixbuild.StorePath]bool
+}
+
+func newStoreTree(store fs.FS, packages []nixbuild.StorePath, closure nixbuild.Closure) storeTree {
+	t := storeTree{store, map[nixbuild.StorePath]bool{}}
+	for _, p := range packages {
+		t.paths[p] = true
+	}
+	for _, info := range closure.Paths {
+		t.paths[info.Path] = true
+	}
+	return t
+}
+
+func (t storeTree) lookup(name string) (inode, error) {
+	if name == path.Dir(nixbuild.StoreDir[1:]) || name == nixbuild.StoreDir[1:] {
+		return inode{mode: modeDir}, nil
+	}
+	if _, ok := t.pathOf(name); !ok || !fs.ValidPath(name) {
+		return inode{}, fs.ErrNotExist
+	}
+	info, err := fs.Lstat(t.store, name)
+	if err != nil {
+		return inode{}, err
+	}
+	n := inode{mode: info.Mode(), size: info.Size()}
+	if n.mode&fs.ModeSymlink != 0 {
+		n.link, err = fs.ReadLink(t.store, name)
+	}
+	return n, err
+}
+
+// pathOf is the store path that a name lies in, if the closure has it.
+func (t storeTree) pathOf(name string) (nixbuild.StorePath, bool) {
+	below, ok := strings.CutPrefix(name, nixbuild.StoreDir[1:]+"/")
+	if !ok {
+		return "", false
+	}
+	first, _, _ := strings.Cut(below, "/")
+	p := nixbuild.StorePath(nixbuild.StoreDir + "/" + first)
+	return p, t.paths[p]
+}
+
+// directory is the directory of a store path that a name leads to. It is false
+// if the name leads elsewhere, such as out of the store, or nowhere.
+func (t storeTree) directory(name string) (real string, ok bool, err error) {
+	at, err := follow(t, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	_, inside := t.pathOf(at.name)
+	return at.name, inside && at.mode.IsDir(), nil
+}
+
+// list reads a directory that follow has found.
+func (t storeTree) list(real string) ([]fs.DirEntry, error) {
+	children, err := fs.ReadDir(t.store, real)
+	slices.SortFunc(children, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return children, err
+}
