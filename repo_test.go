@@ -49,6 +49,7 @@ var rules = map[string]rule{
 	"names":     names,
 	"skips":     skips,
 	"opens":     opens,
+	"scratch":   scratches,
 	"functions": functions,
 	"markers":   markers,
 }
@@ -74,6 +75,8 @@ func TestRules(t *testing.T) {
 		"env":              {environment, "internal/publish/a.go", `package a; import "os"; var x = os.Getenv("X")`, 1},
 		"env as a value":   {environment, "internal/publish/a.go", `package a; import "os"; var x = os.LookupEnv`, 1},
 		"env in actions":   {environment, "internal/actions/a.go", `package a; import "os"; var x = os.Getenv("X")`, 0},
+		"temporary file":   {scratches, "internal/publish/a.go", `package a; import "os"; var x, _ = os.CreateTemp("", "")`, 1},
+		"in scratch":       {scratches, "internal/scratch/a.go", `package a; import "os"; var x, _ = os.CreateTemp("", "")`, 0},
 		"type":             {names, "a.go", `package a; type LayerManager struct{}`, 1},
 		"unexported type":  {names, "a.go", `package a; type state struct{}`, 1},
 		"inner type":       {names, "a.go", `package a; func f() { type runInfo struct{} }`, 1},
@@ -151,14 +154,15 @@ type wall struct {
 	path string
 	in   func(folder string) bool
 	may  []string
-	but  string // an import that is let through
+	but  []string // imports below path that are let through
 }
 
 var walls = []wall{
 	{path: "os/exec", in: everywhere, may: []string{"internal/nixbuild/runner.go"}},
 	{path: "net/http", in: oneOf("layers", "image", "spec", "popularity", "explain"), may: []string{"internal/popularity/binarycache.go"}},
 	{path: module + "internal/pipeline", in: otherThan("cmd/action", "internal/serve")},
-	{path: module, in: oneOf("publish"), but: module + "internal/plainfile"},
+	{path: module, in: oneOf("publish"), but: []string{module + "internal/plainfile", module + "internal/scratch"}}, // which import none themselves
+	{path: module, in: oneOf("scratch")},
 }
 
 func everywhere(string) bool { return true }
@@ -183,7 +187,7 @@ func within(name, folder string) bool {
 func (w wall) stops(s source, imported string) bool {
 	reached := imported == w.path || strings.HasSuffix(w.path, "/") && strings.HasPrefix(imported, w.path)
 	ownChild := within(imported, module+s.folder())
-	return reached && !ownChild && imported != w.but && w.in(s.folder()) && !slices.Contains(w.may, s.name)
+	return reached && !slices.Contains(w.but, imported) && !ownChild && w.in(s.folder()) && !slices.Contains(w.may, s.name)
 }
 
 func imports(s source) (violations []string) {
@@ -258,9 +262,9 @@ func names(s source) (violations []string) {
 // openers are the files that open what no user names: their own files, and a generator's in this module.
 var openers = []string{
 	"internal/plainfile/plainfile.go",
-	"cmd/action/serve_temp.go", "cmd/action/metadata.go", "internal/actions/outputs.go", "internal/popularity/journal.go", // with flags that do not wait, or after a check
+	"internal/scratch/dir.go", "internal/scratch/file.go", "internal/actions/outputs.go", "internal/popularity/journal.go", // with flags that do not wait, or after a check
 	"internal/cache/folder.go", "internal/depot/place.go", // a directory, to sync it
-	"internal/publish/blobs.go", "internal/nixinstall/register.go", // just made
+	"internal/nixinstall/register.go", // just made
 	"internal/spec/specdoc/main.go", "internal/actions/actiongen/main.go", "internal/serve/settings/settingsdoc/main.go",
 }
 
@@ -272,6 +276,19 @@ func opens(s source) (violations []string) {
 	for _, sel := range selections(s, "os") {
 		if slices.Contains([]string{"Open", "OpenFile", "ReadFile"}, sel.Sel.Name) {
 			violations = append(violations, s.at(sel.Pos(), "os.%s may wait for ever: use plainfile", sel.Sel.Name))
+		}
+	}
+	return violations
+}
+
+// scratches sends what creates a temporary or an output file to package scratch: it sweeps after a kill, and writes through no link.
+func scratches(s source) (violations []string) {
+	if s.test() || path.Base(s.name) == "main.go" || within(s.folder(), "internal/scratch") || within(s.folder(), "testdata") {
+		return nil
+	}
+	for _, sel := range selections(s, "os") {
+		if slices.Contains([]string{"MkdirTemp", "CreateTemp", "Create"}, sel.Sel.Name) {
+			violations = append(violations, s.at(sel.Pos(), "os.%s leaves what no run sweeps, or follows a link: use scratch", sel.Sel.Name))
 		}
 	}
 	return violations

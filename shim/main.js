@@ -6,13 +6,15 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { findBinary, makeScratch } = require('./binary.js');
 const { run } = require('./child.js');
+const { concealEnvironment } = require('./environment.js');
 const { Interrupted } = require('./signals.js');
 
 async function main() {
-  const scratch = makeScratch(process.env);
+  const env = concealEnvironment();
+  const scratch = makeScratch(env);
   try {
-    const binary = await findBinary(process.env, path.dirname(__dirname), scratch);
-    const { code } = await run(binary, ['action']);
+    const binary = await findBinary(env, path.dirname(__dirname), scratch);
+    const { code } = await run(binary, ['action'], { env });
     return code;
   } finally {
     fs.rmSync(scratch, { recursive: true, force: true });

@@ -28,6 +28,17 @@ test('passes inputs on untouched', async (t) => {
   }
 });
 
+// As an unsandboxed builder would: it looks at its parent, the shim.
+test('shows no input or token in /proc', async (t) => {
+  const root = makeAction(t);
+  writeProgram(path.join(root, 'bin', 'nixery-action'), '/bin/cat /proc/$PPID/environ', 'echo "+$ACTIONS_RUNTIME_TOKEN"');
+  const secrets = { 'INPUT_GITHUB-TOKEN': 'hunter2', ACTIONS_RUNTIME_TOKEN: 'hunter2', AWS_SECRET_ACCESS_KEY: 'hunter2', EMPTY: '' };
+  const end = await start(root, secrets).done;
+  assert.equal(end.out.replace(/[^\0]*\0/g, ''), '+hunter2\n', 'the program has the token, /proc does not');
+  assert.doesNotMatch(end.out, /hunter2[^]*hunter2|INPUT_/);
+  assert.match(end.out, /^PATH=/m);
+});
+
 test('prefers the override', async (t) => {
   const root = makeAction(t);
   writeProgram(path.join(root, 'bin', 'nixery-action'), 'echo shipped');

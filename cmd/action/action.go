@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"regexp"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,34 +28,9 @@ func newAction(c *console) *cobra.Command {
 // step builds what the inputs ask for, and sets the outputs to what was published, even if
 // something failed. What was wrong with inputs when they were read is told with what else is.
 func step(ctx context.Context, c *console, inputs actions.Inputs, wrong error) (*pipeline.Report, error) {
-	service, err := takeEnvironment()
-	if err != nil {
-		return nil, err
-	}
-	report, err := build(ctx, c, buildOptions{Inputs: inputs, step: true, wrong: wrong, service: service})
+	report, err := build(ctx, c, buildOptions{Inputs: inputs, step: true, wrong: wrong})
 	if report == nil {
 		return nil, err
 	}
 	return report, errors.Join(err, setOutputs(c.env.OutputFile, report))
-}
-
-// secretive are names of variables that may hold a secret, such as the password of
-// a mirror of Nix, or the key of the cache.
-var secretive = regexp.MustCompile("^((INPUT|ACTIONS|NIXERY_NIX)_|NIXERY_CACHE_KEY$)")
-
-// takeEnvironment takes the step's inputs and tokens away from what Nix runs:
-// builders see the environment where there is no sandbox. What it took can
-// still be looked up.
-func takeEnvironment() (func(string) string, error) {
-	taken := map[string]string{}
-	for _, pair := range os.Environ() {
-		name, value, _ := strings.Cut(pair, "=")
-		if secretive.MatchString(name) {
-			taken[name] = value
-			if err := os.Unsetenv(name); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return func(name string) string { return taken[name] }, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/org/nixery-action/internal/logline"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/pipeline"
+	"github.com/org/nixery-action/internal/scratch"
 )
 
 func newBuild(c *console) *cobra.Command {
@@ -32,11 +33,7 @@ func newBuild(c *console) *cobra.Command {
 			"  nixery-action build --platform linux/amd64 --output type=docker,dest=toolbox.tar",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.GitHubToken = os.Getenv("GITHUB_TOKEN")
-			var err error
-			if o.service, err = takeEnvironment(); err != nil {
-				return err
-			}
-			_, err = build(cmd.Context(), c, o)
+			_, err := build(cmd.Context(), c, o)
 			return err
 		},
 	}
@@ -56,6 +53,9 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*pipeline.Report
 		if err := c.hide(secret); err != nil {
 			return nil, err
 		}
+	}
+	if err := o.checkLinks(c); err != nil {
+		return nil, err
 	}
 	w, errSpec := o.want()
 	request, errRequest := newRequest(o, w)
@@ -125,7 +125,10 @@ func writeJSON(file string, value any) error {
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", file, err)
 	}
-	return os.WriteFile(file, append(data, '\n'), 0o644)
+	return scratch.Replace(file, func(w io.Writer) error {
+		_, err := w.Write(append(data, '\n'))
+		return err
+	})
 }
 
 // printReport prints a line for each reference that an image has now, for each

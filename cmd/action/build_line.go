@@ -32,6 +32,7 @@ func newLine(c *console) (*pipeline.Line, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.sweep()
 	line := &pipeline.Line{
 		Store:   nixbuild.NewStore(nixbuild.StoreDir),
 		Created: created,
@@ -40,8 +41,12 @@ func newLine(c *console) (*pipeline.Line, error) {
 		Display: c.display,
 		Cache:   cache.New(nil, nil, c.log),
 	}
-	// Nobody is there to answer: what git would ask for must be in a credential helper.
-	line.Runner = nixbuild.Exec{Stderr: line.Hear, Moved: line.Follow, Env: []string{"GIT_TERMINAL_PROMPT=0"}}
+	nix, err := newNix(c)
+	if err != nil {
+		return nil, err
+	}
+	nix.Stderr, nix.Moved = line.Hear, line.Follow
+	line.Runner = nix
 	return line, nil
 }
 

@@ -23,7 +23,6 @@ type buildOptions struct {
 	format     outputFormat
 	// cacheKeyFile holds what CacheKey may say too.
 	cacheKeyFile string
-	service      func(string) string // the environment that tells where the Actions cache is
 }
 
 func (o *buildOptions) addFlags(cmd *cobra.Command) {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
@@ -29,11 +30,11 @@ func newCache(c *console, o buildOptions) (*cache.Cache, error) {
 	if err := errors.Join(o.blame("cache-from", errFrom), o.blame("cache-to", errTo)); err != nil {
 		return nil, err
 	}
-	if err := c.hide(o.service("ACTIONS_RUNTIME_TOKEN")); err != nil {
+	if err := c.hide(os.Getenv("ACTIONS_RUNTIME_TOKEN")); err != nil {
 		return nil, err
 	}
 	read, write, err := cache.Places(from, to, cache.Options{
-		Getenv:  o.service,
+		Getenv:  os.Getenv,
 		Actions: cache.ActionsOptions{UserAgent: userAgent()},
 		Registry: cache.RegistryOptions{
 			Keychain:  c.keychain(o.GitHubToken),

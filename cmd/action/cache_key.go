@@ -29,8 +29,8 @@ func (o buildOptions) cacheKey(c *console) (cache.Key, error) {
 		if secret, err = readCacheKey(o.cacheKeyFile); err != nil {
 			return cache.Key{}, usageError{fmt.Errorf("--cache-key-file: %w", err)}
 		}
-	case secret == "" && o.service != nil:
-		secret, where = o.service(cacheKeyVariable), "$"+cacheKeyVariable
+	case secret == "":
+		secret, where = os.Getenv(cacheKeyVariable), "$"+cacheKeyVariable
 	}
 	if secret == "" {
 		return cache.Key{}, nil

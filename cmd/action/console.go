@@ -12,6 +12,7 @@ import (
 	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/progress"
 	"github.com/org/nixery-action/internal/redact"
+	"github.com/org/nixery-action/internal/scratch"
 	"github.com/org/nixery-action/internal/summary"
 )
 
@@ -57,6 +58,9 @@ func openConsole() *console {
 	c.log = slog.New(logline.NewPlain(c.display.Writer(), c.level, color))
 	return c
 }
+
+// sweep removes what runs that were killed have left where this one has its temporary files.
+func (c *console) sweep() { scratch.Sweep(c.log, c.env.TempDir, os.TempDir()) }
 
 // speak sets how much is said. Errors are always told.
 func (c *console) speak(debug, quiet bool) {

@@ -74,8 +74,10 @@ func settle(env *testscript.Env, nix string) error {
 	if nix != "." {
 		env.Setenv("PATH", nix+":"+env.Getenv("PATH"))
 	}
+	env.Setenv("NIXERY_NIX_ENV", "WORK") // for scripts that play Nix
 	config := cmp.Or(os.Getenv("NIX_CONFIG"), nixConfig)
 	env.Setenv("NIX_CONFIG", config)
+	env.Setenv("NL", "\n")
 	env.Setenv("NIX_CONFIG_NATIVE", regexp.MustCompile(`(?m)^extra-platforms .*$`).ReplaceAllString(config, ""))
 	return linkSets(env.WorkDir)
 }

@@ -54,6 +54,7 @@ func alone(env *testscript.Env) error {
 	env.Setenv("BAD", specs)
 	// The race detector would sleep for a second at the end of each program.
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
+	env.Setenv("NIXERY_NIX_ENV", "WORK") // for scripts that play Nix
 	return nil
 }
 

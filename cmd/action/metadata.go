@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,8 +12,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/org/nixery-action/internal/pipeline"
-	"github.com/org/nixery-action/internal/plainfile"
 	"github.com/org/nixery-action/internal/report"
+	"github.com/org/nixery-action/internal/scratch"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -70,18 +69,7 @@ func checkWritable(file string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	stat, missing := os.Stat(file)
-	if missing == nil && stat.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0 { // opening it may wait for ever
-		return plainfile.Check(file)
-	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644)
-	if err == nil {
-		err = f.Close()
-	}
-	if err == nil && missing != nil {
-		err = os.Remove(file)
-	}
-	return err
+	return scratch.Check(file)
 }
 
 // keepMetadata writes the metadata file, if one is asked for.

@@ -35,7 +35,7 @@ func obtainNix(ctx context.Context, c *console, o buildOptions) error {
 			return err
 		}
 	}
-	bin, err := installNix(ctx, c, o.service)
+	bin, err := installNix(ctx, c, os.Getenv)
 	if err != nil {
 		return err
 	}

@@ -113,6 +113,9 @@ func explainFile(ctx context.Context, file string, budget int, source string) (e
 }
 
 func planSpec(ctx context.Context, c *console, o planOptions) ([]explain.Explanation, error) {
+	if err := o.asked.checkLinks(c); err != nil {
+		return nil, err
+	}
 	w, errSpec := o.asked.want()
 	request, errRequest := newRequest(o.asked, w)
 	if err := errors.Join(errSpec, errRequest); err != nil {

@@ -124,7 +124,7 @@ func count(ctx context.Context, c *console, o countOptions) error {
 	if err := o.complete(); err != nil {
 		return err
 	}
-	if err := errors.Join(checkOutput(o.output), checkOutput(o.metadata)); err != nil {
+	if err := errors.Join(c.checkFile(o.output), c.checkFile(o.metadata), c.checkFile(o.state), checkOutput(o.output), checkOutput(o.metadata)); err != nil {
 		return err
 	}
 	census, source, err := o.census(ctx, c)
@@ -169,7 +169,12 @@ func (o countOptions) census(ctx context.Context, c *console) (census *popularit
 		census, err = countClosures(ctx, o.closures)
 		return census, strings.Join(o.closures, ", "), err
 	}
-	infos, err := nixbuild.QueryStore(ctx, nixbuild.Exec{Stderr: func(line string) { c.log.Debug(line) }})
+	nix, err := newNix(c)
+	if err != nil {
+		return nil, "", err
+	}
+	nix.Stderr = func(line string) { c.log.Debug(line) }
+	infos, err := nixbuild.QueryStore(ctx, nix)
 	return tallied(infos), "the store", err
 }
 

@@ -4,11 +4,10 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/org/nixery-action/internal/popularity"
+	"github.com/org/nixery-action/internal/scratch"
 )
 
 // checkOutput fails now if the file could not be written later, when an hour of
@@ -17,23 +16,10 @@ func checkOutput(file string) error {
 	if file == "" {
 		return nil
 	}
-	if stat, err := os.Stat(file); err == nil && stat.IsDir() {
-		return usagef("output %s: it is a folder", file)
+	if err := scratch.Check(file); err != nil {
+		return usagef("output %s: %w", file, err)
 	}
-	temp, err := createBeside(file)
-	if err != nil {
-		return usageError{err}
-	}
-	temp.Close()
-	return os.Remove(temp.Name())
-}
-
-func createBeside(file string) (*os.File, error) {
-	temp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
-	if err != nil {
-		return nil, fmt.Errorf("output %s: %w", file, err)
-	}
-	return temp, nil
+	return nil
 }
 
 // writeTable replaces file when all of the table is there, or writes to stdout if
@@ -42,21 +28,7 @@ func writeTable(file string, stdout io.Writer, counts popularity.Counts) error {
 	if file == "" {
 		return counts.Write(stdout)
 	}
-	temp, err := createBeside(file)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name()) // in vain, if all goes well
-	err = encodeTable(temp, counts, strings.HasSuffix(file, ".gz"))
-	if err == nil {
-		err = temp.Chmod(0o644)
-	}
-	if closeErr := temp.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(temp.Name(), file)
-	}
+	err := scratch.Replace(file, func(w io.Writer) error { return encodeTable(w, counts, strings.HasSuffix(file, ".gz")) })
 	if err != nil {
 		return fmt.Errorf("output %s: %w", file, err)
 	}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
@@ -28,7 +30,11 @@ func (c *console) hide(secret string) error {
 	if !c.env.InActions {
 		return nil
 	}
-	return actions.Mask(os.Stderr, secret)
+	err := actions.Mask(os.Stderr, secret)
+	if errors.Is(err, syscall.EPIPE) {
+		return nil // a log that is read no longer shows nothing
+	}
+	return err
 }
 
 // hideEnvironment hides what the environment holds before anything is said.

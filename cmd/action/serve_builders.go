@@ -29,10 +29,6 @@ func (r strictSandbox) Run(ctx context.Context, args ...string) ([]byte, error) 
 	return r.Runner.Run(ctx, args...)
 }
 
-func newStrictRunner(hear func(string), moved func(nixbuild.Progress)) nixbuild.Runner {
-	return strictSandbox{newRunner(hear, moved)}
-}
-
 // checkBuilders refuses to build for strangers where builders are not kept from the machine, and warns elsewhere.
 func checkBuilders(ctx context.Context, log *slog.Logger, s settings.Settings, nix nixbuild.Runner) error {
 	isolation, err := nixbuild.ReadIsolation(ctx, nix)

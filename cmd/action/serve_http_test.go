@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -69,44 +68,5 @@ func TestLongHeaders(t *testing.T) {
 	answer.Body.Close()
 	if answer.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("got %s", answer.Status)
-	}
-}
-
-// Folders of the living stay, those of the dead go, and so does nothing else.
-func TestServerFolder(t *testing.T) {
-	dir := t.TempDir()
-	var log strings.Builder
-	quiet := slog.New(slog.NewTextHandler(&log, nil))
-	living, err := openServerFolder(dir, quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead, outside := filepath.Join(dir, serverPrefix+"1"), filepath.Join(dir, "outside")
-	for _, err := range []error{
-		os.MkdirAll(filepath.Join(dead, "nixery-action-2"), 0o755), os.Symlink("/nix/store", filepath.Join(dead, "nixery-action-2/roots")),
-		os.Mkdir(outside, 0o755), os.WriteFile(filepath.Join(outside, "file"), nil, 0o600), os.Symlink(outside, filepath.Join(dead, "away")),
-		os.Symlink(outside, filepath.Join(dir, serverPrefix+"link")),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	next, err := openServerFolder(dir, quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(dead); !errors.Is(err, os.ErrNotExist) || !strings.Contains(log.String(), dead) {
-		t.Errorf("the dead one's folder is there (%v), log %s", err, log.String())
-	}
-	for _, there := range []string{living.path, next.path, filepath.Join(outside, "file")} {
-		if _, err := os.Stat(there); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := errors.Join(living.Close(), next.Close()); err != nil {
-		t.Error(err)
-	}
-	if left, err := filepath.Glob(filepath.Join(dir, serverPrefix+"*")); err != nil || len(left) != 1 {
-		t.Errorf("what is left is %v (%v)", left, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/org/nixery-action/internal/depot"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/progress"
+	"github.com/org/nixery-action/internal/scratch"
 	"github.com/org/nixery-action/internal/serve"
 	"github.com/org/nixery-action/internal/serve/front"
 	"github.com/org/nixery-action/internal/serve/settings"
@@ -28,14 +29,17 @@ func serveImages(ctx context.Context, c *console, s settings.Settings) error {
 			return usageError{err}
 		}
 	}
-	folder, err := openServerFolder(c.env.TempDir, c.log)
+	c.sweep()
+	temp, err := scratch.NewDir(c.env.TempDir)
 	if err != nil {
 		return err
 	}
-	defer folder.Close()
+	// A Nix that goes on after its server was killed may make its links later.
+	defer c.sweep()
+	defer temp.Close()
 	metrics := front.NewMetrics(version)
 	store, err := depot.Open(ctx, s.Storage, depot.Options{
-		TempDir: folder.path, Redirect: s.Redirect, MinFree: s.MinFree, Wrote: metrics.Stored, Log: c.log,
+		TempDir: temp.Path(), Redirect: s.Redirect, MinFree: s.MinFree, Wrote: metrics.Stored, Log: c.log,
 	})
 	if err != nil {
 		return err
@@ -44,16 +48,20 @@ func serveImages(ctx context.Context, c *console, s settings.Settings) error {
 	if err := checkAtStart(ctx, store); err != nil {
 		return interrupted(ctx, err)
 	}
-	if err := checkBuilders(ctx, c.log, s, nixbuild.Exec{}); err != nil {
+	nix, err := newNix(c)
+	if err != nil {
+		return err
+	}
+	if err := checkBuilders(ctx, c.log, s, nix); err != nil {
 		return interrupted(ctx, err)
 	}
-	server, err := newServer(c, s, store, folder.path, metrics.Hooks())
+	server, err := newServer(c, s, store, temp.Path(), metrics.Hooks(), nix)
 	if err != nil {
 		return err
 	}
 	metrics.Watch(server.Load)
 	ready := front.NewReadiness(c.log, front.Check{Name: "storage", Do: store.Ready}, front.Check{Name: "Nix", Do: nixIsThere},
-		front.Check{Name: "disk", Do: diskHasRoom(s.MinFree, folder.path, nixbuild.StoreDir)})
+		front.Check{Name: "disk", Do: diskHasRoom(s.MinFree, temp.Path(), nixbuild.StoreDir)})
 	handler := front.Handler(front.Options{
 		Registry: server.Handler(), Metrics: metrics, Ready: ready, Users: users, Log: c.log, Structured: structured,
 		Hosts: front.NewHosts(s.Hosts, !s.LoopbackOnly()), Clients: clientsOf(s, c.log),
@@ -64,10 +72,15 @@ func serveImages(ctx context.Context, c *console, s settings.Settings) error {
 }
 
 // newServer is the registry on this machine's Nix and store, with links in temp.
-func newServer(c *console, s settings.Settings, store *depot.Depot, temp string, hooks serve.Hooks) (*serve.Server, error) {
+func newServer(c *console, s settings.Settings, store *depot.Depot, temp string, hooks serve.Hooks, nix nixbuild.Exec) (*serve.Server, error) {
 	created, err := sourceDateEpoch(os.Getenv("SOURCE_DATE_EPOCH"))
 	if err != nil {
 		return nil, err
+	}
+	runner := func(hear func(string), moved func(nixbuild.Progress)) nixbuild.Runner {
+		nix := nix
+		nix.Stderr, nix.Moved = hear, moved
+		return strictSandbox{nix}
 	}
 	layers := spec.DefaultLayers()
 	layers.Popularity = s.Popularity
@@ -80,7 +93,7 @@ func newServer(c *console, s settings.Settings, store *depot.Depot, temp string,
 		queue = -1 // none, where 0 is the default
 	}
 	return serve.New(serve.Options{
-		Depot: store, Runner: newStrictRunner, Store: nixbuild.NewStore(nixbuild.StoreDir), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: temp,
+		Depot: store, Runner: runner, Store: nixbuild.NewStore(nixbuild.StoreDir), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: temp,
 		Commits: s.Commits, GitHubAPI: s.GitHubAPI, Packages: s.Packages, Confinement: confinementOf(s),
 		Architectures: s.Architectures, Allow: s.Allow, Builds: s.Builds, Queue: queue, Share: s.Share, CacheKey: key, Timeout: s.Timeout, Fresh: s.Fresh, Log: c.log, Hooks: hooks,
 	})
@@ -103,11 +116,6 @@ func diskHasRoom(minFree int64, dirs ...string) func(context.Context) error {
 		}
 		return errors.Join(errs...)
 	}
-}
-
-// newRunner is this machine's Nix. Nobody is there to answer git.
-func newRunner(hear func(string), moved func(nixbuild.Progress)) nixbuild.Runner {
-	return nixbuild.Exec{Stderr: hear, Moved: moved, Env: []string{"GIT_TERMINAL_PROMPT=0"}}
 }
 
 // checkAtStart finds out at once what would make every pull fail.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
 	"github.com/org/nixery-action/internal/plainfile"
+	"github.com/org/nixery-action/internal/scratch"
 )
 
 // Folder is a [Store] with a file for each entry. Several processes may use one folder at once. It goes by names and not by the
@@ -73,14 +75,12 @@ func (f *Folder) Save(ctx context.Context, name Name, size int64, open func() (i
 	return failed(ctx, f.String(), savingEntry, fileKind(err), err)
 }
 
-// tempPrefix cannot begin a lane.
-const tempPrefix = ".saving-"
-
 func (f *Folder) save(ctx context.Context, name Name, size int64, open func() (io.ReadCloser, error)) (err error) {
 	if err := os.MkdirAll(f.dir, 0o777); err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(f.dir, tempPrefix+"*")
+	scratch.Sweep(slog.New(slog.DiscardHandler), f.dir)
+	temp, err := scratch.NewFile(f.dir)
 	if err != nil {
 		return err
 	}

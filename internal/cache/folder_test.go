@@ -15,7 +15,7 @@ func TestFolderIgnores(t *testing.T) {
 	dir := t.TempDir()
 	f, name := NewFolder(dir), Name{lane("a"), 5}
 	save(t, f, name, "content")
-	for _, file := range []string{tempPrefix + "123", string(lane("a")), lane("a").prefix() + "9", strings.ToUpper(Name{lane("a"), 0xa}.String()), "zzz"} {
+	for _, file := range []string{".nixery-tmp-123", string(lane("a")), lane("a").prefix() + "9", strings.ToUpper(Name{lane("a"), 0xa}.String()), "zzz"} {
 		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

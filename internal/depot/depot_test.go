@@ -301,22 +301,34 @@ func TestTags(t *testing.T) {
 	})
 }
 
-func TestOldUploadsAreSwept(t *testing.T) {
+// An upload of a process that was killed is removed, however young it is; one that goes on stays, however old.
+func TestLeftUploadsAreSwept(t *testing.T) {
 	dir := t.TempDir()
 	uploads := filepath.Join(dir, "uploads")
-	old, young, other := filepath.Join(uploads, spoolPrefix+"old"), filepath.Join(uploads, spoolPrefix+"young"), filepath.Join(uploads, "other")
-	past := time.Now().Add(-2 * abandoned)
-	err := errors.Join(os.Mkdir(uploads, 0o755), os.WriteFile(old, nil, 0o644), os.WriteFile(young, nil, 0o644), os.WriteFile(other, nil, 0o644),
-		os.Chtimes(old, past, past), os.Chtimes(other, past, past))
+	left, other := filepath.Join(uploads, ".nixery-tmp-"+strings.Repeat("A", 26)), filepath.Join(uploads, "other")
+	if err := errors.Join(os.Mkdir(uploads, 0o755), os.WriteFile(left, nil, 0o644), os.WriteFile(other, nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	d, err := Open(t.Context(), dir, Options{})
 	if err != nil {
+		t.Fatal(err)
+	}
+	upload, err := d.newSpool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer upload.Close()
+	past := time.Now().Add(-48 * time.Hour)
+	if err := os.Chtimes(upload.Name(), past, past); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(t.Context(), dir, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	left, _ := filepath.Glob(filepath.Join(uploads, "*"))
-	if len(left) != 2 || left[0] != young || left[1] != other {
-		t.Errorf("left are %v", left)
+	for path, want := range map[string]bool{left: false, other: true, upload.Name(): true} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }
 

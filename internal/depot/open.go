@@ -2,17 +2,15 @@ package depot
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"gocloud.dev/blob/fileblob"
 	"gocloud.dev/blob/memblob"
+
+	"github.com/org/nixery-action/internal/scratch"
 )
 
 // Open opens the depot at a location: a folder, as a path or file:///path, which is made if it is missing; mem://, which lasts as long as
@@ -55,30 +53,6 @@ func openFolder(dir string, o Options) (*Depot, error) {
 	}
 	d := named(New(bucket, o), "folder "+dir)
 	d.place, d.spools, d.folder = folderPlacer(dir), spools, true
-	if err := sweep(spools, d.Log); err != nil {
-		return nil, errors.Join(fmt.Errorf("storage %s: removing old uploads: %w", dir, err), bucket.Close())
-	}
+	scratch.Sweep(d.Log, spools)
 	return d, nil
-}
-
-// abandoned is how long nothing was written to an upload that nobody will finish. Another process may be at work on younger ones.
-const abandoned = time.Hour
-
-// sweep removes what killed processes left.
-func sweep(spools string, log *slog.Logger) error {
-	files, err := os.ReadDir(spools)
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		stat, err := file.Info()
-		if err != nil || !strings.HasPrefix(file.Name(), spoolPrefix) || time.Since(stat.ModTime()) < abandoned {
-			continue
-		}
-		if err := os.Remove(filepath.Join(spools, file.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		log.Info("removed an upload that was never finished", "file", file.Name(), "bytes", stat.Size())
-	}
-	return nil
 }

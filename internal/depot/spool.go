@@ -11,6 +11,8 @@ import (
 	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/scratch"
 )
 
 // spool is a file that holds content until it is known to be whole and right. However large a layer is, none of it stays in memory.
@@ -41,10 +43,10 @@ func (d *Depot) gather(ctx context.Context, content io.Reader) (*spool, error) {
 
 // newSpool makes a file that a folder can give its name later. Elsewhere it needs no name, so a process that is killed leaves nothing.
 func (d *Depot) newSpool() (*os.File, error) {
-	file, err := os.CreateTemp(d.spools, spoolPrefix+"*")
+	file, err := scratch.NewFile(d.spools)
 	if d.folder && errors.Is(err, fs.ErrNotExist) { // the directory was emptied
 		if err = os.MkdirAll(d.spools, 0o777); err == nil {
-			file, err = os.CreateTemp(d.spools, spoolPrefix+"*")
+			file, err = scratch.NewFile(d.spools)
 		}
 	}
 	if err != nil || d.folder {
@@ -52,8 +54,6 @@ func (d *Depot) newSpool() (*os.File, error) {
 	}
 	return file, os.Remove(file.Name())
 }
-
-const spoolPrefix = "nixery-upload-"
 
 func (s *spool) drop() {
 	_ = s.Close()

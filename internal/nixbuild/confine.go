@@ -68,7 +68,7 @@ func (e *evaluation) restrict(ctx context.Context, c Confinement) error {
 	if e.source.Flake != "" {
 		return fmt.Errorf("evaluating packages of %s: %w", e.source, ErrRestrictedFlake)
 	}
-	paths := []string{e.dir}
+	paths := []string{e.dir.Path()}
 	if tree := e.request.Source.Tree; tree != nil && tree.Root == "" {
 		paths = append(paths, tree.Path)
 	} else { // also a checkout: only the copy of it may be read

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/org/nixery-action/internal/scratch"
 )
 
 // evalNix answers the requests that this file writes.
@@ -82,7 +84,7 @@ type answer struct {
 type evaluation struct {
 	runner  Runner
 	source  Source
-	dir     string
+	dir     *scratch.Dir
 	request request
 	options []string      // for Nix
 	trees   []treeRequest // what Nix evaluates copies of, for messages
@@ -121,7 +123,7 @@ func newEvaluation(ctx context.Context, r Runner, src Source, wants []Want) (*ev
 }
 
 func (e *evaluation) open() error {
-	dir, err := os.MkdirTemp("", "nixery-evaluate-")
+	dir, err := scratch.NewDir("")
 	if err != nil {
 		return err
 	}
@@ -133,9 +135,9 @@ func (e *evaluation) open() error {
 	return nil
 }
 
-func (e *evaluation) close()             { _ = os.RemoveAll(e.dir) }
-func (e *evaluation) expression() string { return filepath.Join(e.dir, "eval.nix") }
-func (e *evaluation) input() string      { return filepath.Join(e.dir, "request.json") }
+func (e *evaluation) close()             { _ = e.dir.Close() }
+func (e *evaluation) expression() string { return filepath.Join(e.dir.Path(), "eval.nix") }
+func (e *evaluation) input() string      { return filepath.Join(e.dir.Path(), "request.json") }
 
 func systemsOf(wants []Want) []string {
 	systems := []string{}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -53,9 +54,11 @@ const (
 // shownLines is how much of a program's stderr an error's text repeats.
 const shownLines = 25
 
-// Exec is the [Runner] that starts processes.
+// Exec is the [Runner] that starts processes. They get of this process's environment
+// what Nix and git need, see [Passed], and nothing else.
 type Exec struct {
-	Env    []string          // added to this process's environment, as KEY=VALUE
+	Pass   []string          // names of further variables that they get
+	Env    []string          // variables that they get with these values, as KEY=VALUE
 	Dir    string            // working directory; empty for this process's own
 	Stdin  *os.File          // nil for none; the caller closes it
 	Stderr func(line string) // gets each line of stderr as it comes, from one goroutine a call; may be nil
@@ -83,13 +86,11 @@ func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
 		cmd.Stdin = e.Stdin
 	}
 	cmd.Dir = e.Dir
-	cmd.Env = append(cmd.Environ(), e.Env...)
+	var secret string
+	cmd.Env, secret = environment(cmd.Environ(), e.Pass, e.Env)
 	e.ownGroup(cmd)
 
-	err := cmd.Start()
-	if err == nil {
-		err = errors.Join(hold(ctx, cmd), cmd.Wait())
-	}
+	err := run(ctx, cmd, secret)
 	stderr.flush()
 	switch {
 	case ctx.Err() != nil:
@@ -104,6 +105,25 @@ func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
 		return nil, &ExitError{Program: args[0], Status: outOfTime, Stderr: last.lines()}
 	}
 	return stdout.buf.Bytes(), runError(args[0], last.lines(), err)
+}
+
+// run runs cmd. The process ends when this one does, however that is: it is told to by the kernel,
+// which asks for the thread that started it to stay.
+func run(ctx context.Context, cmd *exec.Cmd, secret string) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if secret != "" {
+		settings, err := secretPipe(secret)
+		if err != nil {
+			return err
+		}
+		defer settings.Close()
+		cmd.ExtraFiles = []*os.File{settings}
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	return errors.Join(hold(ctx, cmd), cmd.Wait())
 }
 
 // hold bounds a process that has just begun as its context says, or ends it.
@@ -135,6 +155,7 @@ func (e Exec) listen(args []string, hear func(string)) func(line string) {
 // only.
 func (e Exec) ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	endWithParent(cmd.SysProcAttr)
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = cmp.Or(e.Grace, defaultGrace)
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/org/nixery-action/internal/plainfile"
+	"github.com/org/nixery-action/internal/scratch"
 )
 
 const mostArchive = 256 << 20 // bytes; that of Nix 2.35 has a tenth
@@ -82,11 +83,12 @@ func (e *hashError) Error() string {
 // written, else a temporary one.
 func (i Installer) blank() (*os.File, error) {
 	if i.Keep != "" && os.MkdirAll(i.Keep, 0o755) == nil {
-		if f, err := os.CreateTemp(i.Keep, ".download-*"); err == nil {
+		scratch.Sweep(i.Log, i.Keep)
+		if f, err := scratch.NewFile(i.Keep); err == nil {
 			return f, nil
 		}
 	}
-	return os.CreateTemp(i.TempDir, "nix-*.tar.xz")
+	return scratch.NewFile(i.TempDir)
 }
 
 // keep gives a download its name for later runs, if it lies beside it; else it

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/scratch"
 )
 
 // hold makes the packages of a run exist, once, when somebody needs them, and
@@ -19,7 +19,7 @@ type hold struct {
 
 	once sync.Once
 	err  error
-	temp string
+	temp *scratch.Dir
 }
 
 // realise builds or fetches all packages in one run of Nix. Only the first call
@@ -33,10 +33,10 @@ func (h *hold) realiseNow(ctx context.Context) error {
 	stage := h.line.begin("realising")
 	h.line.Follow(nixbuild.Progress{}) // what Nix announces in lines it soon counts
 	var err error
-	if h.temp, err = os.MkdirTemp(h.line.TempDir, "nixery-action-"); err != nil {
-		return fmt.Errorf("making a folder for garbage collector roots: %w", err)
+	if h.temp, err = scratch.NewDir(h.line.TempDir); err != nil {
+		return fmt.Errorf("garbage collector roots: %w", err)
 	}
-	if err := nixbuild.Realise(ctx, h.line.Runner, h.packages, filepath.Join(h.temp, "roots")); err != nil {
+	if err := nixbuild.Realise(ctx, h.line.Runner, h.packages, filepath.Join(h.temp.Path(), "roots")); err != nil {
 		return err
 	}
 	stage.Done(h.line.realised(len(h.packages)))
@@ -52,8 +52,8 @@ func (h *hold) roots() []nixbuild.StorePath {
 }
 
 func (h *hold) release() {
-	if h.temp != "" {
-		os.RemoveAll(h.temp)
+	if h.temp != nil {
+		_ = h.temp.Close()
 	}
 }
 

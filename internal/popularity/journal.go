@@ -57,7 +57,7 @@ func openJournal(file, inputs string, replay func(entry)) (*journal, error) {
 	if err := plainfile.Check(file); errors.Is(err, plainfile.ErrKind) {
 		return nil, fmt.Errorf("opening the state of the count: %w", err)
 	}
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("opening the state of the count: %w", err)
 	}

@@ -3,19 +3,20 @@ package publish
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/org/nixery-action/internal/scratch"
 )
 
 // blobs is the folder blobs/sha256 of an OCI layout.
@@ -33,6 +34,7 @@ func (b *blobs) write(ctx context.Context, artifacts []Artifact) error {
 	if err := os.MkdirAll(b.folder(), 0o777); err != nil {
 		return err
 	}
+	scratch.Sweep(slog.New(slog.DiscardHandler), b.root, b.folder())
 	if err := b.writeLayers(ctx, artifacts); err != nil {
 		return err
 	}
@@ -154,7 +156,7 @@ func (b *blobs) writeManifest(m Manifest) error {
 func (b *blobs) store(r io.Reader) (v1.Hash, error) {
 	sum := sha256.New()
 	var digest v1.Hash
-	err := replaceFile(b.folder(), func() string { return digest.Hex }, func(w io.Writer) error {
+	err := scratch.ReplaceNamed(b.folder(), func() string { return digest.Hex }, func(w io.Writer) error {
 		if _, err := io.Copy(io.MultiWriter(w, sum), r); err != nil {
 			return err
 		}
@@ -165,29 +167,6 @@ func (b *blobs) store(r io.Reader) (v1.Hash, error) {
 }
 
 func (b *blobs) has(digest v1.Hash, size int64) bool {
-	info, err := os.Stat(b.path(digest))
+	info, err := os.Lstat(b.path(digest)) // a link is replaced, whatever it leads to
 	return err == nil && info.Mode().IsRegular() && info.Size() == size
-}
-
-// replaceFile writes a file in dir through a temporary one beside it, so that it is there whole or not at all. The name
-// is asked for after the file was written.
-func replaceFile(dir string, name func() string, write func(io.Writer) error) (err error) {
-	file, err := createTemp(dir)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if rerr := os.Remove(file.Name()); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
-			err = errors.Join(err, rerr)
-		}
-	}()
-	if err := errors.Join(write(file), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), filepath.Join(dir, name()))
-}
-
-// createTemp differs from os.CreateTemp in that the user's umask decides who may read: a layout is often read by another user.
-func createTemp(dir string) (*os.File, error) {
-	return os.OpenFile(filepath.Join(dir, ".nixery-"+rand.Text()), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 }

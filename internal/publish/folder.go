@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
 	"github.com/org/nixery-action/internal/plainfile"
+	"github.com/org/nixery-action/internal/scratch"
 )
 
 // stdoutPath stands for standard output where a path is expected.
@@ -33,7 +35,10 @@ func checkFile(path string) error {
 	if path == stdoutPath {
 		return nil
 	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
+	if scratch.InPlace(path) {
+		return nil
+	}
+	if info, err := os.Lstat(path); err == nil && info.IsDir() {
 		return &DestinationError{path, errors.New("it is a folder, and a file is asked for")}
 	}
 	return checkFolder(filepath.Dir(path))
@@ -60,7 +65,7 @@ func checkFolder(dir string) error {
 }
 
 func tryFolder(dir string) error {
-	file, err := os.CreateTemp(dir, ".nixery-*")
+	file, err := scratch.NewFile(dir)
 	if err != nil {
 		return err
 	}
@@ -75,6 +80,11 @@ func checkLayout(dir string) error {
 	}
 	if err != nil {
 		return &DestinationError{dir, err}
+	}
+	for _, name := range []string{"oci-layout", "index.json", "blobs", "blobs/sha256"} {
+		if at, err := os.Lstat(filepath.Join(dir, name)); err == nil && at.Mode()&fs.ModeSymlink != 0 {
+			return &DestinationError{dir, fmt.Errorf("its %s is a link, which may lead anywhere; remove it", name)}
+		}
 	}
 	raw, err := plainfile.ReadFile(filepath.Join(dir, "oci-layout"), maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -98,23 +108,24 @@ func checkLayout(dir string) error {
 // inTempFolder runs fn with a folder on the same disk as path, which is gone when it returns.
 func inTempFolder(path string, fn func(dir string) error) (err error) {
 	parent := filepath.Dir(path)
-	if path == stdoutPath {
+	if path == stdoutPath || scratch.InPlace(path) {
 		parent = os.TempDir()
 	} else if err := os.MkdirAll(parent, 0o777); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(parent, ".nixery-*")
+	scratch.Sweep(slog.New(slog.DiscardHandler), parent)
+	dir, err := scratch.NewHiddenDir(parent)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	return fn(dir)
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	return fn(dir.Path())
 }
 
 // writeTarTo gives write the file at path, which is replaced when it succeeds, or stdout.
 func writeTarTo(path string, stdout io.Writer, write func(io.Writer) error) error {
 	if path != stdoutPath {
-		return replaceFile(filepath.Dir(path), func() string { return filepath.Base(path) }, write)
+		return scratch.Replace(path, write)
 	}
 	if stdout == nil {
 		return errors.New("there is no standard output to write to")

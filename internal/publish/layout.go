@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/org/nixery-action/internal/plainfile"
+	"github.com/org/nixery-action/internal/scratch"
 )
 
 const (
@@ -131,7 +132,7 @@ func (l Layout) blobs() *blobs {
 }
 
 func (l Layout) writeFile(name string, content []byte) error {
-	return replaceFile(l.Path, func() string { return name }, func(w io.Writer) error {
+	return scratch.Replace(filepath.Join(l.Path, name), func(w io.Writer) error {
 		_, err := w.Write(content)
 		return err
 	})

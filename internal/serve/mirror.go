@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/scratch"
 )
 
 // mirror has the commits of a git repository's branches and tags, without files, to tell whether one of them reaches a commit that a
@@ -19,10 +19,11 @@ type mirror struct {
 	parent string // of its directory
 	now    func() time.Time
 
-	turn  chan struct{} // holds one token; its owner uses what follows
-	dir   string        // "" before the first question
-	tried time.Time     // to fetch
-	err   error         // of that
+	turn    chan struct{} // holds one token; its owner uses what follows
+	dir     string        // "" before the first question
+	scratch *scratch.Dir  // the same; it goes with the server's own, in which it is
+	tried   time.Time     // to fetch
+	err     error         // of that
 }
 
 const (
@@ -87,11 +88,11 @@ func (m *mirror) fetch(ctx context.Context, r nixbuild.Runner) error {
 	fetching, stop := context.WithTimeoutCause(ctx, mirrorTimeout, errors.New("fetching branches and tags took longer than "+mirrorTimeout.String()))
 	defer stop()
 	if m.dir == "" {
-		dir, err := os.MkdirTemp(m.parent, "nixery-mirror-")
+		dir, err := scratch.NewDir(m.parent)
 		if err != nil {
 			return fmt.Errorf("making a mirror of the package set's repository: %w", err)
 		}
-		m.dir = dir
+		m.scratch, m.dir = dir, dir.Path()
 	}
 	// The remote is not written into the mirror: nothing else can fetch from it, and its credentials are not kept.
 	_, err := r.Run(fetching, "git", "init", "--quiet", "--bare", "--template=", m.dir)
