@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -136,7 +137,7 @@ func TestAutoLayerGroupsByNearestPrimaries(t *testing.T) {
 		{4, "both | own x | deep under y | app"},
 		{5, "both | deep under | own x | y | app"},
 	} {
-		if got := drawn(planAutoLayer(sketch(t, image...), Options{Budget: test.budget})); got != test.want {
+		if got := layerstest.Drawn(planAutoLayer(layerstest.Sketch(t, image...), Options{Budget: test.budget})); got != test.want {
 			t.Errorf("budget %d: got %q, want %q", test.budget, got, test.want)
 		}
 	}
@@ -145,8 +146,8 @@ func TestAutoLayerGroupsByNearestPrimaries(t *testing.T) {
 // TestAutoLayerLooksForTheNearest: low stays with mid, which stands between it
 // and big, although big is a primary too.
 func TestAutoLayerLooksForTheNearest(t *testing.T) {
-	image := sketch(t, "top 1 > big", "big 20 > mid own", "mid 50 > low", "low 1", "own 1")
-	if got, want := drawn(planAutoLayer(image, Options{Budget: 3})), "low mid | big own | top"; got != want {
+	image := layerstest.Sketch(t, "top 1 > big", "big 20 > mid own", "mid 50 > low", "low 1", "own 1")
+	if got, want := layerstest.Drawn(planAutoLayer(image, Options{Budget: 3})), "low mid | big own | top"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

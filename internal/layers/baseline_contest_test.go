@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -70,7 +71,7 @@ func referrersFirst(edges [][]int, starts []int) []int {
 }
 
 func TestContestCountsEveryWay(t *testing.T) {
-	g := newGraph(sketch(t, "a 1 > b c", "b 1 > d", "c 1 > d", "d 1 > e", "e 1"), nil)
+	g := newGraph(layerstest.Sketch(t, "a 1 > b c", "b 1 > d", "c 1 > d", "d 1 > e", "e 1"), nil)
 	want := map[string]int64{"a": 1, "b": 2, "c": 2, "d": 5, "e": 6}
 	for i, got := range g.contest() {
 		if name := g.nodes[i].info.Path.Name(); got.Int64() != want[name] {

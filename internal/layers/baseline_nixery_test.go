@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
 )
@@ -159,7 +160,7 @@ func TestNixeryDividesByDominators(t *testing.T) {
 		{"the two of every image are more popular than glibc", "nss-cacert-3 | glibc",
 			[]string{"glibc 30", "nss-cacert-3 1"}, Options{Budget: 9, Counts: popularity.Counts{"glibc": 1546}}},
 	} {
-		if got := drawn(planNixery(sketch(t, test.lines...), test.opts)); got != test.want {
+		if got := layerstest.Drawn(planNixery(layerstest.Sketch(t, test.lines...), test.opts)); got != test.want {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 	}
@@ -168,8 +169,8 @@ func TestNixeryDividesByDominators(t *testing.T) {
 // TestNixeryCountsClosures: shared bytes count many times over, which is how
 // lib, of one megabyte, gets ahead of data.
 func TestNixeryCountsClosures(t *testing.T) {
-	image := sketch(t, "a 1 > b", "b 1 > c", "c 1 > base", "base 20", "data 40")
-	if got, want := drawn(planNixery(image, Options{Budget: 9})), "a b base c | data"; got != want {
+	image := layerstest.Sketch(t, "a 1 > b", "b 1 > c", "c 1 > base", "base 20", "data 40")
+	if got, want := layerstest.Drawn(planNixery(image, Options{Budget: 9})), "a b base c | data"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

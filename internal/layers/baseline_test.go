@@ -2,14 +2,13 @@ package layers
 
 import (
 	"cmp"
-	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
 )
@@ -72,50 +71,9 @@ func (g *graph) firstAlone(nodes []int, budget int) []Group {
 	return groups
 }
 
-// sketch is a closure from lines like "app 3 > lib libc": name, megabytes, and
-// what it refers to. Its roots are what nothing refers to.
-func sketch(t testing.TB, lines ...string) nixbuild.Closure {
-	t.Helper()
-	var c nixbuild.Closure
-	referred := map[nixbuild.StorePath]bool{}
-	for _, line := range lines {
-		var name string
-		var megabytes int64
-		head, refs, _ := strings.Cut(line, ">")
-		if _, err := fmt.Sscan(head, &name, &megabytes); err != nil {
-			t.Fatalf("%q: %v", line, err)
-		}
-		info := nixbuild.PathInfo{Path: storePath(name, 0), NarSize: megabytes * 1e6}
-		for _, ref := range strings.Fields(refs) {
-			info.References = append(info.References, storePath(ref, 0))
-			referred[storePath(ref, 0)] = true
-		}
-		c.Paths = append(c.Paths, info)
-	}
-	for _, info := range c.Paths {
-		if !referred[info.Path] {
-			c.Roots = append(c.Roots, info.Path)
-		}
-	}
-	return c
-}
-
-// drawn is a plan in one line, lowest layer first: "libc | lib tool | app".
-func drawn(groups []Group) string {
-	var layers []string
-	for _, group := range groups {
-		var names []string
-		for _, info := range group {
-			names = append(names, info.Path.Name())
-		}
-		layers = append(layers, strings.Join(names, " "))
-	}
-	return strings.Join(layers, " | ")
-}
-
 // TestBaselines shows the character of each strategy on one small image.
 func TestBaselines(t *testing.T) {
-	image := sketch(t, "app 1 > jvm curl", "jvm 90 > zlib libc", "curl 2 > zlib ssl libc", "ssl 5 > libc", "zlib 1 > libc", "libc 30")
+	image := layerstest.Sketch(t, "app 1 > jvm curl", "jvm 90 > zlib libc", "curl 2 > zlib ssl libc", "ssl 5 > libc", "zlib 1 > libc", "libc 30")
 	for _, test := range []struct {
 		plan   func(nixbuild.Closure, Options) []Group
 		budget int
@@ -134,7 +92,7 @@ func TestBaselines(t *testing.T) {
 		{planNixery, 9, "app curl ssl | jvm | zlib | libc"},
 		{planNixery, 2, "app curl ssl | jvm libc zlib"},
 	} {
-		if got := drawn(test.plan(image, Options{Budget: test.budget})); got != test.want {
+		if got := layerstest.Drawn(test.plan(image, Options{Budget: test.budget})); got != test.want {
 			t.Errorf("budget %d: got %q, want %q", test.budget, got, test.want)
 		}
 	}
@@ -147,67 +105,15 @@ func TestStrategiesKeepTheRules(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	for _, s := range strategies {
 		for _, budget := range []int{1, 2, 7, 20} {
-			closure := randomClosure(rng, 60)
-			closure.Roots = unreferred(closure)
+			closure := layerstest.RandomClosure(rng, 60)
+			closure.Roots = layerstest.Unreferred(closure)
 			opts := Options{Budget: budget, Counts: popularity.Counts{"p1": 50, "p2": 1000}}
 			groups := s.plan(closure, opts)
-			checkPartition(t, closure, groups, budget)
-			other, translate := rehash(rng, closure)
-			if diff := gocmp.Diff(translate(groups), pathsOf(s.plan(other, opts))); diff != "" {
+			layerstest.CheckPartition(t, closure, groups, budget)
+			other, translate := layerstest.Rehash(rng, closure)
+			if diff := gocmp.Diff(translate(layerstest.Paths(groups)), layerstest.Paths(s.plan(other, opts))); diff != "" {
 				t.Errorf("%s, budget %d: other hashes, other plan:\n%s", s.name, budget, diff)
 			}
 		}
 	}
-}
-
-func unreferred(c nixbuild.Closure) []nixbuild.StorePath {
-	var roots []nixbuild.StorePath
-	for _, n := range newGraph(c, nil).nodes {
-		if n.referrers == 0 {
-			roots = append(roots, n.info.Path)
-		}
-	}
-	return roots
-}
-
-// rehash gives all paths other hashes; paths of one name keep their order, which
-// breaks ties. It returns the closure, and what the groups of the old one are
-// called in it.
-func rehash(rng *rand.Rand, c nixbuild.Closure) (nixbuild.Closure, func([]Group) [][]nixbuild.StorePath) {
-	sorted := slices.SortedFunc(slices.Values(c.Paths), func(a, b nixbuild.PathInfo) int { return nameHash(a.Path, b.Path) })
-	renamed := map[nixbuild.StorePath]nixbuild.StorePath{}
-	for i, info := range sorted {
-		// Names come in blocks, so the hashes grow within each, at random steps.
-		renamed[info.Path] = storePath(info.Path.Name(), (i<<16|rng.IntN(1<<16))^blockMask(info.Path.Name()))
-	}
-	translate := func(paths []nixbuild.StorePath) []nixbuild.StorePath {
-		translated := make([]nixbuild.StorePath, len(paths))
-		for i, p := range paths {
-			translated[i] = renamed[p]
-		}
-		slices.Sort(translated)
-		return translated
-	}
-	other := nixbuild.Closure{Roots: translate(c.Roots)}
-	for _, info := range c.Paths {
-		info.Path, info.References = renamed[info.Path], translate(info.References)
-		other.Paths = append(other.Paths, info)
-	}
-	slices.SortFunc(other.Paths, func(a, b nixbuild.PathInfo) int { return cmp.Compare(a.Path, b.Path) })
-	return other, func(groups []Group) [][]nixbuild.StorePath {
-		paths := pathsOf(groups)
-		for i := range paths {
-			paths[i] = translate(paths[i])
-		}
-		return paths
-	}
-}
-
-// blockMask shuffles blocks of names against each other.
-func blockMask(name string) int {
-	sum := 0
-	for _, b := range []byte(name) {
-		sum = sum*31 + int(b)
-	}
-	return sum & 0xffff << 40
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -148,7 +149,7 @@ func stacked(drawing string) []layer {
 	for drawn := range strings.SplitSeq(drawing, "|") {
 		var g Group
 		for _, name := range strings.Fields(drawn) {
-			g = append(g, nixbuild.PathInfo{Path: storePath(strings.TrimSuffix(name, "'"), strings.Count(name, "'")), NarSize: 10})
+			g = append(g, nixbuild.PathInfo{Path: layerstest.Path(strings.TrimSuffix(name, "'"), strings.Count(name, "'")), NarSize: 10})
 		}
 		groups = append(groups, g)
 	}
@@ -183,7 +184,7 @@ func TestFleetCost(t *testing.T) {
 }
 
 func TestDistinctCountsEachPathOnce(t *testing.T) {
-	one, other := sketch(t, "app 1 > libc", "libc 30"), sketch(t, "tool 2 > libc", "libc 30")
+	one, other := layerstest.Sketch(t, "app 1 > libc", "libc 30"), layerstest.Sketch(t, "tool 2 > libc", "libc 30")
 	if got := distinct(one, other); got != 33e6 {
 		t.Errorf("got %d", got)
 	}
@@ -213,7 +214,7 @@ func (s *subject) renamed(changed int) nixbuild.Closure {
 	newName := func(n int) nixbuild.StorePath {
 		path := s.graph.nodes[n].info.Path
 		if s.graph.reach[n].has(changed) {
-			return storePath(path.Name(), n+1)
+			return layerstest.Path(path.Name(), n+1)
 		}
 		return path
 	}

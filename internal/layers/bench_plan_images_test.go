@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -101,7 +102,7 @@ func (s *imageSet) merged(t testing.TB, name string, has func(i int) bool) *subj
 // drawn: what people add to an image and remove again.
 func (s *imageSet) packages(n int) []nixbuild.StorePath {
 	most := slices.MaxFunc(s.images, func(a, b *subject) int { return len(a.closure.Roots) - len(b.closure.Roots) })
-	byName := slices.SortedFunc(slices.Values(most.closure.Roots), nameHash)
+	byName := slices.SortedFunc(slices.Values(most.closure.Roots), layerstest.ByName)
 	return evenly(byName, n)
 }
 

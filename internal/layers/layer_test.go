@@ -24,13 +24,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
 var (
-	appPath  = storePath("app-1.0", 1)
-	libPath  = storePath("lib-2.1", 2)
-	filePath = storePath("readme.txt", 3)
+	appPath  = layerstest.Path("app-1.0", 1)
+	libPath  = layerstest.Path("lib-2.1", 2)
+	filePath = layerstest.Path("readme.txt", 3)
 )
 
 // store is a store in memory whose owners, times and odd modes must not count.

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -14,7 +15,7 @@ import (
 // zero, of which the disk holds none.
 func sparseStore(t testing.TB, size int64) (root string, path nixbuild.StorePath) {
 	t.Helper()
-	root, path = t.TempDir(), storePath("large-1", 9)
+	root, path = t.TempDir(), layerstest.Path("large-1", 9)
 	if err := os.MkdirAll(filepath.Join(root, string(path)), 0o755); err != nil {
 		t.Fatal(err)
 	}
