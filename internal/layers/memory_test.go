@@ -71,3 +71,13 @@ func peakOf(t testing.TB, size int64, c Compression) uint64 {
 	root, path := sparseStore(t, size)
 	return peakHeap(t, root, path, c)
 }
+
+// BenchmarkPackMemory packs one small and one large file; the peaks must be
+// alike.
+func BenchmarkPackMemory(b *testing.B) {
+	for b.Loop() {
+		for name, size := range map[string]int64{"20MB": 20e6, "2GB": 2e9} {
+			b.ReportMetric(float64(peakOf(b, size, DefaultCompression))/1e6, "peak-MB-"+name)
+		}
+	}
+}

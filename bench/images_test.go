@@ -1,4 +1,4 @@
-package layers
+package bench
 
 import (
 	"bufio"
@@ -83,7 +83,7 @@ func (s *imageSet) image(t testing.TB, name string, roots []nixbuild.StorePath) 
 	if err != nil {
 		t.Fatalf("%s: %s: %v", s.name, name, err)
 	}
-	return &subject{name, closure, newGraph(closure, nil)}
+	return &subject{name, closure, newGraph(closure)}
 }
 
 // merged is one image of all packages of the images for whose places has is true.

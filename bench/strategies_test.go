@@ -1,4 +1,4 @@
-package layers
+package bench
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
@@ -17,8 +18,10 @@ import (
 // first: this plan, or what somebody else's tool does.
 type strategy struct {
 	name string
-	plan func(nixbuild.Closure, Options) []Group
+	plan planFunc
 }
+
+type planFunc func(nixbuild.Closure, layers.Options) []layers.Group
 
 const ours, nixery, noTable = "this plan", "Nixery", ", no table"
 
@@ -31,23 +34,25 @@ var strategies = []strategy{
 	{nixery + noTable, withoutTable(planNixery)},
 	{"auto-layer", planAutoLayer},
 	{"largest first", planLargestFirst},
-	{ours, Plan},
-	{ours + noTable, withoutTable(Plan)},
+	{ours, layers.Plan},
+	{ours + noTable, withoutTable(layers.Plan)},
 }
 
-func withoutTable(plan func(nixbuild.Closure, Options) []Group) func(nixbuild.Closure, Options) []Group {
-	return func(c nixbuild.Closure, o Options) []Group { return plan(c, Options{Budget: o.Budget}) }
+func withoutTable(plan planFunc) planFunc {
+	return func(c nixbuild.Closure, o layers.Options) []layers.Group {
+		return plan(c, layers.Options{Budget: o.Budget})
+	}
 }
 
-func planOneLayer(c nixbuild.Closure, _ Options) []Group {
-	g := newGraph(c, nil)
-	return []Group{g.group(g.all())}
+func planOneLayer(c nixbuild.Closure, _ layers.Options) []layers.Group {
+	g := newGraph(c)
+	return []layers.Group{g.group(g.all())}
 }
 
 // planLargestFirst is much as apko does it: the largest alone, and one layer on
 // top for the rest.
-func planLargestFirst(c nixbuild.Closure, o Options) []Group {
-	g := newGraph(c, nil)
+func planLargestFirst(c nixbuild.Closure, o layers.Options) []layers.Group {
+	g := newGraph(c)
 	largest := g.all()
 	slices.SortFunc(largest, func(a, b int) int {
 		return cmp.Or(cmp.Compare(g.nodes[b].info.NarSize, g.nodes[a].info.NarSize), g.byName(a, b))
@@ -55,27 +60,11 @@ func planLargestFirst(c nixbuild.Closure, o Options) []Group {
 	return g.firstAlone(largest, o.Budget)
 }
 
-// firstAlone gives the first budget-1 nodes a group each, and the rest one.
-func (g *graph) firstAlone(nodes []int, budget int) []Group {
-	alone := len(nodes)
-	if alone > budget {
-		alone = max(budget, 1) - 1
-	}
-	var groups []Group
-	for _, n := range nodes[:alone] {
-		groups = append(groups, g.group([]int{n}))
-	}
-	if rest := nodes[alone:]; len(rest) > 0 {
-		groups = append(groups, g.group(rest))
-	}
-	return groups
-}
-
 // TestBaselines shows the character of each strategy on one small image.
 func TestBaselines(t *testing.T) {
 	image := layerstest.Sketch(t, "app 1 > jvm curl", "jvm 90 > zlib libc", "curl 2 > zlib ssl libc", "ssl 5 > libc", "zlib 1 > libc", "libc 30")
 	for _, test := range []struct {
-		plan   func(nixbuild.Closure, Options) []Group
+		plan   planFunc
 		budget int
 		want   string
 	}{
@@ -92,7 +81,7 @@ func TestBaselines(t *testing.T) {
 		{planNixery, 9, "app curl ssl | jvm | zlib | libc"},
 		{planNixery, 2, "app curl ssl | jvm libc zlib"},
 	} {
-		if got := layerstest.Drawn(test.plan(image, Options{Budget: test.budget})); got != test.want {
+		if got := layerstest.Drawn(test.plan(image, layers.Options{Budget: test.budget})); got != test.want {
 			t.Errorf("budget %d: got %q, want %q", test.budget, got, test.want)
 		}
 	}
@@ -107,7 +96,7 @@ func TestStrategiesKeepTheRules(t *testing.T) {
 		for _, budget := range []int{1, 2, 7, 20} {
 			closure := layerstest.RandomClosure(rng, 60)
 			closure.Roots = layerstest.Unreferred(closure)
-			opts := Options{Budget: budget, Counts: popularity.Counts{"p1": 50, "p2": 1000}}
+			opts := layers.Options{Budget: budget, Counts: popularity.Counts{"p1": 50, "p2": 1000}}
 			groups := s.plan(closure, opts)
 			layerstest.CheckPartition(t, closure, groups, budget)
 			other, translate := layerstest.Rehash(rng, closure)

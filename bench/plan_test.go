@@ -1,4 +1,4 @@
-package layers
+package bench
 
 import (
 	"encoding/json"
@@ -13,6 +13,7 @@ import (
 
 var (
 	costsFile = flag.String("costs", "", "write what plans cost to this file, in Markdown")
+	update    = flag.Bool("update", false, "accept the present output as golden")
 	moreFiles = flag.String("closures", "", "judge plans of these closures too; separated by spaces")
 )
 
