@@ -247,7 +247,7 @@ func TestRootOfRandomLinks(t *testing.T) {
 		}
 		for where, store := range stores {
 			got := map[string]string{}
-			root, err := newForest(newStoreTree(store, []nixbuild.StorePath{pkgA, pkgB}, closureOf(pkgA, pkgB, pkgDep)), []nixbuild.StorePath{pkgA, pkgB}, nil)
+			root, err := linkPackages(newStoreTree(store, []nixbuild.StorePath{pkgA, pkgB}, closureOf(pkgA, pkgB, pkgDep)), []nixbuild.StorePath{pkgA, pkgB}, nil)
 			if err != nil {
 				t.Fatalf("seed %d, %s: %v", seed, where, err)
 			}
