@@ -83,18 +83,23 @@ bench: ## pack the big package set, against one thread of compress/gzip
 	@$(SCRIPTS)/setup
 	$(NIX_ENV)
 	$(SCRIPTS)/closure bookworm big >$(WORK)/big.json
-	go test -run '^$$' -bench 'Pack|BenchmarkPlan$$' -benchtime 3x ./internal/layers -args -closure=$(WORK)/big.json
+	go test -run '^$$' -bench 'Pack$$' -benchtime 3x ./bench -args -closure=$(WORK)/big.json
+	go test -run '^$$' -bench 'PackMemory$$|Plan$$' -benchtime 3x ./internal/layers
 
+# It prints the table before it fails, with the regressions at its end.
 .PHONY: bench-plan
-bench-plan: ## what plans cost, beside those of other tools: of testdata's closures, and of CLOSURES="a.json b.json.gz"
+bench-plan: ## what plans cost, beside those of other tools: of testdata's closures, and of CLOSURES="a.json b.json.gz"; fails on a regression
 	@mkdir -p $(WORK)
-	go test -run '^$$' -bench '^BenchmarkPlanCosts$$' -benchtime 1x ./internal/layers \
-	    -args -costs=$(WORK)/plan-costs.md -closures="$(abspath $(CLOSURES))" >&2
+	rm -f $(WORK)/plan-costs.md
+	status=0
+	go test -run '^$$' -bench '^BenchmarkPlanCosts$$' -benchtime 1x ./bench \
+	    -args -costs=$(WORK)/plan-costs.md -closures="$(abspath $(CLOSURES))" >&2 || status=$$?
 	cat $(WORK)/plan-costs.md
+	exit $$status
 
 .PHONY: format
 format: ## gofmt and shellcheck, which take a second; make test has them
-	@unformatted=$$(gofmt -l *.go cmd internal); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l *.go bench cmd internal); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	shellcheck $(SHELL_SCRIPTS)
 
 # A job of its own in CI: on a cold machine staticcheck takes as long as a fifth of the tests.

@@ -79,8 +79,8 @@ func ImageContents(manifest *v1.Manifest, config *v1.ConfigFile) (Contents, erro
 	return c, nil
 }
 
-// mostImages is how many images of an index are read.
-const mostImages = 64
+// maxImages is how many images of an index are read.
+const maxImages = 64
 
 // EachImage reads the images of an index with read, and joins what they hold.
 // Docker's attestations, which are among the manifests for a platform called
@@ -91,8 +91,8 @@ func EachImage(index *v1.IndexManifest, read func(v1.Descriptor) ([]Contents, er
 		if !d.MediaType.IsImage() || d.Platform != nil && d.Platform.OS == "unknown" {
 			continue
 		}
-		if len(all) >= mostImages {
-			return nil, fmt.Errorf("the index has more than %d images", mostImages)
+		if len(all) >= maxImages {
+			return nil, fmt.Errorf("the index has more than %d images", maxImages)
 		}
 		contents, err := read(d)
 		if err != nil {

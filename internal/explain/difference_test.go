@@ -266,7 +266,7 @@ func TestEachImage(t *testing.T) {
 	if _, err := EachImage(&v1.IndexManifest{Manifests: index.Manifests[1:3]}, read); err == nil || err.Error() != "the index has no images" {
 		t.Errorf("without an image: %v", err)
 	}
-	if _, err := EachImage(&v1.IndexManifest{Manifests: slices.Repeat(index.Manifests[:1], mostImages+1)}, read); err == nil || err.Error() != "the index has more than 64 images" {
+	if _, err := EachImage(&v1.IndexManifest{Manifests: slices.Repeat(index.Manifests[:1], maxImages+1)}, read); err == nil || err.Error() != "the index has more than 64 images" {
 		t.Errorf("with too many: %v", err)
 	}
 }

@@ -31,7 +31,7 @@ type conflicts struct {
 }
 
 // conflict notes that a file of the package is left out, unless what is there is the same.
-func (f forester) conflict(there *tree, from source) error {
+func (f linkTree) conflict(there *tree, from source) error {
 	if f.conflicts == nil || there.owner == f.pkg || strings.HasPrefix(there.entry.Name, "nix-support/") {
 		return nil // nix-support is for builds of other packages, and many have it
 	}
@@ -58,8 +58,8 @@ func (f forester) conflict(there *tree, from source) error {
 
 // same tells whether what is there and a file of a package are one file, or have
 // the same content.
-func (f forester) same(there *tree, from source) (bool, error) {
-	if there.isFolder() {
+func (f linkTree) same(there *tree, from source) (bool, error) {
+	if there.isDirectory() {
 		return false, nil
 	}
 	if same, err := f.sameLink(there.source.real, from.real); same || err != nil {
@@ -82,7 +82,7 @@ func (f forester) same(there *tree, from source) (bool, error) {
 
 // sameLink tells whether two names are links to the same absolute name, wherever
 // that leads. It spares following most of what packages have in common.
-func (f forester) sameLink(one, two string) (bool, error) {
+func (f linkTree) sameLink(one, two string) (bool, error) {
 	a, err := f.store.lookup(one)
 	if err != nil || !path.IsAbs(a.link) {
 		return false, err
@@ -92,7 +92,7 @@ func (f forester) sameLink(one, two string) (bool, error) {
 }
 
 // end is the file that a source leads to; false if it leads nowhere, or out.
-func (f forester) end(s source) (found, bool, error) {
+func (f linkTree) end(s source) (found, bool, error) {
 	at, err := follow(f.store, s.real)
 	if errors.Is(err, fs.ErrNotExist) {
 		return found{}, false, nil
@@ -100,7 +100,7 @@ func (f forester) end(s source) (found, bool, error) {
 	return at, err == nil, err
 }
 
-func (f forester) sameBytes(one, two string) (bool, error) {
+func (f linkTree) sameBytes(one, two string) (bool, error) {
 	a, err := f.store.store.Open(one)
 	if err != nil {
 		return false, err

@@ -28,7 +28,7 @@ func NewContents(store fs.FS, packages []nixbuild.StorePath, closure nixbuild.Cl
 	c := &Contents{store: newStoreTree(store, packages, closure)}
 	c.conflicts.byPair = map[[2]nixbuild.StorePath]*Conflict{}
 	var err error
-	c.root, err = newForest(c.store, packages, &c.conflicts)
+	c.root, err = linkPackages(c.store, packages, &c.conflicts)
 	return c, err
 }
 

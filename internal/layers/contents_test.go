@@ -13,6 +13,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -179,7 +180,7 @@ func TestDocumentedCredentials(t *testing.T) {
 
 // What is packed is looked at, in each way of packing, and no byte differs.
 func TestCredentialsAreNamedWhilePacking(t *testing.T) {
-	named := storePath("id_rsa", 5)
+	named := layerstest.Path("id_rsa", 5)
 	store := fstest.MapFS{in(pkgA, "/src/.env"): text("S=1"), in(pkgA, "/src/.git/config"): text(""), in(pkgB, "/x"): file(), string(named[1:]): text("key")}
 	quiet := newPacker(t, store, DefaultCompression, false).Layer(groupOf(pkgA, pkgB, named), nil)
 	for _, how := range []func(*Layer) error{(*Layer).Measure, func(l *Layer) error { readAll(t, l.Uncompressed); return nil }} {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
 )
@@ -15,14 +16,14 @@ func TestExplainTiers(t *testing.T) {
 	counts := popularity.Counts{"p1": 50, "p2": 1000}
 	seen := map[Tier]int{}
 	for seed := range uint64(20) {
-		closure := randomClosure(rand.New(rand.NewPCG(seed, 2)), 60)
+		closure := layerstest.RandomClosure(rand.New(rand.NewPCG(seed, 2)), 60)
 		opts := Options{Budget: 12, Counts: counts}
 		ref := newReference(closure, opts)
 		all := slices.Clone(closure.Paths)
 		slices.SortFunc(all, func(a, b nixbuild.PathInfo) int { return int(b.NarSize - a.NarSize) })
 		for _, e := range Explain(closure, opts) {
 			seen[e.Tier]++
-			if want := ref.risk(pathsOf([]Group{e.Group})[0]); e.Risk != want {
+			if want := ref.risk(layerstest.Paths([]Group{e.Group})[0]); e.Risk != want {
 				t.Errorf("seed %d: risk %d of %v, want %d", seed, e.Risk, e.Group, want)
 			}
 			for _, info := range e.Group {
@@ -40,7 +41,7 @@ func TestExplainTiers(t *testing.T) {
 }
 
 func TestExplainSingles(t *testing.T) {
-	closure := randomClosure(rand.New(rand.NewPCG(1, 2)), 10)
+	closure := layerstest.RandomClosure(rand.New(rand.NewPCG(1, 2)), 10)
 	for _, e := range Explain(closure, Options{Budget: 10}) {
 		if e.Tier != Single || len(e.Group) != 1 {
 			t.Errorf("%v is %s in a plan that has a layer for every path", e.Group, e.Tier)

@@ -120,7 +120,7 @@ func (l *Layer) Compressed() (io.ReadCloser, error) {
 	l.mu.Lock()
 	l.made = true
 	l.mu.Unlock()
-	return l.packer.newPass(parts, l.settle), nil
+	return l.packer.newReader(parts, l.settle), nil
 }
 
 // Uncompressed makes the tar while it is read. The caller closes it.

@@ -24,13 +24,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
 var (
-	appPath  = storePath("app-1.0", 1)
-	libPath  = storePath("lib-2.1", 2)
-	filePath = storePath("readme.txt", 3)
+	appPath  = layerstest.Path("app-1.0", 1)
+	libPath  = layerstest.Path("lib-2.1", 2)
+	filePath = layerstest.Path("readme.txt", 3)
 )
 
 // store is a store in memory whose owners, times and odd modes must not count.
@@ -55,7 +56,7 @@ func longName(n int) string { return strings.Repeat("long-", n/5) }
 // noise is data that a compressor can make something of, but not much.
 var noise = sync.OnceValue(func() []byte {
 	rng := rand.New(rand.NewPCG(7, 7))
-	b := make([]byte, MemberSize+17)
+	b := make([]byte, ChunkSize+17)
 	for i := range b {
 		b[i] = "abcdefghijklmnop"[rng.IntN(16)]
 	}
@@ -156,7 +157,7 @@ func TestLayerIsATarOfTheStore(t *testing.T) {
 		"5 555 nix/ 0", "5 555 nix/store/ 0",
 		"5 555 APP/ 0", "5 555 APP/bin/ 0", "0 555 APP/bin/app 19", "2 777 APP/bin/lib " + string(libPath) + "/bin/lib0",
 		"5 555 APP/empty/ 0", "5 555 APP/share/ 0", "0 444 APP/share/größe.txt 7", "0 444 APP/share/LONG 4",
-		"5 555 LIB/ 0", "5 555 LIB/lib/ 0", fmt.Sprintf("0 444 LIB/lib/data %d", MemberSize+17), "0 444 LIB/lib/zero 0",
+		"5 555 LIB/ 0", "5 555 LIB/lib/ 0", fmt.Sprintf("0 444 LIB/lib/data %d", ChunkSize+17), "0 444 LIB/lib/zero 0",
 		"0 444 FILE 26",
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
@@ -364,7 +365,7 @@ func TestClosedPassesLeaveNoGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// More members than a pass keeps waiting: its producer has to be told that nobody reads on.
 		members := 2 * (runtime.GOMAXPROCS(0) + 4)
-		large := fstest.MapFS{string(filePath[1:]): {Data: make([]byte, members*MemberSize), Mode: 0o444}}
+		large := fstest.MapFS{string(filePath[1:]): {Data: make([]byte, members*ChunkSize), Mode: 0o444}}
 		packer := newPacker(t, large, DefaultCompression, false)
 		for range 5 {
 			rc, err := packer.Layer(groupOf(filePath), nil).Compressed()

@@ -14,6 +14,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -42,8 +43,8 @@ func with(a, b fstest.MapFS) fstest.MapFS {
 }
 
 var (
-	pkgA, pkgB, pkgDep = storePath("a-1", 1), storePath("b-1", 2), storePath("dep-1", 3)
-	pkgStranger        = storePath("stranger-1", 4)
+	pkgA, pkgB, pkgDep = layerstest.Path("a-1", 1), layerstest.Path("b-1", 2), layerstest.Path("dep-1", 3)
+	pkgStranger        = layerstest.Path("stranger-1", 4)
 )
 
 func closureOf(paths ...nixbuild.StorePath) nixbuild.Closure {
@@ -246,7 +247,7 @@ func TestRootOfRandomLinks(t *testing.T) {
 		}
 		for where, store := range stores {
 			got := map[string]string{}
-			root, err := newForest(newStoreTree(store, []nixbuild.StorePath{pkgA, pkgB}, closureOf(pkgA, pkgB, pkgDep)), []nixbuild.StorePath{pkgA, pkgB}, nil)
+			root, err := linkPackages(newStoreTree(store, []nixbuild.StorePath{pkgA, pkgB}, closureOf(pkgA, pkgB, pkgDep)), []nixbuild.StorePath{pkgA, pkgB}, nil)
 			if err != nil {
 				t.Fatalf("seed %d, %s: %v", seed, where, err)
 			}

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -14,7 +15,7 @@ import (
 // zero, of which the disk holds none.
 func sparseStore(t testing.TB, size int64) (root string, path nixbuild.StorePath) {
 	t.Helper()
-	root, path = t.TempDir(), storePath("large-1", 9)
+	root, path = t.TempDir(), layerstest.Path("large-1", 9)
 	if err := os.MkdirAll(filepath.Join(root, string(path)), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -69,4 +70,14 @@ func peakOf(t testing.TB, size int64, c Compression) uint64 {
 	t.Helper()
 	root, path := sparseStore(t, size)
 	return peakHeap(t, root, path, c)
+}
+
+// BenchmarkPackMemory packs one small and one large file; the peaks must be
+// alike.
+func BenchmarkPackMemory(b *testing.B) {
+	for b.Loop() {
+		for name, size := range map[string]int64{"20MB": 20e6, "2GB": 2e9} {
+			b.ReportMetric(float64(peakOf(b, size, DefaultCompression))/1e6, "peak-MB-"+name)
+		}
+	}
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
-// MemberSize is the most tar bytes in one member or frame. It fixes bytes:
+// ChunkSize is the most tar bytes in one member or frame. It fixes bytes:
 // smaller members compress worse, larger ones leave cores idle at a layer's end.
-const MemberSize = 1 << 20
+const ChunkSize = 1 << 20
 
 // Packer makes layers of store paths. All its layers share its compressors, one
 // a core, so that any number of layers in flight use all cores and no more
@@ -34,7 +34,7 @@ type Packer struct {
 	compression Compression
 	mediaType   types.MediaType
 	compressors chan compressor // taking one is taking a core
-	members     sync.Pool       // *member
+	chunks      sync.Pool       // *member
 }
 
 // NewPacker packs from store, a file system whose root is the one that
@@ -47,7 +47,7 @@ func NewPacker(store fs.FS, c Compression, oci bool) (*Packer, error) {
 	}
 	cores := runtime.GOMAXPROCS(0)
 	p := &Packer{store: store, compression: c, mediaType: mediaType, compressors: make(chan compressor, cores)}
-	p.members.New = func() any { return &member{raw: make([]byte, 0, MemberSize)} }
+	p.chunks.New = func() any { return &chunk{raw: make([]byte, 0, ChunkSize)} }
 	for range cores {
 		compress, err := c.newCompressor()
 		if err != nil {
@@ -78,15 +78,15 @@ func (p *Packer) storeParts(g Group) func() ([]part, error) {
 	}
 }
 
-// member is up to MemberSize bytes of tar on their way through a compressor.
-type member struct {
+// chunk is up to MemberSize bytes of tar on their way through a compressor.
+type chunk struct {
 	raw    []byte
 	packed bytes.Buffer
 	done   chan error // of capacity 1: packed is complete, or why it is not
 }
 
-func (p *Packer) newMember() *member {
-	m := p.members.Get().(*member)
+func (p *Packer) newChunk() *chunk {
+	m := p.chunks.Get().(*chunk)
 	m.raw = m.raw[:0]
 	m.packed.Reset()
 	m.done = make(chan error, 1)
@@ -94,7 +94,7 @@ func (p *Packer) newMember() *member {
 }
 
 // pack compresses m as soon as a core is free.
-func (p *Packer) pack(m *member) {
+func (p *Packer) pack(m *chunk) {
 	compress := <-p.compressors
 	err := compress(&m.packed, m.raw)
 	p.compressors <- compress

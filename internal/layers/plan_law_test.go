@@ -9,6 +9,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
 )
@@ -22,10 +23,10 @@ func FuzzPlanDoesNotReadHashes(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed uint64, n uint16, budget uint8) {
 		rng := rand.New(rand.NewPCG(seed, 2))
-		closure := randomClosure(rng, int(n)%200+1)
+		closure := layerstest.RandomClosure(rng, int(n)%200+1)
 		opts := Options{Budget: int(budget) % 100, Counts: popularity.Counts{"p1": 50, "p2": 1000}}
-		other, translate := rehash(rng, closure)
-		if diff := gocmp.Diff(translate(Plan(closure, opts)), pathsOf(Plan(other, opts))); diff != "" {
+		other, translate := layerstest.Rehash(rng, closure)
+		if diff := gocmp.Diff(translate(layerstest.Paths(Plan(closure, opts))), layerstest.Paths(Plan(other, opts))); diff != "" {
 			t.Errorf("other hashes, other plan (-want +got):\n%s", diff)
 		}
 	})
@@ -47,7 +48,7 @@ func FuzzPlanWithAnotherApplication(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed uint64, n uint16, budget uint8) {
 		rng := rand.New(rand.NewPCG(seed, 3))
-		closure := randomClosure(rng, int(n)%200+1)
+		closure := layerstest.RandomClosure(rng, int(n)%200+1)
 		opts := Options{Budget: int(budget)%100 + 1, Counts: randomCounts(rng, closure)}
 		app := randomApplication(rng, closure)
 		more := nixbuild.Closure{Paths: append(slices.Clone(closure.Paths), app)}
@@ -73,7 +74,7 @@ func randomCounts(rng *rand.Rand, c nixbuild.Closure) popularity.Counts {
 }
 
 func randomApplication(rng *rand.Rand, c nixbuild.Closure) nixbuild.PathInfo {
-	app := nixbuild.PathInfo{Path: storePath("app-1", rng.IntN(1<<30)), NarSize: 1 << rng.IntN(28)}
+	app := nixbuild.PathInfo{Path: layerstest.Path("app-1", rng.IntN(1<<30)), NarSize: 1 << rng.IntN(28)}
 	for range rng.IntN(6) {
 		app.References = append(app.References, c.Paths[rng.IntN(len(c.Paths))].Path)
 	}
@@ -102,7 +103,7 @@ func joinsApplication(before []Explained, app nixbuild.PathInfo) bool {
 }
 
 func refersToRoot(c nixbuild.Closure, app nixbuild.PathInfo) bool {
-	return slices.ContainsFunc(unreferred(c), func(root nixbuild.StorePath) bool {
+	return slices.ContainsFunc(layerstest.Unreferred(c), func(root nixbuild.StorePath) bool {
 		return slices.Contains(app.References, root)
 	})
 }
@@ -138,7 +139,7 @@ func checkOnlyApplicationGrows(t *testing.T, before, after []Explained, app nixb
 }
 
 func sorted(layers []Explained) [][]nixbuild.StorePath {
-	return slices.SortedFunc(slices.Values(pathsOf(groupsOf(layers))), slices.Compare)
+	return slices.SortedFunc(slices.Values(layerstest.Paths(groupsOf(layers))), slices.Compare)
 }
 
 // rootless are the layers that hold nothing but what others refer to.
@@ -147,8 +148,8 @@ func rootless(layers []Explained) [][]nixbuild.StorePath {
 	for _, e := range layers {
 		all.Paths = append(all.Paths, e.Group...)
 	}
-	roots := unreferred(all)
-	return slices.DeleteFunc(pathsOf(groupsOf(layers)), func(paths []nixbuild.StorePath) bool {
+	roots := layerstest.Unreferred(all)
+	return slices.DeleteFunc(layerstest.Paths(groupsOf(layers)), func(paths []nixbuild.StorePath) bool {
 		return slices.ContainsFunc(paths, func(p nixbuild.StorePath) bool { return slices.Contains(roots, p) })
 	})
 }
@@ -190,7 +191,7 @@ func TestTwoHeavyPathsMayLoseTheirLayers(t *testing.T) {
 		{"a | b | c d | root", nil},
 		{"a b | c d | app | root", []string{"app 90"}},
 	} {
-		if got := drawn(Plan(sketch(t, append(test.more, image...)...), Options{Budget: 4})); got != test.want {
+		if got := layerstest.Drawn(Plan(layerstest.Sketch(t, append(test.more, image...)...), Options{Budget: 4})); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
 		}
 	}

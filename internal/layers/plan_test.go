@@ -9,24 +9,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
 )
-
-// storePath makes a store path whose hash only counts in the last place.
-func storePath(name string, n int) nixbuild.StorePath {
-	const digits = "0123456789abcdfghijklmnpqrsvwxyz"
-	hash := []byte(strings.Repeat("0", 32))
-	for i := 31; n > 0; i, n = i-1, n/32 {
-		hash[i] = digits[n%32]
-	}
-	return nixbuild.StorePath(nixbuild.StoreDir + "/" + string(hash) + "-" + name)
-}
 
 // reference is layering.md word for word, with maps and without a thought for
 // speed. The planner must agree with it on every graph.
@@ -79,10 +69,6 @@ func (r reference) size(members []nixbuild.StorePath) int64 {
 	return sum
 }
 
-func nameHash(a, b nixbuild.StorePath) int {
-	return cmp.Or(cmp.Compare(a.Name(), b.Name()), cmp.Compare(a.Hash(), b.Hash()))
-}
-
 func (r reference) plan() [][]nixbuild.StorePath {
 	var all []nixbuild.StorePath
 	roots := 0
@@ -105,7 +91,9 @@ func (r reference) plan() [][]nixbuild.StorePath {
 		}
 		return r.info[p].NarSize
 	}
-	slices.SortFunc(all, func(a, b nixbuild.StorePath) int { return cmp.Or(cmp.Compare(size(b), size(a)), nameHash(a, b)) })
+	slices.SortFunc(all, func(a, b nixbuild.StorePath) int {
+		return cmp.Or(cmp.Compare(size(b), size(a)), layerstest.ByName(a, b))
+	})
 	solo := max(0, min(3*r.budget/4, r.budget-2))
 	for _, p := range all[:solo] {
 		groups = append(groups, []nixbuild.StorePath{p})
@@ -123,7 +111,7 @@ func (r reference) plan() [][]nixbuild.StorePath {
 		groups = append(groups, app)
 	}
 	slices.SortFunc(rest, func(a, b []nixbuild.StorePath) int {
-		return cmp.Or(cmp.Compare(r.risk(a), r.risk(b)), nameHash(a[0], b[0]))
+		return cmp.Or(cmp.Compare(r.risk(a), r.risk(b)), layerstest.ByName(a[0], b[0]))
 	})
 	for len(rest) > r.budget-len(groups) {
 		best, at := int64(-1), 0
@@ -142,7 +130,7 @@ func (r reference) plan() [][]nixbuild.StorePath {
 
 func (r reference) order(groups [][]nixbuild.StorePath) [][]nixbuild.StorePath {
 	for _, g := range groups {
-		slices.SortFunc(g, nameHash)
+		slices.SortFunc(g, layerstest.ByName)
 	}
 	hasRoot := func(g []nixbuild.StorePath) int {
 		for _, p := range g {
@@ -155,39 +143,12 @@ func (r reference) order(groups [][]nixbuild.StorePath) [][]nixbuild.StorePath {
 	slices.SortFunc(groups, func(a, b []nixbuild.StorePath) int {
 		return cmp.Or(cmp.Compare(hasRoot(a), hasRoot(b)),
 			cmp.Compare(r.risk(a)*r.size(b), r.risk(b)*r.size(a)),
-			cmp.Compare(r.risk(a), r.risk(b)), nameHash(a[0], b[0]))
+			cmp.Compare(r.risk(a), r.risk(b)), layerstest.ByName(a[0], b[0]))
 	})
 	for _, g := range groups {
 		slices.Sort(g)
 	}
 	return groups
-}
-
-// randomClosure draws an acyclic graph: many small paths, few large ones, and
-// equal sizes and names often enough for every tie to be broken.
-func randomClosure(rng *rand.Rand, n int) nixbuild.Closure {
-	infos := make([]nixbuild.PathInfo, n)
-	for i := range infos {
-		name := fmt.Sprintf("p%d-%d.0", rng.IntN(n/2+1), rng.IntN(3))
-		infos[i] = nixbuild.PathInfo{Path: storePath(name, rng.IntN(1<<30)<<10|i), NarSize: 1 << rng.IntN(28)}
-		for range min(i, rng.IntN(6)) {
-			infos[i].References = append(infos[i].References, infos[rng.IntN(i)].Path)
-		}
-		slices.Sort(infos[i].References)
-		infos[i].References = slices.Compact(infos[i].References)
-	}
-	slices.SortFunc(infos, func(a, b nixbuild.PathInfo) int { return cmp.Compare(a.Path, b.Path) })
-	return nixbuild.Closure{Paths: infos}
-}
-
-func pathsOf(groups []Group) [][]nixbuild.StorePath {
-	paths := make([][]nixbuild.StorePath, len(groups))
-	for i, g := range groups {
-		for _, info := range g {
-			paths[i] = append(paths[i], info.Path)
-		}
-	}
-	return paths
 }
 
 func FuzzPlan(f *testing.F) {
@@ -196,11 +157,11 @@ func FuzzPlan(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed uint64, n uint16, budget uint8) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		closure := randomClosure(rng, int(n)%200+1)
+		closure := layerstest.RandomClosure(rng, int(n)%200+1)
 		opts := Options{Budget: int(budget) % 100, Counts: popularity.Counts{"p1": 50, "p2": 1000, "p3": 100000}}
 		groups := Plan(closure, opts)
-		checkPartition(t, closure, groups, opts.Budget)
-		if diff := gocmp.Diff(newReference(closure, opts).plan(), pathsOf(groups)); diff != "" {
+		layerstest.CheckPartition(t, closure, groups, opts.Budget)
+		if diff := gocmp.Diff(newReference(closure, opts).plan(), layerstest.Paths(groups)); diff != "" {
 			t.Errorf("the plan is not layering.md's (-want +got):\n%s", diff)
 		}
 		rng.Shuffle(len(closure.Paths), func(i, j int) {
@@ -212,28 +173,6 @@ func FuzzPlan(f *testing.F) {
 	})
 }
 
-func checkPartition(t *testing.T, closure nixbuild.Closure, groups []Group, budget int) {
-	t.Helper()
-	if len(groups) > max(budget, 1) {
-		t.Errorf("%d groups for a budget of %d", len(groups), budget)
-	}
-	var got []nixbuild.StorePath
-	for _, g := range pathsOf(groups) {
-		if len(g) == 0 || !slices.IsSorted(g) {
-			t.Errorf("a group must be sorted and not empty: %v", g)
-		}
-		got = append(got, g...)
-	}
-	slices.Sort(got)
-	var want []nixbuild.StorePath
-	for _, info := range closure.Paths {
-		want = append(want, info.Path)
-	}
-	if diff := gocmp.Diff(want, got); diff != "" {
-		t.Errorf("each path must stand in exactly one group:\n%s", diff)
-	}
-}
-
 func TestPlanOfNothingIsEmpty(t *testing.T) {
 	if groups := Plan(nixbuild.Closure{}, Options{Budget: 10}); len(groups) != 0 {
 		t.Errorf("got %v", groups)
@@ -241,11 +180,11 @@ func TestPlanOfNothingIsEmpty(t *testing.T) {
 }
 
 func TestPlanSurvivesACycle(t *testing.T) {
-	a, b := storePath("a", 1), storePath("b", 2)
+	a, b := layerstest.Path("a", 1), layerstest.Path("b", 2)
 	closure := nixbuild.Closure{Paths: []nixbuild.PathInfo{
 		{Path: a, References: []nixbuild.StorePath{b}}, {Path: b, References: []nixbuild.StorePath{a}},
 	}}
-	checkPartition(t, closure, Plan(closure, Options{Budget: 1}), 1)
+	layerstest.CheckPartition(t, closure, Plan(closure, Options{Budget: 1}), 1)
 }
 
 // TestPlanGolden holds the plan of a real closure, so that a changed rule shows
@@ -303,7 +242,7 @@ func readClosure(t testing.TB, file string) nixbuild.Closure {
 
 func BenchmarkPlan(b *testing.B) {
 	for _, n := range []int{300, 3000, 20000} {
-		closure := randomClosure(rand.New(rand.NewPCG(1, 1)), n)
+		closure := layerstest.RandomClosure(rand.New(rand.NewPCG(1, 1)), n)
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -37,7 +37,7 @@ func (p *Packer) Root(packages []nixbuild.StorePath, closure nixbuild.Closure, r
 		record:   record,
 		recalled: record != nil,
 		parts: func() ([]part, error) {
-			tree, err := newForest(newStoreTree(p.store, packages, closure), packages, nil)
+			tree, err := linkPackages(newStoreTree(p.store, packages, closure), packages, nil)
 			if err != nil {
 				return nil, err
 			}
@@ -61,11 +61,11 @@ type tree struct {
 	source   source             // of a link to a file of the owner
 }
 
-func newFolder(name string, mode fs.FileMode) *tree {
+func newDirectory(name string, mode fs.FileMode) *tree {
 	return &tree{entry: Entry{Name: name, Mode: mode}, children: map[string]*tree{}}
 }
 
-func (t *tree) isFolder() bool { return t.children != nil }
+func (t *tree) isDirectory() bool { return t.children != nil }
 
 // entries yields what is below t, depth first, names sorted by bytes.
 func (t *tree) entries(yield func(Entry, error) bool) { t.yieldBelow(yield) }
@@ -85,14 +85,14 @@ func (t *tree) yieldBelow(yield func(Entry, error) bool) bool {
 	return true
 }
 
-// folder is t's child of that name, made if there is nothing; nil if it is no folder.
-func (t *tree) folder(name string, mode fs.FileMode) *tree {
+// directory is t's child of that name, made if there is nothing; nil if it is no folder.
+func (t *tree) directory(name string, mode fs.FileMode) *tree {
 	child, ok := t.children[name]
 	if !ok {
-		child = newFolder(join(t.entry.Name, name), mode)
+		child = newDirectory(join(t.entry.Name, name), mode)
 		t.children[name] = child
 	}
-	if !child.isFolder() {
+	if !child.isDirectory() {
 		return nil
 	}
 	return child
@@ -113,13 +113,13 @@ func join(folder, name string) string {
 	return folder + "/" + name
 }
 
-// newForest plants sorted packages. Where two of them conflict is noted, unless
+// linkPackages plants sorted packages. Where two of them conflict is noted, unless
 // noted is nil.
-func newForest(store storeTree, packages []nixbuild.StorePath, noted *conflicts) (*tree, error) {
-	f := forester{store: store, conflicts: noted}
-	root := newFolder("", modeDir)
+func linkPackages(store storeTree, packages []nixbuild.StorePath, noted *conflicts) (*tree, error) {
+	f := linkTree{store: store, conflicts: noted}
+	root := newDirectory("", modeDir)
 	for _, pkg := range packages {
-		if err := f.plant(root, pkg); err != nil {
+		if err := f.addPackage(root, pkg); err != nil {
 			return nil, err
 		}
 	}
@@ -129,14 +129,14 @@ func newForest(store storeTree, packages []nixbuild.StorePath, noted *conflicts)
 
 // addSystem adds what no package is asked for.
 func addSystem(root *tree) {
-	tmp := newFolder("tmp", fs.ModeDir|fs.ModeSticky|0o777)
-	if old := root.children["tmp"]; old != nil && old.isFolder() {
+	tmp := newDirectory("tmp", fs.ModeDir|fs.ModeSticky|0o777)
+	if old := root.children["tmp"]; old != nil && old.isDirectory() {
 		tmp.children = old.children
 	}
 	root.children["tmp"] = tmp
-	root.folder("root", fs.ModeDir|0o700)
+	root.directory("root", fs.ModeDir|0o700)
 	addEnv(root)
-	if etc := root.folder("etc", modeDir); etc != nil {
+	if etc := root.directory("etc", modeDir); etc != nil {
 		etc.add("passwd", textFile(passwd))
 		etc.add("group", textFile(group))
 		etc.add("nsswitch.conf", textFile(nsswitch))
@@ -150,11 +150,11 @@ func addEnv(root *tree) {
 		return
 	}
 	env := bin.children["env"].entry
-	usr := root.folder("usr", modeDir)
+	usr := root.directory("usr", modeDir)
 	if usr == nil || env.Link == "" {
 		return
 	}
-	if usrBin := usr.folder("bin", modeDir); usrBin != nil {
+	if usrBin := usr.directory("bin", modeDir); usrBin != nil {
 		usrBin.add("env", Entry{Mode: modeLink, Link: env.Link})
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -65,7 +66,7 @@ func TestRootOfNothingHasTheSystem(t *testing.T) {
 }
 
 func TestRootLinksPackages(t *testing.T) {
-	a, b := storePath("a-1", 1), storePath("b-1", 2)
+	a, b := layerstest.Path("a-1", 1), layerstest.Path("b-1", 2)
 	s := fstest.MapFS{
 		in(a, "/bin/env"):         file(),
 		in(a, "/bin/sh"):          link("env"),
@@ -96,7 +97,7 @@ func TestRootLinksPackages(t *testing.T) {
 }
 
 func TestRootMergesAFolderWithALinkToOne(t *testing.T) {
-	a, b := storePath("a-1", 1), storePath("b-1", 2)
+	a, b := layerstest.Path("a-1", 1), layerstest.Path("b-1", 2)
 	s := fstest.MapFS{
 		in(a, "/lib/x"):   file(),
 		in(a, "/lib64"):   link("lib"),
@@ -117,7 +118,7 @@ func TestRootMergesAFolderWithALinkToOne(t *testing.T) {
 }
 
 func TestRootEndsOnLinksInACircle(t *testing.T) {
-	a, b := storePath("a-1", 1), storePath("b-1", 2)
+	a, b := layerstest.Path("a-1", 1), layerstest.Path("b-1", 2)
 	s := fstest.MapFS{
 		in(a, "/x/y"): link("../x"), in(a, "/f"): file(),
 		in(b, "/x/y/x/y/x/z"): file(), in(b, "/f/g"): file(),
@@ -128,7 +129,7 @@ func TestRootEndsOnLinksInACircle(t *testing.T) {
 }
 
 func TestRootTakesAPackageThatIsAFile(t *testing.T) {
-	a := storePath("notes.txt", 1)
+	a := layerstest.Path("notes.txt", 1)
 	if lines := list(t, root(t, fstest.MapFS{string(a[1:]): file()}, a)); len(lines) != 6 {
 		t.Errorf("got %q", lines)
 	}

@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	tries             = 5
-	firstWait         = time.Second
-	longestRetryAfter = time.Minute // a longer quota is better met by an error that says so
-	attemptTime       = 2 * time.Minute
-	headerTime        = 20 * time.Second // a hung server is asked again before the attempt's time is up
+	tries         = 5
+	firstWait     = time.Second
+	maxRetryAfter = time.Minute // a longer quota is better met by an error that says so
+	attemptTime   = 2 * time.Minute
+	headerTime    = 20 * time.Second // a hung server is asked again before the attempt's time is up
 )
 
 // web fetches over HTTP, again and again if that may help.
@@ -190,5 +190,5 @@ func retryAfter(header string, now time.Time) time.Duration {
 	if date, dateErr := http.ParseTime(header); err != nil && dateErr == nil {
 		wait = date.Sub(now)
 	}
-	return min(max(wait, 0), longestRetryAfter)
+	return min(max(wait, 0), maxRetryAfter)
 }

@@ -24,10 +24,10 @@ func TestRetryAfter(t *testing.T) {
 		"7":                             7 * time.Second,
 		"-7":                            0,
 		"soon":                          0,
-		"99999999999":                   longestRetryAfter,
+		"99999999999":                   maxRetryAfter,
 		"Sat, 21 Nov 2026 12:00:09 GMT": 9 * time.Second,
 		"Sat, 21 Nov 2026 11:00:00 GMT": 0,
-		"Sun, 22 Nov 2026 12:00:00 GMT": longestRetryAfter,
+		"Sun, 22 Nov 2026 12:00:00 GMT": maxRetryAfter,
 	} {
 		if got := retryAfter(header, now); got != want {
 			t.Errorf("%q: %s, want %s", header, got, want)

@@ -38,7 +38,7 @@ const (
 	// after several attempts, before the cache counts as down.
 	patience = 20
 	// A channel's list may name a few paths that the cache no longer has.
-	mostLost = 2 // one in so many
+	maxLost = 2 // one in so many
 )
 
 // Why says for what reason a store path's references are not in the counts.
@@ -277,7 +277,7 @@ func (c *crawl) take(e entry) {
 func (c *crawl) census(paths []nixbuild.StorePath) (*Census, error) {
 	slices.SortFunc(c.lost, func(a, b Loss) int { return cmp.Compare(a.Path, b.Path) })
 	all := &Census{Tally: c.tally, Lost: c.lost}
-	if len(c.lost)*mostLost > len(paths) {
+	if len(c.lost)*maxLost > len(paths) {
 		return nil, &LostError{Census: all, Cache: bare(c.base), Paths: len(paths)}
 	}
 	return all, nil

@@ -1,4 +1,4 @@
-package layers
+package bench
 
 import (
 	"cmp"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
 )
@@ -14,7 +16,7 @@ import (
 // hangs on the image is a layer, and a big or popular path hangs on the image
 // even if only one package refers to it. What exceeds the budget is merged from
 // the least rated on, into one layer that grows.
-func planNixery(c nixbuild.Closure, o Options) []Group {
+func planNixery(c nixbuild.Closure, o layers.Options) []layers.Group {
 	n := newNixeryGraph(c, o.Counts)
 	rated := n.rate()
 	byRating := func(a, b ratedTier) int {
@@ -27,7 +29,7 @@ func planNixery(c nixbuild.Closure, o Options) []Group {
 		rated = rated[1:]
 	}
 	slices.SortFunc(rated, func(a, b ratedTier) int { return byRating(b, a) })
-	groups := make([]Group, len(rated))
+	groups := make([]layers.Group, len(rated))
 	for i, r := range rated {
 		groups[i] = n.group(r.members)
 	}
@@ -47,7 +49,7 @@ type nixeryGraph struct {
 }
 
 func newNixeryGraph(c nixbuild.Closure, counts popularity.Counts) nixeryGraph {
-	g := newGraph(c, nil)
+	g := newGraph(c)
 	n := nixeryGraph{graph: g, edges: append(g.references(), nil)}
 	var hanging []int
 	for i := range g.nodes {
@@ -70,18 +72,6 @@ func nixeryPopularity(name string, counts popularity.Counts) int64 {
 	}
 	return max(1, counts.Of(name))
 }
-
-func (g *graph) bytesOf(set bitset) int64 {
-	var sum int64
-	for i := range g.nodes {
-		if set.has(i) {
-			sum += g.nodes[i].info.NarSize
-		}
-	}
-	return sum
-}
-
-func (b bitset) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
 
 // rate makes a tier of each subtree that hangs on the image. Its rating is the
 // popularity of the subtree's root times the sum of all closure sizes in it, so
@@ -143,23 +133,23 @@ func TestNixeryDividesByDominators(t *testing.T) {
 	for _, test := range []struct {
 		name, want string
 		lines      []string
-		opts       Options
+		opts       layers.Options
 	}{
-		{"one root dominates all", "crypt curl git perl ssl zlib", image, Options{Budget: 9}},
+		{"one root dominates all", "crypt curl git perl ssl zlib", image, layers.Options{Budget: 9}},
 		{"two roots share zlib", "crypt git perl | vim | zlib",
-			[]string{"git 40 > perl zlib", "perl 20 > crypt zlib", "crypt 1", "vim 40 > zlib", "zlib 1"}, Options{Budget: 9}},
+			[]string{"git 40 > perl zlib", "perl 20 > crypt zlib", "crypt 1", "vim 40 > zlib", "zlib 1"}, layers.Options{Budget: 9}},
 		{"the popular hang on the image", "zlib | ssl | crypt curl git perl",
-			image, Options{Budget: 9, Counts: popularity.Counts{"zlib": 4000, "ssl": 100, "curl": 99}}},
+			image, layers.Options{Budget: 9, Counts: popularity.Counts{"zlib": 4000, "ssl": 100, "curl": 99}}},
 		{"so does all whose closure is big", "app tool | lib | jvm",
-			[]string{"app 1 > lib tool", "lib 1 > jvm", "jvm 101", "tool 1"}, Options{Budget: 9}},
+			[]string{"app 1 > lib tool", "lib 1 > jvm", "jvm 101", "tool 1"}, layers.Options{Budget: 9}},
 		{"the least rated are merged, and stay below", "d | c | a b",
-			[]string{"a 1", "b 2", "c 4", "d 8"}, Options{Budget: 3}},
+			[]string{"a 1", "b 2", "c 4", "d 8"}, layers.Options{Budget: 3}},
 		{"the merged layer grows", "a b c d e | f",
-			[]string{"a 10", "b 11", "c 12", "d 13", "e 14", "f 15"}, Options{Budget: 2}},
+			[]string{"a 10", "b 11", "c 12", "d 13", "e 14", "f 15"}, layers.Options{Budget: 2}},
 		{"the two of every image are more popular than glibc", "nss-cacert-3 | glibc",
-			[]string{"glibc 30", "nss-cacert-3 1"}, Options{Budget: 9, Counts: popularity.Counts{"glibc": 1546}}},
+			[]string{"glibc 30", "nss-cacert-3 1"}, layers.Options{Budget: 9, Counts: popularity.Counts{"glibc": 1546}}},
 	} {
-		if got := drawn(planNixery(sketch(t, test.lines...), test.opts)); got != test.want {
+		if got := layerstest.Drawn(planNixery(layerstest.Sketch(t, test.lines...), test.opts)); got != test.want {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 	}
@@ -168,8 +158,8 @@ func TestNixeryDividesByDominators(t *testing.T) {
 // TestNixeryCountsClosures: shared bytes count many times over, which is how
 // lib, of one megabyte, gets ahead of data.
 func TestNixeryCountsClosures(t *testing.T) {
-	image := sketch(t, "a 1 > b", "b 1 > c", "c 1 > base", "base 20", "data 40")
-	if got, want := drawn(planNixery(image, Options{Budget: 9})), "a b base c | data"; got != want {
+	image := layerstest.Sketch(t, "a 1 > b", "b 1 > c", "c 1 > base", "base 20", "data 40")
+	if got, want := layerstest.Drawn(planNixery(image, layers.Options{Budget: 9})), "a b base c | data"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -1,10 +1,12 @@
-package layers
+package bench
 
 import (
 	"crypto/sha256"
 	"strings"
 	"testing"
 
+	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -34,17 +36,17 @@ type layer struct {
 	size int64
 }
 
-func identify(groups []Group) []layer {
-	layers := make([]layer, len(groups))
+func identify(groups []layers.Group) []layer {
+	stack := make([]layer, len(groups))
 	var text []byte
 	for i, g := range groups {
 		text = text[:0]
 		for _, info := range g {
 			text = append(append(text, info.Path...), '\n')
 		}
-		layers[i] = layer{sha256.Sum256(text), g.Size()}
+		stack[i] = layer{sha256.Sum256(text), g.Size()}
 	}
-	return layers
+	return stack
 }
 
 // updateCost is that of having the layers of now where those of before are. A
@@ -68,8 +70,8 @@ func updateCost(before, now []layer) cost {
 func fleetCost(images ...[]layer) cost {
 	var c cost
 	known := map[layer]bool{}
-	for _, layers := range images {
-		for _, l := range layers {
+	for _, stack := range images {
+		for _, l := range stack {
 			c.count(l.size, !known[l], false)
 			known[l] = true
 		}
@@ -126,7 +128,7 @@ type placed struct {
 	size    int64
 }
 
-func (s *subject) place(groups []Group) []placed {
+func (s *subject) place(groups []layers.Group) []placed {
 	index := make(map[nixbuild.StorePath]int, len(s.graph.nodes))
 	for i, n := range s.graph.nodes {
 		index[n.info.Path] = i
@@ -144,11 +146,11 @@ func (s *subject) place(groups []Group) []placed {
 // stacked makes groups of "libc | lib tool | app"; a name that ends in ' stands
 // for another version. Each path has ten bytes.
 func stacked(drawing string) []layer {
-	var groups []Group
+	var groups []layers.Group
 	for drawn := range strings.SplitSeq(drawing, "|") {
-		var g Group
+		var g layers.Group
 		for _, name := range strings.Fields(drawn) {
-			g = append(g, nixbuild.PathInfo{Path: storePath(strings.TrimSuffix(name, "'"), strings.Count(name, "'")), NarSize: 10})
+			g = append(g, nixbuild.PathInfo{Path: layerstest.Path(strings.TrimSuffix(name, "'"), strings.Count(name, "'")), NarSize: 10})
 		}
 		groups = append(groups, g)
 	}
@@ -183,7 +185,7 @@ func TestFleetCost(t *testing.T) {
 }
 
 func TestDistinctCountsEachPathOnce(t *testing.T) {
-	one, other := sketch(t, "app 1 > libc", "libc 30"), sketch(t, "tool 2 > libc", "libc 30")
+	one, other := layerstest.Sketch(t, "app 1 > libc", "libc 30"), layerstest.Sketch(t, "tool 2 > libc", "libc 30")
 	if got := distinct(one, other); got != 33e6 {
 		t.Errorf("got %d", got)
 	}
@@ -193,10 +195,10 @@ func TestDistinctCountsEachPathOnce(t *testing.T) {
 func TestCascadeIsAnUpdate(t *testing.T) {
 	set := readKept(t, "bookworm")
 	for _, image := range set.images[:6] {
-		groups := Plan(image.closure, Options{Budget: 20})
+		groups := layers.Plan(image.closure, layers.Options{Budget: 20})
 		for _, changed := range evenly(image.graph.all(), 5) {
 			closure := image.renamed(changed)
-			want := updateCost(identify(groups), identify(Plan(closure, Options{Budget: 20})))
+			want := updateCost(identify(groups), identify(layers.Plan(closure, layers.Options{Budget: 20})))
 			if got := image.cascadeCost(image.place(groups), changed); got != want {
 				t.Errorf("%s: %s: got %+v, want %+v", image.name, image.graph.nodes[changed].info.Path, got, want)
 			}
@@ -213,7 +215,7 @@ func (s *subject) renamed(changed int) nixbuild.Closure {
 	newName := func(n int) nixbuild.StorePath {
 		path := s.graph.nodes[n].info.Path
 		if s.graph.reach[n].has(changed) {
-			return storePath(path.Name(), n+1)
+			return layerstest.Path(path.Name(), n+1)
 		}
 		return path
 	}

@@ -1,10 +1,12 @@
-package layers
+package bench
 
 import (
 	"fmt"
 	"math"
 	"slices"
 	"sync"
+
+	"github.com/org/nixery-action/internal/layers"
 )
 
 // verdict is what each trial costs in each column.
@@ -18,7 +20,7 @@ type column struct {
 	budget   int
 }
 
-var budgets = []int{20, 40, DefaultBudget}
+var budgets = []int{20, 40, layers.DefaultBudget}
 
 func judge(trials []trial, strategies []strategy) verdict {
 	usable := func(t trial) bool { return t.kept+t.ideal > 0 }

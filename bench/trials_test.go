@@ -1,9 +1,10 @@
-package layers
+package bench
 
 import (
 	"slices"
 	"testing"
 
+	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
 )
@@ -34,18 +35,18 @@ func (t trial) ratio(bytes int64) float64 { return float64(t.kept+bytes) / float
 
 // planner remembers the plans of one strategy, since an image is in many trials.
 type planner struct {
-	plan  func(nixbuild.Closure, Options) []Group
-	opts  Options
+	plan  planFunc
+	opts  layers.Options
 	plans map[*subject]planned
 }
 
 type planned struct {
-	groups []Group
+	groups []layers.Group
 	layers []layer
 }
 
 func newPlanner(s strategy, budget int) *planner {
-	return &planner{s.plan, Options{Budget: budget, Counts: popularity.Embedded()}, map[*subject]planned{}}
+	return &planner{s.plan, layers.Options{Budget: budget, Counts: popularity.Embedded()}, map[*subject]planned{}}
 }
 
 func (p *planner) of(image *subject) planned {
@@ -111,11 +112,11 @@ func fleetTrial(set, image string, fleets ...[]*subject) trial {
 	}
 	t.cost = func(p *planner) (sum cost) {
 		for _, images := range fleets {
-			layers := make([][]layer, len(images))
+			stacks := make([][]layer, len(images))
 			for i, image := range images {
-				layers[i] = p.of(image).layers
+				stacks[i] = p.of(image).layers
 			}
-			sum.add(fleetCost(layers...))
+			sum.add(fleetCost(stacks...))
 		}
 		return sum
 	}
@@ -232,7 +233,7 @@ func keptTrials(t testing.TB) []trial {
 }
 
 func readKept(t testing.TB, name string) *imageSet {
-	return readImages(t, "../../testdata/closures/"+name+".json.gz")
+	return readImages(t, "../testdata/closures/"+name+".json.gz")
 }
 
 // largeTrials are those of images of hundreds of paths: the images of bookworm

@@ -14,33 +14,33 @@ import (
 // errClosed stops the producer of a pass whose reader has gone.
 var errClosed = errors.New("layer closed before its end")
 
-// pass is one reading of a layer's files: a producer writes tar into members, the
+// reader is one reading of a layer's files: a producer writes tar into members, the
 // packer's cores compress them side by side, and the reader gets them back in
 // order. A bounded number of members waits, so memory is the same for any layer.
-type pass struct {
+type reader struct {
 	packer *Packer
 	finish func(Record) error // called once, when the last byte was read
 
-	queue chan *member // in order of the tar; closed by the producer
+	queue chan *chunk // in order of the tar; closed by the producer
 	quit  chan struct{}
 	close func()
 
-	filling *member   // producer's
+	filling *chunk    // producer's
 	diff    hash.Hash // producer's, until queue is closed
 	failed  error     // producer's, until queue is closed
 
-	reading *member // reader's
-	rest    []byte  // of reading.packed
+	reading *chunk // reader's
+	rest    []byte // of reading.packed
 	blob    hash.Hash
 	size    int64
 	end     error // what Read says from now on
 }
 
-func (p *Packer) newPass(parts []part, finish func(Record) error) *pass {
-	s := &pass{
+func (p *Packer) newReader(parts []part, finish func(Record) error) *reader {
+	s := &reader{
 		packer: p,
 		finish: finish,
-		queue:  make(chan *member, cap(p.compressors)+1),
+		queue:  make(chan *chunk, cap(p.compressors)+1),
 		quit:   make(chan struct{}),
 		diff:   sha256.New(),
 		blob:   sha256.New(),
@@ -50,24 +50,24 @@ func (p *Packer) newPass(parts []part, finish func(Record) error) *pass {
 	return s
 }
 
-func (s *pass) produce(parts []part) {
+func (s *reader) produce(parts []part) {
 	defer close(s.queue)
 	s.failed = writeTar(s, parts, s.send)
 }
 
 // Write takes tar bytes from the producer. It cuts members only where they are
 // full, so their bounds depend on the tar alone.
-func (s *pass) Write(b []byte) (int, error) {
+func (s *reader) Write(b []byte) (int, error) {
 	s.diff.Write(b)
 	for n := len(b); ; {
 		if s.filling == nil {
-			s.filling = s.packer.newMember()
+			s.filling = s.packer.newChunk()
 		}
 		m := s.filling
-		took := min(len(b), MemberSize-len(m.raw))
+		took := min(len(b), ChunkSize-len(m.raw))
 		m.raw = append(m.raw, b[:took]...)
 		b = b[took:]
-		if len(m.raw) == MemberSize {
+		if len(m.raw) == ChunkSize {
 			if err := s.send(); err != nil {
 				return 0, err
 			}
@@ -79,7 +79,7 @@ func (s *pass) Write(b []byte) (int, error) {
 }
 
 // send hands on the member that is being filled, unless nobody reads any more.
-func (s *pass) send() error {
+func (s *reader) send() error {
 	m := s.filling
 	if m == nil || len(m.raw) == 0 {
 		return nil
@@ -96,7 +96,7 @@ func (s *pass) send() error {
 
 // Read gives the compressed bytes. io.EOF comes only when all of them were read
 // and finish agreed; until then the layer is not to be trusted.
-func (s *pass) Read(b []byte) (int, error) {
+func (s *reader) Read(b []byte) (int, error) {
 	for len(s.rest) == 0 && s.end == nil {
 		s.end = s.next()
 	}
@@ -109,9 +109,9 @@ func (s *pass) Read(b []byte) (int, error) {
 }
 
 // next makes rest the bytes of the next member, or says why there is none.
-func (s *pass) next() error {
+func (s *reader) next() error {
 	if s.reading != nil {
-		s.packer.members.Put(s.reading)
+		s.packer.chunks.Put(s.reading)
 		s.reading = nil
 	}
 	select {
@@ -119,7 +119,7 @@ func (s *pass) next() error {
 		return errClosed // even if there is more to be had
 	default:
 	}
-	var m *member
+	var m *chunk
 	select {
 	case <-s.quit:
 		return errClosed
@@ -137,7 +137,7 @@ func (s *pass) next() error {
 	return nil
 }
 
-func (s *pass) finished() error {
+func (s *reader) finished() error {
 	if s.failed != nil {
 		return s.failed
 	}
@@ -149,7 +149,7 @@ func (s *pass) finished() error {
 
 // Close frees what the pass holds; it may be called twice, and from another
 // goroutine than Read's.
-func (s *pass) Close() error {
+func (s *reader) Close() error {
 	s.close()
 	return nil
 }

@@ -1,4 +1,4 @@
-package layers
+package bench
 
 import (
 	"bufio"
@@ -13,16 +13,16 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
 )
 
 var closureFile = flag.String("closure", "", "benchmark with this closure of the local store (nix path-info --json -r)")
 
-// BenchmarkPack packs all layers of a closure, and the same layers as every
-// peer does it: one tar after the other through the standard library's gzip,
-// level 6, on one thread. Both hash tar and blob. Whatever the machine, the
-// ratios of one run can be compared.
+// BenchmarkPack packs all layers of a closure, and the same layers as every peer does it: one tar after the other through the standard
+// library's gzip, level 6, on one thread, while another reads the store. Both hash tar and blob. Ratios within one run can be compared
+// between machines.
 func BenchmarkPack(b *testing.B) {
 	groups := benchGroups(b)
 	var total int64
@@ -48,10 +48,10 @@ func BenchmarkPack(b *testing.B) {
 }
 
 // benchGroups plans the closure that -closure names.
-func benchGroups(b *testing.B) []Group {
+func benchGroups(b *testing.B) []layers.Group {
 	b.Helper()
 	if *closureFile == "" {
-		b.Fatal("say which closure: go test -bench Pack ./internal/layers -args -closure FILE (make bench does)")
+		b.Fatal("say which closure: go test -bench Pack ./bench -args -closure FILE (make bench does)")
 	}
 	f, err := os.Open(*closureFile)
 	if err != nil {
@@ -62,33 +62,42 @@ func benchGroups(b *testing.B) []Group {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return Plan(closure, Options{Budget: DefaultBudget, Counts: popularity.Embedded()})
+	return layers.Plan(closure, layers.Options{Budget: layers.DefaultBudget, Counts: popularity.Embedded()})
 }
 
-func packAll(b *testing.B, groups []Group) int64 {
+func newPacker(b *testing.B) *layers.Packer {
 	b.Helper()
-	packer := newPacker(b, os.DirFS("/"), DefaultCompression, false)
-	layers := make([]*Layer, len(groups))
+	packer, err := layers.NewPacker(os.DirFS("/"), layers.DefaultCompression, false)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return packer
+}
+
+func packAll(b *testing.B, groups []layers.Group) int64 {
+	b.Helper()
+	packer := newPacker(b)
+	packed := make([]*layers.Layer, len(groups))
 	var tasks errgroup.Group
 	tasks.SetLimit(runtime.GOMAXPROCS(0))
 	for i, g := range groups {
-		layers[i] = packer.Layer(g, nil)
-		tasks.Go(layers[i].Measure)
+		packed[i] = packer.Layer(g, nil)
+		tasks.Go(packed[i].Measure)
 	}
 	if err := tasks.Wait(); err != nil {
 		b.Fatal(err)
 	}
 	var size int64
-	for _, l := range layers {
+	for _, l := range packed {
 		n, _ := l.Size()
 		size += n
 	}
 	return size
 }
 
-func packPlainly(b *testing.B, groups []Group) int64 {
+func packPlainly(b *testing.B, groups []layers.Group) int64 {
 	b.Helper()
-	packer := newPacker(b, os.DirFS("/"), DefaultCompression, false)
+	packer := newPacker(b)
 	var size int64
 	for _, g := range groups {
 		blob, diff := sha256.New(), sha256.New()
@@ -97,10 +106,14 @@ func packPlainly(b *testing.B, groups []Group) int64 {
 		if err != nil {
 			b.Fatal(err)
 		}
-		parts, _ := packer.storeParts(g)()
-		if err := writeTar(io.MultiWriter(diff, zw), parts, func() error { return nil }); err != nil {
+		tar, err := packer.Layer(g, nil).Uncompressed()
+		if err != nil {
 			b.Fatal(err)
 		}
+		if _, err := io.Copy(io.MultiWriter(diff, zw), tar); err != nil {
+			b.Fatal(err)
+		}
+		tar.Close()
 		zw.Close()
 		size += counted.n
 	}
@@ -115,14 +128,4 @@ type counter struct {
 func (c *counter) Write(p []byte) (int, error) {
 	c.n += int64(len(p))
 	return c.w.Write(p)
-}
-
-// BenchmarkPackMemory packs one small and one large file; the peaks must be
-// alike.
-func BenchmarkPackMemory(b *testing.B) {
-	for b.Loop() {
-		for name, size := range map[string]int64{"20MB": 20e6, "2GB": 2e9} {
-			b.ReportMetric(float64(peakOf(b, size, DefaultCompression))/1e6, "peak-MB-"+name)
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package layers
+package bench
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -82,7 +83,7 @@ func (s *imageSet) image(t testing.TB, name string, roots []nixbuild.StorePath) 
 	if err != nil {
 		t.Fatalf("%s: %s: %v", s.name, name, err)
 	}
-	return &subject{name, closure, newGraph(closure, nil)}
+	return &subject{name, closure, newGraph(closure)}
 }
 
 // merged is one image of all packages of the images for whose places has is true.
@@ -101,7 +102,7 @@ func (s *imageSet) merged(t testing.TB, name string, has func(i int) bool) *subj
 // drawn: what people add to an image and remove again.
 func (s *imageSet) packages(n int) []nixbuild.StorePath {
 	most := slices.MaxFunc(s.images, func(a, b *subject) int { return len(a.closure.Roots) - len(b.closure.Roots) })
-	byName := slices.SortedFunc(slices.Values(most.closure.Roots), nameHash)
+	byName := slices.SortedFunc(slices.Values(most.closure.Roots), layerstest.ByName)
 	return evenly(byName, n)
 }
 

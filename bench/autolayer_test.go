@@ -1,10 +1,12 @@
-package layers
+package bench
 
 import (
 	"cmp"
 	"slices"
 	"testing"
 
+	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -13,8 +15,8 @@ import (
 // nearest primaries that use it, and each such set is a layer. Primaries are
 // added while the budget allows. Layers lie in the order of their closures'
 // sizes, so that each comes after what it uses.
-func planAutoLayer(c nixbuild.Closure, o Options) []Group {
-	a := newAutoLayer(newGraph(c, nil))
+func planAutoLayer(c nixbuild.Closure, o layers.Options) []layers.Group {
+	a := newAutoLayer(newGraph(c))
 	largest := a.all()
 	slices.SortFunc(largest, func(x, y int) int {
 		return cmp.Or(cmp.Compare(a.nodes[y].info.NarSize, a.nodes[x].info.NarSize), a.byName(x, y))
@@ -45,14 +47,6 @@ func newAutoLayer(g *graph) autoLayer {
 		}
 	}
 	return a
-}
-
-func (g *graph) emptySets() []bitset {
-	sets := make([]bitset, len(g.nodes))
-	for i := range sets {
-		sets[i] = newBitset(len(g.nodes))
-	}
-	return sets
 }
 
 // with is nearest when there is one primary more. What the primary reaches loses
@@ -103,7 +97,7 @@ func tiersOf(nearest []bitset) [][]int {
 	return tiers
 }
 
-func (a autoLayer) groups() []Group {
+func (a autoLayer) groups() []layers.Group {
 	tiers := tiersOf(a.nearest)
 	closureSize := func(t []int) int64 {
 		reached := newBitset(len(a.nodes))
@@ -118,7 +112,7 @@ func (a autoLayer) groups() []Group {
 	slices.SortFunc(tiers, func(x, y []int) int {
 		return cmp.Or(cmp.Compare(closureSize(x), closureSize(y)), a.byName(x[0], y[0]))
 	})
-	groups := make([]Group, len(tiers))
+	groups := make([]layers.Group, len(tiers))
 	for i, t := range tiers {
 		groups[i] = a.group(t)
 	}
@@ -136,7 +130,7 @@ func TestAutoLayerGroupsByNearestPrimaries(t *testing.T) {
 		{4, "both | own x | deep under y | app"},
 		{5, "both | deep under | own x | y | app"},
 	} {
-		if got := drawn(planAutoLayer(sketch(t, image...), Options{Budget: test.budget})); got != test.want {
+		if got := layerstest.Drawn(planAutoLayer(layerstest.Sketch(t, image...), layers.Options{Budget: test.budget})); got != test.want {
 			t.Errorf("budget %d: got %q, want %q", test.budget, got, test.want)
 		}
 	}
@@ -145,8 +139,8 @@ func TestAutoLayerGroupsByNearestPrimaries(t *testing.T) {
 // TestAutoLayerLooksForTheNearest: low stays with mid, which stands between it
 // and big, although big is a primary too.
 func TestAutoLayerLooksForTheNearest(t *testing.T) {
-	image := sketch(t, "top 1 > big", "big 20 > mid own", "mid 50 > low", "low 1", "own 1")
-	if got, want := drawn(planAutoLayer(image, Options{Budget: 3})), "low mid | big own | top"; got != want {
+	image := layerstest.Sketch(t, "top 1 > big", "big 20 > mid own", "mid 50 > low", "low 1", "own 1")
+	if got, want := layerstest.Drawn(planAutoLayer(image, layers.Options{Budget: 3})), "low mid | big own | top"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

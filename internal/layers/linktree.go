@@ -11,9 +11,9 @@ import (
 // folders, so that links in a circle end.
 const maxLinkDepth = 8
 
-// forester plants packages into one tree of links. Of the machine it reads
+// linkTree plants packages into one tree of links. Of the machine it reads
 // nothing but the store paths of the closure.
-type forester struct {
+type linkTree struct {
 	store     storeTree
 	conflicts *conflicts         // nil if they do not matter
 	pkg       nixbuild.StorePath // that is being planted
@@ -33,9 +33,9 @@ func (s source) below(name string) source {
 	return source{join(s.link, name), real}
 }
 
-// plant merges a package into the root. Folders become real folders even if one
+// addPackage merges a package into the root. Folders become real folders even if one
 // package owns them; all else becomes a link to where it lies in the store.
-func (f forester) plant(root *tree, pkg nixbuild.StorePath) error {
+func (f linkTree) addPackage(root *tree, pkg nixbuild.StorePath) error {
 	f.pkg = pkg
 	name := string(pkg[1:])
 	if _, err := f.store.lookup(name); err != nil {
@@ -51,7 +51,7 @@ func (f forester) plant(root *tree, pkg nixbuild.StorePath) error {
 	return f.merge(root, source{name, real}, 0)
 }
 
-func (f forester) merge(at *tree, from source, links int) error {
+func (f linkTree) merge(at *tree, from source, links int) error {
 	children, err := f.store.list(from.real)
 	if err != nil {
 		return fmt.Errorf("linking packages: %w", err)
@@ -68,15 +68,15 @@ func (f forester) merge(at *tree, from source, links int) error {
 // where one of the two is a folder and the other a link to a folder, both are
 // merged. A link that leads out of the store stays a link: what it leads to is
 // another machine's.
-func (f forester) place(at *tree, child fs.DirEntry, from source, links int) error {
+func (f linkTree) place(at *tree, child fs.DirEntry, from source, links int) error {
 	there := at.children[child.Name()]
 	if child.IsDir() {
-		if there != nil && !there.isFolder() {
-			if err := f.unfold(there, links); err != nil {
+		if there != nil && !there.isDirectory() {
+			if err := f.expand(there, links); err != nil {
 				return err
 			}
 		}
-		if folder := at.folder(child.Name(), modeDir); folder != nil {
+		if folder := at.directory(child.Name(), modeDir); folder != nil {
 			if folder.owner == "" {
 				folder.owner = f.pkg
 			}
@@ -90,7 +90,7 @@ func (f forester) place(at *tree, child fs.DirEntry, from source, links int) err
 		leaf.owner, leaf.source = f.pkg, from
 		return nil
 	}
-	if there.isFolder() && links < maxLinkDepth {
+	if there.isDirectory() && links < maxLinkDepth {
 		real, ok, err := f.store.directory(from.real)
 		if err != nil {
 			return fmt.Errorf("linking packages: %w", err)
@@ -102,8 +102,8 @@ func (f forester) place(at *tree, child fs.DirEntry, from source, links int) err
 	return f.conflict(there, from)
 }
 
-// unfold makes a link that leads to a folder a real folder with the same content.
-func (f forester) unfold(leaf *tree, links int) error {
+// expand makes a link that leads to a folder a real folder with the same content.
+func (f linkTree) expand(leaf *tree, links int) error {
 	link := leaf.source.link
 	if links >= maxLinkDepth {
 		return nil
@@ -116,7 +116,7 @@ func (f forester) unfold(leaf *tree, links int) error {
 		return nil
 	}
 	f.pkg = leaf.owner
-	*leaf = *newFolder(leaf.entry.Name, modeDir)
+	*leaf = *newDirectory(leaf.entry.Name, modeDir)
 	leaf.owner = f.pkg
 	return f.merge(leaf, source{link, real}, links+1)
 }

@@ -1,18 +1,20 @@
-package layers
+package bench
 
 import (
 	"math/big"
 	"slices"
 	"testing"
 
+	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/layers/layerstest"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
 // planContest is the popularity contest of nixpkgs' dockerTools, which
 // nix2container has too: a path counts once, and once more for each way on which
 // something reaches it. The most popular get a layer each.
-func planContest(c nixbuild.Closure, o Options) []Group {
-	g := newGraph(c, nil)
+func planContest(c nixbuild.Closure, o layers.Options) []layers.Group {
+	g := newGraph(c)
 	popularity := g.contest()
 	nodes := g.all()
 	slices.SortFunc(nodes, func(a, b int) int {
@@ -39,38 +41,8 @@ func (g *graph) contest() []*big.Int {
 	return popularity
 }
 
-func (g *graph) references() [][]int {
-	edges := make([][]int, len(g.nodes))
-	for i, n := range g.nodes {
-		edges[i] = n.refs
-	}
-	return edges
-}
-
-// referrersFirst lists all that starts reach, each node after all that refer to it.
-func referrersFirst(edges [][]int, starts []int) []int {
-	var order []int
-	seen := make([]bool, len(edges))
-	var visit func(n int)
-	visit = func(n int) {
-		if seen[n] {
-			return
-		}
-		seen[n] = true
-		for _, ref := range edges[n] {
-			visit(ref)
-		}
-		order = append(order, n)
-	}
-	for _, n := range starts {
-		visit(n)
-	}
-	slices.Reverse(order)
-	return order
-}
-
 func TestContestCountsEveryWay(t *testing.T) {
-	g := newGraph(sketch(t, "a 1 > b c", "b 1 > d", "c 1 > d", "d 1 > e", "e 1"), nil)
+	g := newGraph(layerstest.Sketch(t, "a 1 > b c", "b 1 > d", "c 1 > d", "d 1 > e", "e 1"))
 	want := map[string]int64{"a": 1, "b": 2, "c": 2, "d": 5, "e": 6}
 	for i, got := range g.contest() {
 		if name := g.nodes[i].info.Path.Name(); got.Int64() != want[name] {
