@@ -143,12 +143,15 @@ func TestPathSourceStaysInside(t *testing.T) {
 	}
 }
 
-// Two clones of a commit are one image, whatever else lies in them.
+// Two clones of a commit with the same change are one image, whatever else lies in them.
 func TestTwoClonesAreOneImage(t *testing.T) {
 	u := newUser(t)
 	c := checkOut(t, u, flakeSpec, map[string]string{"flake.nix": fmt.Sprintf(sourceFlake, "./.")})
 	other := filepath.Join(t.TempDir(), "clone")
 	u.git(t, c.dir, "clone", "--quiet", c.dir, other)
+	for _, dir := range []string{c.dir, other} {
+		write(t, dir, map[string]string{"app.txt": "changed in both"})
+	}
 	one, two := u.build(t, c.dir).wants(t, 0), u.build(t, other).wants(t, 0)
 	if one.stdout != two.stdout || !strings.Contains(one.stdout, "sha256:") {
 		t.Errorf("two clones give\n%s\nand\n%s", one.stdout, two.stdout)
