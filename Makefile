@@ -76,7 +76,7 @@ e2e: ## all Go tests, also those with a real Nix, real registries and real conta
 	go vet -tags e2e ./...
 	$(OTHER_ARCH) -run 'Bytes|Golden' ./internal/layers ./internal/image
 	go test -vet=off -tags e2e -count=1 -timeout 20m ./...
-	go test -vet=off -tags cloud -count=1 ./internal/depot
+	go test -vet=off -tags cloud -count=1 ./internal/blobstore
 
 .PHONY: bench
 bench: ## pack the big package set, against one thread of compress/gzip

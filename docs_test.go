@@ -214,7 +214,7 @@ func TestFlagsInPages(t *testing.T) {
 // sourceOf is the text of the files of a command: its own and those of the commands below it.
 func sourceOf(t *testing.T, command string) string {
 	t.Helper()
-	files, err := filepath.Glob("cmd/action/" + command + "*.go")
+	files, err := filepath.Glob("internal/cli/" + command + "*.go")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no source of %s: %v", command, err)
 	}

@@ -67,8 +67,8 @@ func TestRules(t *testing.T) {
 		"http":             {imports, "internal/layers/a.go", `package a; import "net/http"`, 1},
 		"http below":       {imports, "internal/layers/b/a.go", `package a; import "net/http"`, 1},
 		"http elsewhere":   {imports, "internal/layersets/a.go", `package a; import "net/http"`, 0},
-		"pipeline":         {imports, "internal/cache/a.go", `package a; import "` + module + `internal/pipeline"`, 1},
-		"pipeline in cmd":  {imports, "cmd/action/a.go", `package a; import "` + module + `internal/pipeline"`, 0},
+		"pipeline":         {imports, "internal/cache/a.go", `package a; import "` + module + `internal/build"`, 1},
+		"pipeline in cmd":  {imports, "internal/cli/a.go", `package a; import "` + module + `internal/build"`, 0},
 		"publish sibling":  {imports, "internal/publish/a.go", `package a; import "` + module + `internal/redact"`, 1},
 		"publish file":     {imports, "internal/publish/a.go", `package a; import "` + module + `internal/plainfile"`, 0},
 		"publish child":    {imports, "internal/publish/a.go", `package a; import "` + module + `internal/publish/b"`, 0},
@@ -160,7 +160,7 @@ type wall struct {
 var walls = []wall{
 	{path: "os/exec", in: everywhere, may: []string{"internal/nixbuild/runner.go"}},
 	{path: "net/http", in: oneOf("layers", "image", "spec", "popularity", "explain"), may: []string{"internal/popularity/binarycache.go"}},
-	{path: module + "internal/pipeline", in: otherThan("cmd/action", "internal/serve")},
+	{path: module + "internal/build", in: otherThan("internal/cli", "internal/serve")},
 	{path: module, in: oneOf("publish"), but: []string{module + "internal/plainfile", module + "internal/scratch"}}, // which import none themselves
 	{path: module, in: oneOf("scratch")},
 }
@@ -207,13 +207,13 @@ func imports(s source) (violations []string) {
 
 // environment lets only the outermost packages read the environment: what the others do follows from their arguments.
 func environment(s source) (violations []string) {
-	if s.test() || !otherThan("cmd/action", "internal/actions")(s.folder()) {
+	if s.test() || !otherThan("internal/cli", "internal/actions")(s.folder()) {
 		return nil
 	}
 	readers := []string{"Getenv", "LookupEnv", "Environ", "ExpandEnv"}
 	for _, sel := range selections(s, "os") {
 		if slices.Contains(readers, sel.Sel.Name) {
-			violations = append(violations, s.at(sel.Pos(), "os.%s is for cmd/action and internal/actions", sel.Sel.Name))
+			violations = append(violations, s.at(sel.Pos(), "os.%s is for internal/cli and internal/actions", sel.Sel.Name))
 		}
 	}
 	return violations
@@ -263,7 +263,7 @@ func names(s source) (violations []string) {
 var openers = []string{
 	"internal/plainfile/plainfile.go",
 	"internal/scratch/dir.go", "internal/scratch/file.go", "internal/actions/outputs.go", "internal/popularity/journal.go", // with flags that do not wait, or after a check
-	"internal/cache/folder.go", "internal/depot/place.go", // a directory, to sync it
+	"internal/cache/folder.go", "internal/blobstore/place.go", // a directory, to sync it
 	"internal/nixinstall/register.go", // just made
 	"internal/spec/specdoc/main.go", "internal/actions/actiongen/main.go", "internal/serve/settings/settingsdoc/main.go",
 }

@@ -52,7 +52,7 @@ func TestMessagesAreFound(t *testing.T) {
 func TestTroubleshootingHasAllTitles(t *testing.T) {
 	page, count := read(t, troubleshooting), 0
 	all := spoken(t)
-	for _, literal := range slices.Concat(all["cmd/action/faults_title.go"], all["internal/pipeline/warning.go"]) {
+	for _, literal := range slices.Concat(all["internal/cli/faults_title.go"], all["internal/build/warning.go"]) {
 		if !unicode.IsUpper([]rune(literal + " ")[0]) {
 			continue
 		}

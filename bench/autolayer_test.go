@@ -7,7 +7,7 @@ import (
 
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/layers/layerstest"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // planAutoLayer is the newer way of nixpkgs' dockerTools (NixOS/nixpkgs#355189):
@@ -15,7 +15,7 @@ import (
 // nearest primaries that use it, and each such set is a layer. Primaries are
 // added while the budget allows. Layers lie in the order of their closures'
 // sizes, so that each comes after what it uses.
-func planAutoLayer(c nixbuild.Closure, o layers.Options) []layers.Group {
+func planAutoLayer(c nix.Closure, o layers.Options) []layers.Group {
 	a := newAutoLayer(newGraph(c))
 	largest := a.all()
 	slices.SortFunc(largest, func(x, y int) int {

@@ -7,13 +7,13 @@ import (
 
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/layers/layerstest"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // planContest is the popularity contest of nixpkgs' dockerTools, which
 // nix2container has too: a path counts once, and once more for each way on which
 // something reaches it. The most popular get a layer each.
-func planContest(c nixbuild.Closure, o layers.Options) []layers.Group {
+func planContest(c nix.Closure, o layers.Options) []layers.Group {
 	g := newGraph(c)
 	popularity := g.contest()
 	nodes := g.all()

@@ -7,7 +7,7 @@ import (
 
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/layers/layerstest"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // cost is what a plan makes somebody send, in bytes.
@@ -80,9 +80,9 @@ func fleetCost(images ...[]layer) cost {
 }
 
 // distinct is the bytes of the distinct store paths of many images.
-func distinct(images ...nixbuild.Closure) int64 {
+func distinct(images ...nix.Closure) int64 {
 	var sum int64
-	known := map[nixbuild.StorePath]bool{}
+	known := map[nix.StorePath]bool{}
 	for _, image := range images {
 		for _, info := range image.Paths {
 			if !known[info.Path] {
@@ -129,7 +129,7 @@ type placed struct {
 }
 
 func (s *subject) place(groups []layers.Group) []placed {
-	index := make(map[nixbuild.StorePath]int, len(s.graph.nodes))
+	index := make(map[nix.StorePath]int, len(s.graph.nodes))
 	for i, n := range s.graph.nodes {
 		index[n.info.Path] = i
 	}
@@ -150,7 +150,7 @@ func stacked(drawing string) []layer {
 	for drawn := range strings.SplitSeq(drawing, "|") {
 		var g layers.Group
 		for _, name := range strings.Fields(drawn) {
-			g = append(g, nixbuild.PathInfo{Path: layerstest.Path(strings.TrimSuffix(name, "'"), strings.Count(name, "'")), NarSize: 10})
+			g = append(g, nix.PathInfo{Path: layerstest.Path(strings.TrimSuffix(name, "'"), strings.Count(name, "'")), NarSize: 10})
 		}
 		groups = append(groups, g)
 	}
@@ -211,17 +211,17 @@ func TestCascadeIsAnUpdate(t *testing.T) {
 }
 
 // renamed is the closure after a change: all that reaches the path has a new hash.
-func (s *subject) renamed(changed int) nixbuild.Closure {
-	newName := func(n int) nixbuild.StorePath {
+func (s *subject) renamed(changed int) nix.Closure {
+	newName := func(n int) nix.StorePath {
 		path := s.graph.nodes[n].info.Path
 		if s.graph.reach[n].has(changed) {
 			return layerstest.Path(path.Name(), n+1)
 		}
 		return path
 	}
-	var c nixbuild.Closure
+	var c nix.Closure
 	for n, old := range s.graph.nodes {
-		info := nixbuild.PathInfo{Path: newName(n), NarSize: old.info.NarSize}
+		info := nix.PathInfo{Path: newName(n), NarSize: old.info.NarSize}
 		for _, ref := range old.refs {
 			info.References = append(info.References, newName(ref))
 		}

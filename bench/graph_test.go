@@ -6,7 +6,7 @@ import (
 
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/layers/layerstest"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // graph is a closure with indices for paths: what the rivals' planners and the costs of changes are computed on. It is not the graph of
@@ -17,15 +17,15 @@ type graph struct {
 }
 
 type node struct {
-	info      nixbuild.PathInfo
+	info      nix.PathInfo
 	refs      []int // indices of the paths it refers to, itself not among them
 	referrers int   // how many paths of this closure refer to it
 }
 
-func newGraph(closure nixbuild.Closure) *graph {
-	paths := slices.SortedFunc(slices.Values(closure.Paths), func(a, b nixbuild.PathInfo) int { return cmp.Compare(a.Path, b.Path) })
+func newGraph(closure nix.Closure) *graph {
+	paths := slices.SortedFunc(slices.Values(closure.Paths), func(a, b nix.PathInfo) int { return cmp.Compare(a.Path, b.Path) })
 	g := &graph{nodes: make([]node, len(paths))}
-	index := map[nixbuild.StorePath]int{}
+	index := map[nix.StorePath]int{}
 	for i, info := range paths {
 		g.nodes[i].info = info
 		index[info.Path] = i
@@ -95,7 +95,7 @@ func (g *graph) group(members []int) layers.Group {
 	for i, n := range members {
 		group[i] = g.nodes[n].info
 	}
-	slices.SortFunc(group, func(a, b nixbuild.PathInfo) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortFunc(group, func(a, b nix.PathInfo) int { return cmp.Compare(a.Path, b.Path) })
 	return group
 }
 

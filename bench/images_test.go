@@ -14,13 +14,13 @@ import (
 	"testing"
 
 	"github.com/org/nixery-action/internal/layers/layerstest"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // subject is an image whose layers are judged.
 type subject struct {
 	name    string
-	closure nixbuild.Closure
+	closure nix.Closure
 	graph   *graph // who reaches whom; without counts
 }
 
@@ -28,7 +28,7 @@ type subject struct {
 type imageSet struct {
 	name   string
 	images []*subject
-	infos  []nixbuild.PathInfo
+	infos  []nix.PathInfo
 }
 
 // readImages reads what nix path-info prints, plain or gzipped: one image of all
@@ -38,8 +38,8 @@ func readImages(t testing.TB, file string) *imageSet {
 	text := readPlain(t, file)
 	set := &imageSet{name: strings.TrimSuffix(strings.TrimSuffix(filepath.Base(file), ".gz"), ".json")}
 	var many struct {
-		Images map[string][]nixbuild.StorePath `json:"images"`
-		Paths  []nixbuild.PathInfo             `json:"paths"`
+		Images map[string][]nix.StorePath `json:"images"`
+		Paths  []nix.PathInfo             `json:"paths"`
 	}
 	if json.Unmarshal(text, &many) == nil && many.Images != nil {
 		set.infos = many.Paths
@@ -48,7 +48,7 @@ func readImages(t testing.TB, file string) *imageSet {
 		}
 		return set
 	}
-	closure, err := nixbuild.ReadClosure(t.Context(), bytes.NewReader(text))
+	closure, err := nix.ReadClosure(t.Context(), bytes.NewReader(text))
 	if err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
@@ -77,9 +77,9 @@ func readPlain(t testing.TB, file string) []byte {
 	return text
 }
 
-func (s *imageSet) image(t testing.TB, name string, roots []nixbuild.StorePath) *subject {
+func (s *imageSet) image(t testing.TB, name string, roots []nix.StorePath) *subject {
 	t.Helper()
-	closure, err := nixbuild.NewClosure(roots, s.infos)
+	closure, err := nix.NewClosure(roots, s.infos)
 	if err != nil {
 		t.Fatalf("%s: %s: %v", s.name, name, err)
 	}
@@ -89,7 +89,7 @@ func (s *imageSet) image(t testing.TB, name string, roots []nixbuild.StorePath) 
 // merged is one image of all packages of the images for whose places has is true.
 func (s *imageSet) merged(t testing.TB, name string, has func(i int) bool) *subject {
 	t.Helper()
-	var roots []nixbuild.StorePath
+	var roots []nix.StorePath
 	for i, image := range s.images {
 		if has(i) {
 			roots = append(roots, image.closure.Roots...)
@@ -100,7 +100,7 @@ func (s *imageSet) merged(t testing.TB, name string, has func(i int) bool) *subj
 
 // packages are the roots of the image that has most of them, at most n, evenly
 // drawn: what people add to an image and remove again.
-func (s *imageSet) packages(n int) []nixbuild.StorePath {
+func (s *imageSet) packages(n int) []nix.StorePath {
 	most := slices.MaxFunc(s.images, func(a, b *subject) int { return len(a.closure.Roots) - len(b.closure.Roots) })
 	byName := slices.SortedFunc(slices.Values(most.closure.Roots), layerstest.ByName)
 	return evenly(byName, n)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/layers/layerstest"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/popularity"
 )
 
@@ -16,7 +16,7 @@ import (
 // hangs on the image is a layer, and a big or popular path hangs on the image
 // even if only one package refers to it. What exceeds the budget is merged from
 // the least rated on, into one layer that grows.
-func planNixery(c nixbuild.Closure, o layers.Options) []layers.Group {
+func planNixery(c nix.Closure, o layers.Options) []layers.Group {
 	n := newNixeryGraph(c, o.Counts)
 	rated := n.rate()
 	byRating := func(a, b ratedTier) int {
@@ -48,7 +48,7 @@ type nixeryGraph struct {
 	edges       [][]int // of the nodes, and at the end of the image itself
 }
 
-func newNixeryGraph(c nixbuild.Closure, counts popularity.Counts) nixeryGraph {
+func newNixeryGraph(c nix.Closure, counts popularity.Counts) nixeryGraph {
 	g := newGraph(c)
 	n := nixeryGraph{graph: g, edges: append(g.references(), nil)}
 	var hanging []int

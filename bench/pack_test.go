@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/popularity"
 )
 
@@ -58,7 +58,7 @@ func benchGroups(b *testing.B) []layers.Group {
 		b.Fatal(err)
 	}
 	defer f.Close()
-	closure, err := nixbuild.ReadClosure(b.Context(), bufio.NewReader(f))
+	closure, err := nix.ReadClosure(b.Context(), bufio.NewReader(f))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/layers/layerstest"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/popularity"
 )
 
@@ -21,7 +21,7 @@ type strategy struct {
 	plan planFunc
 }
 
-type planFunc func(nixbuild.Closure, layers.Options) []layers.Group
+type planFunc func(nix.Closure, layers.Options) []layers.Group
 
 const ours, nixery, noTable = "this plan", "Nixery", ", no table"
 
@@ -39,19 +39,19 @@ var strategies = []strategy{
 }
 
 func withoutTable(plan planFunc) planFunc {
-	return func(c nixbuild.Closure, o layers.Options) []layers.Group {
+	return func(c nix.Closure, o layers.Options) []layers.Group {
 		return plan(c, layers.Options{Budget: o.Budget})
 	}
 }
 
-func planOneLayer(c nixbuild.Closure, _ layers.Options) []layers.Group {
+func planOneLayer(c nix.Closure, _ layers.Options) []layers.Group {
 	g := newGraph(c)
 	return []layers.Group{g.group(g.all())}
 }
 
 // planLargestFirst is much as apko does it: the largest alone, and one layer on
 // top for the rest.
-func planLargestFirst(c nixbuild.Closure, o layers.Options) []layers.Group {
+func planLargestFirst(c nix.Closure, o layers.Options) []layers.Group {
 	g := newGraph(c)
 	largest := g.all()
 	slices.SortFunc(largest, func(a, b int) int {

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/popularity"
 )
 
@@ -104,7 +104,7 @@ func cascadeTrial(kind, set string, image *subject, nodes []int) trial {
 func fleetTrial(set, image string, fleets ...[]*subject) trial {
 	t := trial{kind: fleet, set: set, image: image}
 	for _, images := range fleets {
-		closures := make([]nixbuild.Closure, len(images))
+		closures := make([]nix.Closure, len(images))
 		for i, image := range images {
 			closures[i] = image.closure
 		}
@@ -142,7 +142,7 @@ func cascadeTrials(set string, image *subject) []trial {
 
 // packageTrials add each of packages to an image that lacks it, or else take it
 // away; and each step the other way round.
-func packageTrials(t testing.TB, set *imageSet, image *subject, packages []nixbuild.StorePath) []trial {
+func packageTrials(t testing.TB, set *imageSet, image *subject, packages []nix.StorePath) []trial {
 	var adds, removes []change
 	for _, p := range packages {
 		less, more := image, image
@@ -209,11 +209,11 @@ func bumpTrials(set string, before, now *imageSet) []trial {
 }
 
 func sharePaths(a, b *imageSet) bool {
-	paths := map[nixbuild.StorePath]bool{}
+	paths := map[nix.StorePath]bool{}
 	for _, info := range a.infos {
 		paths[info.Path] = true
 	}
-	return slices.ContainsFunc(b.infos, func(info nixbuild.PathInfo) bool { return paths[info.Path] })
+	return slices.ContainsFunc(b.infos, func(info nix.PathInfo) bool { return paths[info.Path] })
 }
 
 // keptTrials are those of the closures in testdata: bookworm, 18 images of real

@@ -3,32 +3,12 @@
 package main
 
 import (
-	"context"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/org/nixery-action/internal/cli"
 )
 
 // version is set by the linker.
 var version = "unknown"
 
-func main() {
-	err := concealEnvironment()
-	os.Exit(run(os.Args[1:], err))
-}
-
-// run is the program but for the exit. After a first signal it takes its time
-// to clean up; the same signal often comes twice, from the terminal and from a
-// parent that forwards it, so further ones change nothing, but for serve. A log that is read
-// no longer does not end it. bared is why its environment can be read by others.
-func run(args []string, bared error) int {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // and so a write to a closed pipe is an error
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	c := newConsole()
-	defer c.close()
-	if bared != nil {
-		c.log.Warn("builders without a sandbox can read this program's environment, with its tokens, in /proc", "cause", bared)
-	}
-	return c.exit(execute(ctx, c, args))
-}
+func main() { os.Exit(cli.Main(version)) }

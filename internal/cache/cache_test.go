@@ -15,7 +15,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // testCache reads and writes one store, with blobs, and keeps its log.
@@ -59,8 +59,8 @@ func (c *testCache) checkLog(t *testing.T, parts ...string) {
 
 func hashOf(text string) v1.Hash { return digestOf([]byte(text)) }
 
-func storePath(name string) nixbuild.StorePath {
-	return nixbuild.StorePath(nixbuild.StoreDir + "/" + strings.Repeat("0", 32) + "-" + name)
+func storePath(name string) nix.StorePath {
+	return nix.StorePath(nix.StoreDir + "/" + strings.Repeat("0", 32) + "-" + name)
 }
 
 // page is a page with one layer, one image, and a closure of two paths.
@@ -69,8 +69,8 @@ func page(name string) Page {
 	p.Layers[layers.Key(hashOf(name).Hex)] = layers.Record{DiffID: hashOf(name + " tar"), Digest: hashOf(name + " blob"), Size: int64(len(name))}
 	p.Images[name] = hashOf(name + " image")
 	lib, app := storePath("lib-"+name), storePath("app-"+name)
-	p.Paths[lib] = nixbuild.PathInfo{Path: lib, NarHash: hashOf("lib"), NarSize: 1}
-	p.Paths[app] = nixbuild.PathInfo{Path: app, NarHash: hashOf("app"), NarSize: 2, References: []nixbuild.StorePath{lib}}
+	p.Paths[lib] = nix.PathInfo{Path: lib, NarHash: hashOf("lib"), NarSize: 1}
+	p.Paths[app] = nix.PathInfo{Path: app, NarHash: hashOf("app"), NarSize: 2, References: []nix.StorePath{lib}}
 	p.Inspected[name] = time.Unix(1, 0).UTC()
 	p.Roots[name] = []Root{{"app", app}, {"lib", lib}}
 	return p
@@ -95,7 +95,7 @@ func checkKnows(t *testing.T, l *Ledger, names ...string) {
 		if got, ok := l.Inspected(name); !ok || !got.Equal(want.Inspected[name]) {
 			t.Errorf("inspection of page %s is of %v, %v", name, got, ok)
 		}
-		closure, ok := l.Closure([]nixbuild.StorePath{storePath("app-" + name)})
+		closure, ok := l.Closure([]nix.StorePath{storePath("app-" + name)})
 		if !ok || len(closure.Paths) != 2 {
 			t.Errorf("closure of page %s is %v, %v", name, closure, ok)
 		}

@@ -8,7 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Page is what one run knew in the end: all it made, and all it knew from before and used.
@@ -16,7 +16,7 @@ type Page struct {
 	// Layers has the record of each layer by its key.
 	Layers map[layers.Key]layers.Record
 	// Paths are the store paths of closures. A path's references are there too: a closure is kept whole.
-	Paths map[nixbuild.StorePath]nixbuild.PathInfo
+	Paths map[nix.StorePath]nix.PathInfo
 	// Images has the digest of a manifest by a key that the caller makes of all that fixes it, at most 512 bytes.
 	Images map[string]v1.Hash
 	// Roots has what packages evaluated to, by a key that the caller makes of all that fixes it, at most 512 bytes.
@@ -29,19 +29,19 @@ type Page struct {
 // Root is a package, and the store path of the output that is meant.
 type Root struct {
 	Name string
-	Path nixbuild.StorePath
+	Path nix.StorePath
 }
 
 // NewPage returns an empty page.
 func NewPage() Page {
 	return Page{
-		map[layers.Key]layers.Record{}, map[nixbuild.StorePath]nixbuild.PathInfo{}, map[string]v1.Hash{}, map[string][]Root{},
+		map[layers.Key]layers.Record{}, map[nix.StorePath]nix.PathInfo{}, map[string]v1.Hash{}, map[string][]Root{},
 		map[string]time.Time{},
 	}
 }
 
 // AddClosure notes all paths of a closure.
-func (p Page) AddClosure(c nixbuild.Closure) {
+func (p Page) AddClosure(c nix.Closure) {
 	for _, info := range c.Paths {
 		p.Paths[info.Path] = info
 	}
@@ -73,7 +73,7 @@ func withinFunc[K comparable, V any](some, all map[K]V, equal func(V, V) bool) b
 
 func sameSecond(a, b time.Time) bool { return a.Unix() == b.Unix() }
 
-func equalPaths(a, b nixbuild.PathInfo) bool {
+func equalPaths(a, b nix.PathInfo) bool {
 	return a.Path == b.Path && a.NarHash == b.NarHash && a.NarSize == b.NarSize && slices.Equal(a.References, b.References)
 }
 
@@ -129,12 +129,12 @@ func (l *Ledger) Inspected(key string) (time.Time, bool) {
 }
 
 // Closure returns what roots reach, if every path of it is known.
-func (l *Ledger) Closure(roots []nixbuild.StorePath) (nixbuild.Closure, bool) {
-	known := map[nixbuild.StorePath]nixbuild.PathInfo{}
+func (l *Ledger) Closure(roots []nix.StorePath) (nix.Closure, bool) {
+	known := map[nix.StorePath]nix.PathInfo{}
 	for _, page := range slices.Backward(l.pages) {
 		maps.Copy(known, page.Paths)
 	}
-	closure, err := nixbuild.NewClosure(roots, slices.Collect(maps.Values(known)))
+	closure, err := nix.NewClosure(roots, slices.Collect(maps.Values(known)))
 	return closure, err == nil
 }
 

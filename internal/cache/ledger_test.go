@@ -10,7 +10,7 @@ import (
 
 	"github.com/org/nixery-action/internal/bounded/boundedtest"
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 func encode(t testing.TB, l *Ledger) []byte {
@@ -67,20 +67,20 @@ func TestOldPagesGo(t *testing.T) {
 func TestPagesShare(t *testing.T) {
 	one, two := page("a"), page("b")
 	app := two.Paths[storePath("app-b")]
-	app.References = []nixbuild.StorePath{storePath("lib-a"), storePath("lib-b")}
+	app.References = []nix.StorePath{storePath("lib-a"), storePath("lib-b")}
 	two.Paths[app.Path] = app
 	l := (&Ledger{}).With(one).With(two)
-	if closure, ok := l.Closure([]nixbuild.StorePath{app.Path}); !ok || len(closure.Paths) != 3 {
+	if closure, ok := l.Closure([]nix.StorePath{app.Path}); !ok || len(closure.Paths) != 3 {
 		t.Errorf("got %v, %v", closure, ok)
 	}
 	if l = l.With(one); len(l.pages) != 2 {
 		t.Errorf("%d pages", len(l.pages))
 	}
-	if _, ok := l.Closure([]nixbuild.StorePath{storePath("unknown")}); ok {
+	if _, ok := l.Closure([]nix.StorePath{storePath("unknown")}); ok {
 		t.Error("an unknown root has a closure")
 	}
 	delete(one.Paths, storePath("lib-a"))
-	if _, ok := (&Ledger{}).With(one).Closure([]nixbuild.StorePath{storePath("app-a")}); ok {
+	if _, ok := (&Ledger{}).With(one).Closure([]nix.StorePath{storePath("app-a")}); ok {
 		t.Error("a closure lacks a path")
 	}
 }
@@ -107,8 +107,8 @@ func TestNothingNew(t *testing.T) {
 func TestAddClosure(t *testing.T) {
 	p := NewPage()
 	want := page("a")
-	closure, err := nixbuild.NewClosure([]nixbuild.StorePath{storePath("app-a")},
-		[]nixbuild.PathInfo{want.Paths[storePath("app-a")], want.Paths[storePath("lib-a")]})
+	closure, err := nix.NewClosure([]nix.StorePath{storePath("app-a")},
+		[]nix.PathInfo{want.Paths[storePath("app-a")], want.Paths[storePath("lib-a")]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestLedgerIsSmall(t *testing.T) {
 	p := NewPage()
 	for n := range 150 {
 		path := storePath(fmt.Sprint("package-", n))
-		p.Paths[path] = nixbuild.PathInfo{Path: path, NarHash: hashOf(string(path)), NarSize: 1 << 20}
+		p.Paths[path] = nix.PathInfo{Path: path, NarHash: hashOf(string(path)), NarSize: 1 << 20}
 		p.Layers[layers.Key(hashOf(fmt.Sprint(n)).Hex)] = layers.Record{DiffID: hashOf(fmt.Sprint("t", n)), Digest: hashOf(fmt.Sprint("b", n)), Size: 1 << 20}
 	}
 	if size := len(encode(t, (&Ledger{}).With(p))); size > 40<<10 {

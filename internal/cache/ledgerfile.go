@@ -16,7 +16,7 @@ import (
 
 	"github.com/org/nixery-action/internal/bounded"
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 const (
@@ -179,24 +179,24 @@ func (p Page) encode() pageJSON {
 	return j
 }
 
-func (j pathJSON) decode(text string) (nixbuild.PathInfo, error) {
-	path, err := nixbuild.ParseStorePath(text)
+func (j pathJSON) decode(text string) (nix.PathInfo, error) {
+	path, err := nix.ParseStorePath(text)
 	if err != nil {
-		return nixbuild.PathInfo{}, err
+		return nix.PathInfo{}, err
 	}
 	if !isSHA256(j.NarHash) || j.NarSize < 0 {
-		return nixbuild.PathInfo{}, fmt.Errorf("path %.80q is malformed", text)
+		return nix.PathInfo{}, fmt.Errorf("path %.80q is malformed", text)
 	}
-	info := nixbuild.PathInfo{Path: path, NarHash: j.NarHash, NarSize: j.NarSize}
+	info := nix.PathInfo{Path: path, NarHash: j.NarHash, NarSize: j.NarSize}
 	for _, reference := range j.References {
-		ref, err := nixbuild.ParseStorePath(reference)
+		ref, err := nix.ParseStorePath(reference)
 		if err != nil {
-			return nixbuild.PathInfo{}, err
+			return nix.PathInfo{}, err
 		}
 		info.References = append(info.References, ref)
 	}
 	if !slices.IsSorted(info.References) || len(slices.Compact(slices.Clone(info.References))) != len(info.References) {
-		return nixbuild.PathInfo{}, fmt.Errorf("path %.80q: its references are not in order", text)
+		return nix.PathInfo{}, fmt.Errorf("path %.80q: its references are not in order", text)
 	}
 	return info, nil
 }

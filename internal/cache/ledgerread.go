@@ -12,7 +12,7 @@ import (
 
 	"github.com/org/nixery-action/internal/bounded"
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // limits are what one ledger may have, whatever its few compressed bytes unfold to.
@@ -128,7 +128,7 @@ func (d *pageDecoder) roots(p Page, key string) error {
 		return fmt.Errorf("the key %.80q of roots is malformed", key)
 	}
 	for _, root := range entry {
-		path, err := nixbuild.ParseStorePath(root.Path)
+		path, err := nix.ParseStorePath(root.Path)
 		if err != nil {
 			return fmt.Errorf("root %.80q: %w", root.Name, err)
 		}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/org/nixery-action/internal/nearest"
+	"github.com/org/nixery-action/internal/suggest"
 )
 
 // Type is the type of a location.
@@ -164,7 +164,7 @@ func (d direction) unknownKey(t Type, key string, known []string) error {
 
 // unknown names the nearest of what is known, or all.
 func unknown(what, word string, known []string) error {
-	if near := nearest.To(word, known, 1); len(near) > 0 {
+	if near := suggest.Nearest(word, known, 1); len(near) > 0 {
 		return fmt.Errorf("unknown %s %q; did you mean %s?", what, word, near[0])
 	}
 	return fmt.Errorf("unknown %s %q; known are %s", what, word, strings.Join(known, ", "))

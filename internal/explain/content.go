@@ -10,7 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/org/nixery-action/internal/image"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Contents are the layers of one image, or of the plan of one, as far as they
@@ -19,21 +19,21 @@ type Contents struct {
 	Platform   string // empty for a closure
 	Compressed bool   // sizes of layers are those of blobs, not of NARs
 	Layers     []Content
-	Sizes      map[nixbuild.StorePath]int64 // of store paths, NAR bytes, where they are known
-	Packages   []image.Package              // sorted by name; none if they are not known
+	Sizes      map[nix.StorePath]int64 // of store paths, NAR bytes, where they are known
+	Packages   []image.Package         // sorted by name; none if they are not known
 }
 
 // Content is one layer. Equal IDs within one kind of contents are equal bytes.
 type Content struct {
 	ID    string
 	Size  int64 // bytes
-	Paths []nixbuild.StorePath
+	Paths []nix.StorePath
 }
 
 // Contents are the layers that the plan would give. A layer is known by its key,
 // or by its paths if the closure has no NAR hashes.
 func (e Explanation) Contents() Contents {
-	c := Contents{Platform: e.Platform, Sizes: map[nixbuild.StorePath]int64{}}
+	c := Contents{Platform: e.Platform, Sizes: map[nix.StorePath]int64{}}
 	for _, layer := range e.Layers {
 		id := string(layer.Key)
 		if id == "" {
@@ -52,7 +52,7 @@ func (e Explanation) Contents() Contents {
 // [image.ReadSizes]. Store paths without sizes, as nixpkgs' dockerTools write
 // them, are read too. Of other images only the layers are known.
 func ImageContents(manifest *v1.Manifest, config *v1.ConfigFile) (Contents, error) {
-	c := Contents{Platform: platformOf(config), Compressed: true, Sizes: map[nixbuild.StorePath]int64{}}
+	c := Contents{Platform: platformOf(config), Compressed: true, Sizes: map[nix.StorePath]int64{}}
 	for _, layer := range manifest.Layers {
 		c.Layers = append(c.Layers, Content{ID: layer.Digest.String(), Size: layer.Size})
 	}
@@ -111,13 +111,13 @@ func platformOf(config *v1.ConfigFile) string {
 	return p.String()
 }
 
-var storePaths = regexp.MustCompile(regexp.QuoteMeta(nixbuild.StoreDir) + `/[^\s'",\]]+`)
+var storePaths = regexp.MustCompile(regexp.QuoteMeta(nix.StoreDir) + `/[^\s'",\]]+`)
 
 // storePathsIn finds the store paths in a text; what only looks like one is left out.
-func storePathsIn(text string) []nixbuild.StorePath {
-	var paths []nixbuild.StorePath
+func storePathsIn(text string) []nix.StorePath {
+	var paths []nix.StorePath
 	for _, word := range storePaths.FindAllString(text, -1) {
-		if path, err := nixbuild.ParseStorePath(word); err == nil {
+		if path, err := nix.ParseStorePath(word); err == nil {
 			paths = append(paths, path)
 		}
 	}
@@ -125,8 +125,8 @@ func storePathsIn(text string) []nixbuild.StorePath {
 }
 
 // paths are the store paths of all layers, sorted, each once.
-func (c Contents) paths() []nixbuild.StorePath {
-	var all []nixbuild.StorePath
+func (c Contents) paths() []nix.StorePath {
+	var all []nix.StorePath
 	for _, layer := range c.Layers {
 		all = append(all, layer.Paths...)
 	}
@@ -136,6 +136,6 @@ func (c Contents) paths() []nixbuild.StorePath {
 
 // versionOf parts a store path's name into name and version, after
 // [popularity.Name].
-func versionOf(path nixbuild.StorePath, name string) string {
+func versionOf(path nix.StorePath, name string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(path.Name(), name), "-")
 }

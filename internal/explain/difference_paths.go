@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/popularity"
 )
 
@@ -23,11 +23,11 @@ type PathDifference struct {
 
 // Version is a store path, and what its name says.
 type Version struct {
-	Name    string             `json:"name"`    // without version, after [popularity.Name]
-	Version string             `json:"version"` // with what follows it, such as 3.0.15-dev; may be empty
-	Path    nixbuild.StorePath `json:"path"`
-	Size    int64              `json:"size,omitempty"`  // NAR bytes; 0 and absent if not known
-	Asked   bool               `json:"asked,omitempty"` // a package that was asked for, if the image says so
+	Name    string        `json:"name"`    // without version, after [popularity.Name]
+	Version string        `json:"version"` // with what follows it, such as 3.0.15-dev; may be empty
+	Path    nix.StorePath `json:"path"`
+	Size    int64         `json:"size,omitempty"`  // NAR bytes; 0 and absent if not known
+	Asked   bool          `json:"asked,omitempty"` // a package that was asked for, if the image says so
 }
 
 // Update is a store path that took the place of another of the same name.
@@ -57,7 +57,7 @@ func comparePaths(old, new Contents) PathDifference {
 
 // versions are the store paths of all layers, sorted by path, each once.
 func (c Contents) versions() []Version {
-	asked := map[nixbuild.StorePath]bool{}
+	asked := map[nix.StorePath]bool{}
 	for _, p := range c.Packages {
 		asked[p.Path] = true
 	}
@@ -101,7 +101,7 @@ func (d *PathDifference) pair(likeness func(Version) string) {
 	for _, v := range d.Added {
 		added[likeness(v)] = append(added[likeness(v)], v)
 	}
-	taken := map[nixbuild.StorePath]bool{}
+	taken := map[nix.StorePath]bool{}
 	d.Removed = slices.DeleteFunc(d.Removed, func(old Version) bool {
 		candidates := added[likeness(old)]
 		if len(candidates) == 0 {

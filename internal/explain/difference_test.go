@@ -14,14 +14,14 @@ import (
 
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/markdown"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // upgraded is the small closure after a new expat: it, python and app have other
 // hashes. expat is larger. zlib is gone, xz is new.
-func upgraded() nixbuild.Closure {
+func upgraded() nix.Closure {
 	c := small()
-	rename := map[nixbuild.StorePath]nixbuild.StorePath{
+	rename := map[nix.StorePath]nix.StorePath{
 		storePath(3, "expat-2.6"): storePath(13, "expat-2.7"), storePath(1, "python3-3.11.2"): storePath(11, "python3-3.11.2"),
 		storePath(0, "app-1.0"): storePath(10, "app-1.1"), storePath(2, "zlib-1.3"): storePath(12, "xz-5.4"),
 	}
@@ -103,7 +103,7 @@ func TestCompareWithoutSizes(t *testing.T) {
 // Whoever names a package or makes an image chooses what is in its history.
 func TestMarkdownOfHostileNames(t *testing.T) {
 	hostile := func(platform, name string) Contents {
-		return Contents{Platform: platform, Layers: []Content{{ID: name, Size: 1, Paths: []nixbuild.StorePath{storePath(1, name)}}}}
+		return Contents{Platform: platform, Layers: []Content{{ID: name, Size: 1, Paths: []nix.StorePath{storePath(1, name)}}}}
 	}
 	const platform = "a|b\n<b>@octocat"
 	var got bytes.Buffer
@@ -154,7 +154,7 @@ func TestPairs(t *testing.T) {
 	contents := func(from int, names ...string) Contents {
 		var c Contents
 		for i, name := range names {
-			c.Layers = append(c.Layers, Content{ID: name, Paths: []nixbuild.StorePath{storePath(from+i, name)}})
+			c.Layers = append(c.Layers, Content{ID: name, Paths: []nix.StorePath{storePath(from+i, name)}})
 		}
 		return c
 	}
@@ -229,10 +229,10 @@ func TestImageContents(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Contents{Platform: "linux/arm64/v8", Compressed: true, Layers: []Content{
-		{ID: "sha256:aa", Size: 5, Paths: []nixbuild.StorePath{a, b}},
-		{ID: "sha256:bb", Size: 6, Paths: []nixbuild.StorePath{c}},
+		{ID: "sha256:aa", Size: 5, Paths: []nix.StorePath{a, b}},
+		{ID: "sha256:bb", Size: 6, Paths: []nix.StorePath{c}},
 		{ID: "sha256:cc", Size: 7},
-	}, Sizes: map[nixbuild.StorePath]int64{a: 12}, Packages: []image.Package{{Name: "alpha", Path: a}}}
+	}, Sizes: map[nix.StorePath]int64{a: 12}, Packages: []image.Package{{Name: "alpha", Path: a}}}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

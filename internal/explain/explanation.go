@@ -7,7 +7,7 @@ import (
 	"math"
 
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Explanation is the plan of one closure, with its reasons and its price.
@@ -18,24 +18,24 @@ type Explanation struct {
 	Layers   []Layer `json:"layers"` // lowest first
 	Rebuild  Rebuild `json:"rebuild"`
 
-	costs map[nixbuild.StorePath]Cost // of a change of each path
+	costs map[nix.StorePath]Cost // of a change of each path
 }
 
 // Layer is one group of a plan.
 type Layer struct {
-	Paths []nixbuild.StorePath `json:"paths"`         // sorted
-	Size  int64                `json:"size"`          // sum of NAR sizes, bytes
-	Key   layers.Key           `json:"key,omitempty"` // absent if the closure has no NAR hashes
-	Share float64              `json:"share"`         // of the plan's bytes, 0 to 1, four places
-	Risk  int64                `json:"risk"`          // the planner's: comparable within a plan only
-	Tier  layers.Tier          `json:"tier"`
-	Why   string               `json:"why"` // one sentence for people
+	Paths []nix.StorePath `json:"paths"`         // sorted
+	Size  int64           `json:"size"`          // sum of NAR sizes, bytes
+	Key   layers.Key      `json:"key,omitempty"` // absent if the closure has no NAR hashes
+	Share float64         `json:"share"`         // of the plan's bytes, 0 to 1, four places
+	Risk  int64           `json:"risk"`          // the planner's: comparable within a plan only
+	Tier  layers.Tier     `json:"tier"`
+	Why   string          `json:"why"` // one sentence for people
 
 	group layers.Group
 }
 
 // Explain plans a closure and says why. The compression is part of the keys.
-func Explain(closure nixbuild.Closure, opts layers.Options, compression layers.Compression) Explanation {
+func Explain(closure nix.Closure, opts layers.Options, compression layers.Compression) Explanation {
 	groups := layers.Explain(closure, opts)
 	e := Explanation{Layers: make([]Layer, len(groups))}
 	for i, g := range groups {

@@ -13,32 +13,32 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/popularity"
 )
 
 var update = flag.Bool("update", false, "accept the present output as golden")
 
 // storePath makes a store path with a hash of n and a name.
-func storePath(n int, name string) nixbuild.StorePath {
-	return nixbuild.StorePath(fmt.Sprintf("%s/%032d-%s", nixbuild.StoreDir, n, name))
+func storePath(n int, name string) nix.StorePath {
+	return nix.StorePath(fmt.Sprintf("%s/%032d-%s", nix.StoreDir, n, name))
 }
 
 // small is the closure that the Example of package layers draws.
-func small() nixbuild.Closure {
-	paths := map[string]nixbuild.StorePath{}
+func small() nix.Closure {
+	paths := map[string]nix.StorePath{}
 	for i, name := range []string{"app-1.0", "python3-3.11.2", "zlib-1.3", "expat-2.6", "bash-5.2", "glibc-2.36"} {
 		paths[name] = storePath(i, name)
 	}
-	info := func(name string, size int64, references ...string) nixbuild.PathInfo {
-		i := nixbuild.PathInfo{Path: paths[name], NarSize: size}
+	info := func(name string, size int64, references ...string) nix.PathInfo {
+		i := nix.PathInfo{Path: paths[name], NarSize: size}
 		i.NarHash.Algorithm, i.NarHash.Hex = "sha256", fmt.Sprintf("%064d", size)
 		for _, r := range references {
 			i.References = append(i.References, paths[r])
 		}
 		return i
 	}
-	return nixbuild.Closure{Roots: []nixbuild.StorePath{paths["app-1.0"]}, Paths: []nixbuild.PathInfo{
+	return nix.Closure{Roots: []nix.StorePath{paths["app-1.0"]}, Paths: []nix.PathInfo{
 		info("app-1.0", 1e6, "python3-3.11.2", "bash-5.2"),
 		info("python3-3.11.2", 90e6, "zlib-1.3", "expat-2.6", "glibc-2.36"),
 		info("zlib-1.3", 1e5, "glibc-2.36"),
@@ -48,7 +48,7 @@ func small() nixbuild.Closure {
 	}}
 }
 
-func big(t testing.TB) nixbuild.Closure {
+func big(t testing.TB) nix.Closure {
 	t.Helper()
 	f, err := os.Open("../../testdata/closures/debpkgs-big-bookworm-amd64.json.gz")
 	if err != nil {
@@ -59,14 +59,14 @@ func big(t testing.TB) nixbuild.Closure {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closure, err := nixbuild.ReadClosure(t.Context(), zr)
+	closure, err := nix.ReadClosure(t.Context(), zr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return closure
 }
 
-func explained(closure nixbuild.Closure, budget int) Explanation {
+func explained(closure nix.Closure, budget int) Explanation {
 	return Explain(closure, layers.Options{Budget: budget, Counts: popularity.Embedded()}, layers.DefaultCompression)
 }
 
@@ -75,7 +75,7 @@ func TestGolden(t *testing.T) {
 	one := explained(small(), 4)
 	one.Image, one.Platform = "toolbox", "linux/amd64"
 	for name, plans := range map[string][]Explanation{
-		"small": {one}, "big-20": {explained(big(t), 20)}, "two": {one, explained(small(), 94)}, "none": {explained(nixbuild.Closure{}, 4)},
+		"small": {one}, "big-20": {explained(big(t), 20)}, "two": {one, explained(small(), 94)}, "none": {explained(nix.Closure{}, 4)},
 	} {
 		for format, write := range map[string]func(io.Writer, []Explanation) error{"txt": WriteTable, "json": WriteJSON, "dot": WriteDOT} {
 			var got bytes.Buffer
@@ -112,7 +112,7 @@ func TestJSONKeys(t *testing.T) {
 	}
 	var got struct {
 		Layers []struct {
-			Paths []nixbuild.StorePath
+			Paths []nix.StorePath
 			Size  int64
 			Key   layers.Key
 			Share float64

@@ -9,7 +9,7 @@ import (
 	"io"
 
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/progress"
 )
 
@@ -131,7 +131,7 @@ func newSection(number int, e Explanation) section {
 	return s
 }
 
-func (e Explanation) pathRow(info nixbuild.PathInfo, place rect) pathRow {
+func (e Explanation) pathRow(info nix.PathInfo, place rect) pathRow {
 	c := e.costs[info.Path]
 	return pathRow{
 		Path: string(info.Path), Name: info.Path.Name(), Size: progress.Size(info.NarSize), Place: place,

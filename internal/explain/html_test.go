@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/net/html"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // hostile is what no store path can be called, and what might get in all the
@@ -18,9 +18,9 @@ const hostile = `x"><script>alert(1)</script><img src=//evil.example onerror='al
 func hostilePlans() []Explanation {
 	closure := small()
 	for i := range closure.Paths {
-		closure.Paths[i].Path += nixbuild.StorePath(hostile)
+		closure.Paths[i].Path += nix.StorePath(hostile)
 		for j := range closure.Paths[i].References {
-			closure.Paths[i].References[j] += nixbuild.StorePath(hostile)
+			closure.Paths[i].References[j] += nix.StorePath(hostile)
 		}
 	}
 	e := explained(closure, 4)

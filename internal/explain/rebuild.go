@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Rebuild is what a change costs: a path that changes gets a new hash, and so
@@ -18,10 +18,10 @@ type Rebuild struct {
 
 // Change is the cost of changes of one kind, each of one path alone.
 type Change struct {
-	Paths     int                `json:"paths"` // how many paths are of this kind
-	Mean      Cost               `json:"mean"`  // rounded
-	Worst     Cost               `json:"worst"`
-	WorstPath nixbuild.StorePath `json:"worstPath,omitempty"` // the path whose change costs most; absent if there is none
+	Paths     int           `json:"paths"` // how many paths are of this kind
+	Mean      Cost          `json:"mean"`  // rounded
+	Worst     Cost          `json:"worst"`
+	WorstPath nix.StorePath `json:"worstPath,omitempty"` // the path whose change costs most; absent if there is none
 }
 
 // Cost is bytes, as NAR sizes, and layers that are new after a change.
@@ -32,9 +32,9 @@ type Cost struct {
 }
 
 // costs is what a change of each path costs.
-func costs(closure nixbuild.Closure, groups []layers.Explained) map[nixbuild.StorePath]Cost {
+func costs(closure nix.Closure, groups []layers.Explained) map[nix.StorePath]Cost {
 	c := newCascade(closure, groups)
-	all := make(map[nixbuild.StorePath]Cost, len(c.infos))
+	all := make(map[nix.StorePath]Cost, len(c.infos))
 	for i, info := range c.infos {
 		all[info.Path] = c.cost(i)
 	}
@@ -44,7 +44,7 @@ func costs(closure nixbuild.Closure, groups []layers.Explained) map[nixbuild.Sto
 // cascade follows a change from a path to all that refers to it. Paths and
 // layers are indices.
 type cascade struct {
-	infos      []nixbuild.PathInfo
+	infos      []nix.PathInfo
 	referrers  [][]int
 	layerOf    []int
 	layerSizes []int64
@@ -53,11 +53,11 @@ type cascade struct {
 	pathMarks, layerMarks []int
 }
 
-func newCascade(closure nixbuild.Closure, groups []layers.Explained) *cascade {
+func newCascade(closure nix.Closure, groups []layers.Explained) *cascade {
 	n := len(closure.Paths)
 	c := &cascade{infos: closure.Paths, referrers: make([][]int, n), layerOf: make([]int, n),
 		pathMarks: make([]int, n), layerMarks: make([]int, len(groups))}
-	index := make(map[nixbuild.StorePath]int, n)
+	index := make(map[nix.StorePath]int, n)
 	for i, info := range c.infos {
 		index[info.Path] = i
 	}
@@ -101,14 +101,14 @@ func (c *cascade) cost(start int) Cost {
 }
 
 // rebuild sums costs up by kind of path.
-func rebuild(closure nixbuild.Closure, costs map[nixbuild.StorePath]Cost) Rebuild {
-	referred := map[nixbuild.StorePath]bool{}
+func rebuild(closure nix.Closure, costs map[nix.StorePath]Cost) Rebuild {
+	referred := map[nix.StorePath]bool{}
 	for _, info := range closure.Paths {
 		for _, ref := range info.References {
 			referred[ref] = referred[ref] || ref != info.Path
 		}
 	}
-	var apps, libraries []nixbuild.StorePath
+	var apps, libraries []nix.StorePath
 	for path := range costs {
 		if referred[path] {
 			libraries = append(libraries, path)
@@ -119,7 +119,7 @@ func rebuild(closure nixbuild.Closure, costs map[nixbuild.StorePath]Cost) Rebuil
 	return Rebuild{Application: sumUp(apps, costs), Library: sumUp(libraries, costs)}
 }
 
-func sumUp(paths []nixbuild.StorePath, costs map[nixbuild.StorePath]Cost) Change {
+func sumUp(paths []nix.StorePath, costs map[nix.StorePath]Cost) Change {
 	slices.Sort(paths)
 	change := Change{Paths: len(paths)}
 	if len(paths) == 0 {

@@ -5,7 +5,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // The plan of the small closure with a budget of four is glibc (30 MB) · python
@@ -53,10 +53,10 @@ func TestRebuildBounds(t *testing.T) {
 // A circle of references is not Nix's, but a file may hold one.
 func TestRebuildEndsInACircle(t *testing.T) {
 	a, b, c := storePath(1, "a"), storePath(2, "b"), storePath(3, "c")
-	closure := nixbuild.Closure{Paths: []nixbuild.PathInfo{
-		{Path: a, NarSize: 1, References: []nixbuild.StorePath{b}},
-		{Path: b, NarSize: 2, References: []nixbuild.StorePath{a, b}},
-		{Path: c, NarSize: 4, References: []nixbuild.StorePath{c, "/nix/store/nowhere"}},
+	closure := nix.Closure{Paths: []nix.PathInfo{
+		{Path: a, NarSize: 1, References: []nix.StorePath{b}},
+		{Path: b, NarSize: 2, References: []nix.StorePath{a, b}},
+		{Path: c, NarSize: 4, References: []nix.StorePath{c, "/nix/store/nowhere"}},
 	}}
 	e := explained(closure, 10)
 	if e.costs[a] != (Cost{3, 3, 2}) || e.costs[b] != (Cost{3, 3, 2}) || e.costs[c] != (Cost{4, 4, 1}) {

@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/progress"
 )
 
@@ -103,7 +103,7 @@ func namesOf(group layers.Group) string {
 
 func bySize(group layers.Group) layers.Group {
 	sorted := slices.Clone(group)
-	slices.SortStableFunc(sorted, func(a, b nixbuild.PathInfo) int { return cmp.Compare(b.NarSize, a.NarSize) })
+	slices.SortStableFunc(sorted, func(a, b nix.PathInfo) int { return cmp.Compare(b.NarSize, a.NarSize) })
 	return sorted
 }
 

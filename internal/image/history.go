@@ -6,14 +6,14 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Package is a package of an image, under the name that it was asked for by,
 // and the store path that the root layer links to.
 type Package struct {
-	Name string             `json:"name"` // as in a spec, without white space
-	Path nixbuild.StorePath `json:"path"`
+	Name string        `json:"name"` // as in a spec, without white space
+	Path nix.StorePath `json:"path"`
 }
 
 // rootTitle is the first line of a root layer's comment.
@@ -25,12 +25,12 @@ const rootTitle = "root layer: links to packages"
 //	PATH SIZE            a store path and the bytes of its NAR, decimal; a line each, in a layer of the store
 //	package NAME PATH    a package and where it is; a line each, after the title, in the root layer
 var (
-	pathLine    = regexp.MustCompile(`^(` + regexp.QuoteMeta(nixbuild.StoreDir) + `/\S+) ([0-9]{1,18})$`)
-	packageLine = regexp.MustCompile(`^package (\S+) (` + regexp.QuoteMeta(nixbuild.StoreDir) + `/\S+)$`)
+	pathLine    = regexp.MustCompile(`^(` + regexp.QuoteMeta(nix.StoreDir) + `/\S+) ([0-9]{1,18})$`)
+	packageLine = regexp.MustCompile(`^package (\S+) (` + regexp.QuoteMeta(nix.StoreDir) + `/\S+)$`)
 )
 
 // comment is the history of a layer; one without store paths is the root layer.
-func comment(held []nixbuild.PathInfo, packages []Package) string {
+func comment(held []nix.PathInfo, packages []Package) string {
 	var lines []string
 	for _, info := range held {
 		lines = append(lines, fmt.Sprintf("%s %d", info.Path, info.NarSize))
@@ -46,15 +46,15 @@ func comment(held []nixbuild.PathInfo, packages []Package) string {
 
 // ReadSizes are the NAR sizes that a history's comment gives for store paths.
 // Lines of another form, such as those of other tools, are passed over.
-func ReadSizes(comment string) map[nixbuild.StorePath]int64 {
-	sizes := map[nixbuild.StorePath]int64{}
+func ReadSizes(comment string) map[nix.StorePath]int64 {
+	sizes := map[nix.StorePath]int64{}
 	for line := range strings.SplitSeq(comment, "\n") {
 		m := pathLine.FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}
 		size, err := strconv.ParseInt(m[2], 10, 64)
-		if path, bad := nixbuild.ParseStorePath(m[1]); bad == nil && err == nil {
+		if path, bad := nix.ParseStorePath(m[1]); bad == nil && err == nil {
 			sizes[path] = size
 		}
 	}
@@ -73,7 +73,7 @@ func ReadPackages(comment string) (packages []Package, ok bool) {
 		if m == nil {
 			continue
 		}
-		if path, err := nixbuild.ParseStorePath(m[2]); err == nil {
+		if path, err := nix.ParseStorePath(m[2]); err == nil {
 			packages = append(packages, Package{Name: m[1], Path: path})
 		}
 	}

@@ -6,16 +6,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
-const tool = nixbuild.StorePath("/nix/store/11111111111111111111111111111111-tool-2")
+const tool = nix.StorePath("/nix/store/11111111111111111111111111111111-tool-2")
 
 // What is written is read again, and nothing else is taken for it.
 func TestHistory(t *testing.T) {
-	held := []nixbuild.PathInfo{{Path: lib, NarSize: 112}, {Path: tool, NarSize: 1 << 40}}
+	held := []nix.PathInfo{{Path: lib, NarSize: 112}, {Path: tool, NarSize: 1 << 40}}
 	both := []Package{{"lib", lib}, {"python3Packages.a'b+c", tool}}
-	if diff := cmp.Diff(map[nixbuild.StorePath]int64{lib: 112, tool: 1 << 40}, ReadSizes(comment(held, both))); diff != "" {
+	if diff := cmp.Diff(map[nix.StorePath]int64{lib: 112, tool: 1 << 40}, ReadSizes(comment(held, both))); diff != "" {
 		t.Errorf("sizes (-want +got):\n%s", diff)
 	}
 	if _, ok := ReadPackages(comment(held, both)); ok {

@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Epoch is when an image was created unless the user says otherwise: the time
@@ -38,7 +38,7 @@ const (
 // is the root layer.
 type Layer interface {
 	v1.Layer
-	Group() []nixbuild.PathInfo
+	Group() []nix.PathInfo
 }
 
 // Options are what an image is made of beside its layers.

@@ -14,10 +14,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
-const lib = nixbuild.StorePath("/nix/store/00000000000000000000000000000000-lib-1")
+const lib = nix.StorePath("/nix/store/00000000000000000000000000000000-lib-1")
 
 var packages = []Package{{Name: "python3Packages.lib", Path: lib}}
 
@@ -29,13 +29,13 @@ func twoLayers(t *testing.T, format Format) []*layers.Layer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closure := nixbuild.Closure{Paths: []nixbuild.PathInfo{{Path: lib, NarSize: 112}}}
-	return []*layers.Layer{packer.Layer(closure.Paths, nil), packer.Root([]nixbuild.StorePath{lib}, closure, nil)}
+	closure := nix.Closure{Paths: []nix.PathInfo{{Path: lib, NarSize: 112}}}
+	return []*layers.Layer{packer.Layer(closure.Paths, nil), packer.Root([]nix.StorePath{lib}, closure, nil)}
 }
 
 func assemble(t *testing.T, all []*layers.Layer, arch string, format Format) v1.Image {
 	t.Helper()
-	platform, err := ParsePlatform(arch)
+	platform, err := nix.ParsePlatform(arch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,13 +171,13 @@ func TestParsePlatform(t *testing.T) {
 		"linux/amd64": "x86_64-linux", "amd64": "x86_64-linux",
 		"linux/arm64": "aarch64-linux", "linux/arm64/v8": "aarch64-linux", "arm64": "aarch64-linux",
 	} {
-		p, err := ParsePlatform(in)
-		if err != nil || System(p) != system {
-			t.Errorf("%s: %s, %v", in, System(p), err)
+		p, err := nix.ParsePlatform(in)
+		if err != nil || nix.System(p) != system {
+			t.Errorf("%s: %s, %v", in, nix.System(p), err)
 		}
 	}
 	for _, in := range []string{"", "linux", "windows/amd64", "linux/arm64/v7", "linux/riscv64", "x86_64-linux"} {
-		if _, err := ParsePlatform(in); err == nil || !strings.Contains(err.Error(), "linux/amd64, linux/arm64") {
+		if _, err := nix.ParsePlatform(in); err == nil || !strings.Contains(err.Error(), "linux/amd64, linux/arm64") {
 			t.Errorf("%q: %v", in, err)
 		}
 	}

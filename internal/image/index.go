@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Index makes the index over images of several platforms, in order of platform
@@ -23,7 +24,7 @@ func Index(images map[string]v1.Image, format Format, annotations map[string]str
 		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(images)) {
-		platform, err := ParsePlatform(name)
+		platform, err := nix.ParsePlatform(name)
 		if err != nil {
 			return nil, err
 		}

@@ -9,7 +9,7 @@ import (
 	"path"
 	"strings"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // maxConflictNames is how many names of one pair of packages are kept.
@@ -19,7 +19,7 @@ const maxConflictNames = 8
 // not the same. Where one of them is a directory, and the other is not, all of
 // the one that is left out is missing.
 type Conflict struct {
-	Used, Left nixbuild.StorePath
+	Used, Left nix.StorePath
 	Names      []string // some of them, sorted, relative to the image's root
 	More       bool     // whether there may be others
 }
@@ -27,7 +27,7 @@ type Conflict struct {
 // conflicts collects, in the order in which they are found.
 type conflicts struct {
 	all    []*Conflict
-	byPair map[[2]nixbuild.StorePath]*Conflict
+	byPair map[[2]nix.StorePath]*Conflict
 }
 
 // conflict notes that a file of the package is left out, unless what is there is the same.
@@ -35,7 +35,7 @@ func (f linkTree) conflict(there *tree, from source) error {
 	if f.conflicts == nil || there.owner == f.pkg || strings.HasPrefix(there.entry.Name, "nix-support/") {
 		return nil // nix-support is for builds of other packages, and many have it
 	}
-	pair := [2]nixbuild.StorePath{there.owner, f.pkg}
+	pair := [2]nix.StorePath{there.owner, f.pkg}
 	c := f.conflicts.byPair[pair]
 	if c != nil && c.More {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Contents is the files of an image as a container sees them: the root layer
@@ -23,10 +23,10 @@ type Contents struct {
 
 // NewContents looks into a store for the packages of an image; see [NewPacker]
 // for the store.
-func NewContents(store fs.FS, packages []nixbuild.StorePath, closure nixbuild.Closure) (*Contents, error) {
+func NewContents(store fs.FS, packages []nix.StorePath, closure nix.Closure) (*Contents, error) {
 	packages = sortedByName(packages)
 	c := &Contents{store: newStoreTree(store, packages, closure)}
-	c.conflicts.byPair = map[[2]nixbuild.StorePath]*Conflict{}
+	c.conflicts.byPair = map[[2]nix.StorePath]*Conflict{}
 	var err error
 	c.root, err = linkPackages(c.store, packages, &c.conflicts)
 	return c, err

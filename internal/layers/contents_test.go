@@ -14,14 +14,14 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/org/nixery-action/internal/layers/layerstest"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 func text(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s), Mode: 0o444} }
 
 func program(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s), Mode: 0o555} }
 
-func contents(t *testing.T, store fs.FS, packages ...nixbuild.StorePath) *Contents {
+func contents(t *testing.T, store fs.FS, packages ...nix.StorePath) *Contents {
 	t.Helper()
 	c, err := NewContents(store, packages, closureOf(append(packages, pkgDep)...))
 	if err != nil {
@@ -64,7 +64,7 @@ func TestConflicts(t *testing.T) {
 		for name, f := range c.b {
 			store[in(pkgB, "/"+name)] = f
 		}
-		for _, order := range [][]nixbuild.StorePath{{pkgA, pkgB}, {pkgB, pkgA}} {
+		for _, order := range [][]nix.StorePath{{pkgA, pkgB}, {pkgB, pkgA}} {
 			var got []string
 			for _, conflict := range contents(t, with(store, host(pkgStranger)), order...).Conflicts() {
 				if conflict.Used != pkgA || conflict.Left != pkgB {
@@ -187,7 +187,7 @@ func TestCredentialsAreNamedWhilePacking(t *testing.T) {
 		p := newPacker(t, store, DefaultCompression, false)
 		var mu sync.Mutex
 		var got []string
-		p.Credential = func(in nixbuild.StorePath, name string) {
+		p.Credential = func(in nix.StorePath, name string) {
 			mu.Lock()
 			defer mu.Unlock()
 			got = append(got, in.Name()+" "+name)

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // The names of files that may hold credentials. The lists are short on purpose:
@@ -61,7 +61,7 @@ func below(name string, is func(dir string) bool) bool {
 }
 
 // watched reports names in a store path to the packer's Credential, while they are packed.
-func (p *Packer) watched(storePath nixbuild.StorePath, all part) part {
+func (p *Packer) watched(storePath nix.StorePath, all part) part {
 	if p.Credential == nil {
 		return all
 	}

@@ -9,7 +9,7 @@ import (
 	"path"
 	"slices"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Entry is one file, folder or symbolic link of a layer.
@@ -48,7 +48,7 @@ func entries(all ...Entry) part {
 
 // walk is the part of one store path, read from a file system whose root is the
 // one the store lies in.
-func walk(store fs.FS, storePath nixbuild.StorePath) part {
+func walk(store fs.FS, storePath nix.StorePath) part {
 	return func(yield func(Entry, error) bool) {
 		name := string(storePath[1:])
 		info, err := fs.Lstat(store, name)

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // A small closure, a budget of four:
@@ -36,13 +36,13 @@ func ExamplePlan() {
 	// layer 4:   1.0 MB: app
 }
 
-func example(sizes map[string]int64, references map[string][]string) nixbuild.Closure {
-	path := func(name string) nixbuild.StorePath {
-		return nixbuild.StorePath(fmt.Sprintf("%s/%032d-%s", nixbuild.StoreDir, 0, name))
+func example(sizes map[string]int64, references map[string][]string) nix.Closure {
+	path := func(name string) nix.StorePath {
+		return nix.StorePath(fmt.Sprintf("%s/%032d-%s", nix.StoreDir, 0, name))
 	}
-	var closure nixbuild.Closure
+	var closure nix.Closure
 	for name, size := range sizes {
-		info := nixbuild.PathInfo{Path: path(name), NarSize: size}
+		info := nix.PathInfo{Path: path(name), NarSize: size}
 		for _, ref := range references[name] {
 			info.References = append(info.References, path(ref))
 		}

@@ -1,6 +1,8 @@
 package layers
 
-import "github.com/org/nixery-action/internal/nixbuild"
+import (
+	"github.com/org/nixery-action/internal/nix"
+)
 
 // Tier is the rule that made a group.
 type Tier string
@@ -21,7 +23,7 @@ type Explained struct {
 }
 
 // Explain is [Plan] with its reasons: the same groups in the same order.
-func Explain(closure nixbuild.Closure, opts Options) []Explained {
+func Explain(closure nix.Closure, opts Options) []Explained {
 	g := newGraph(closure, opts.Counts)
 	budget := max(opts.Budget, 1)
 	if len(g.nodes) <= budget {

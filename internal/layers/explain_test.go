@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/org/nixery-action/internal/layers/layerstest"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/popularity"
 )
 
@@ -20,7 +20,7 @@ func TestExplainTiers(t *testing.T) {
 		opts := Options{Budget: 12, Counts: counts}
 		ref := newReference(closure, opts)
 		all := slices.Clone(closure.Paths)
-		slices.SortFunc(all, func(a, b nixbuild.PathInfo) int { return int(b.NarSize - a.NarSize) })
+		slices.SortFunc(all, func(a, b nix.PathInfo) int { return int(b.NarSize - a.NarSize) })
 		for _, e := range Explain(closure, opts) {
 			seen[e.Tier]++
 			if want := ref.risk(layerstest.Paths([]Group{e.Group})[0]); e.Risk != want {

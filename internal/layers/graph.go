@@ -5,13 +5,13 @@ import (
 	"math/bits"
 	"slices"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/popularity"
 )
 
 // node is one store path in the graph of a closure.
 type node struct {
-	info      nixbuild.PathInfo
+	info      nix.PathInfo
 	refs      []int // indices of the paths it refers to
 	referrers int   // how many paths of this closure refer to it
 	hazard    int64 // how likely it changes, at least 1
@@ -24,11 +24,11 @@ type graph struct {
 	reach []bitset // per node: itself and all it reaches
 }
 
-func newGraph(closure nixbuild.Closure, counts popularity.Counts) *graph {
-	paths := slices.SortedFunc(slices.Values(closure.Paths), func(a, b nixbuild.PathInfo) int {
+func newGraph(closure nix.Closure, counts popularity.Counts) *graph {
+	paths := slices.SortedFunc(slices.Values(closure.Paths), func(a, b nix.PathInfo) int {
 		return cmp.Compare(a.Path, b.Path)
 	})
-	index := make(map[nixbuild.StorePath]int, len(paths))
+	index := make(map[nix.StorePath]int, len(paths))
 	g := &graph{nodes: make([]node, len(paths))}
 	for i, info := range paths {
 		g.nodes[i].info = info

@@ -7,7 +7,7 @@ import (
 	"hash"
 	"strconv"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Key is 64 hex digits that stand for all that fixes a layer's bytes.
@@ -18,7 +18,7 @@ type Key string
 func KeyOf(g Group, c Compression) Key { return c.key("store", g) }
 
 // RootKeyOf is the key of the root layer of packages, whose order does not matter.
-func RootKeyOf(packages []nixbuild.StorePath, closure nixbuild.Closure, c Compression) Key {
+func RootKeyOf(packages []nix.StorePath, closure nix.Closure, c Compression) Key {
 	var names []string
 	for _, p := range sortedByName(packages) {
 		names = append(names, string(p))
@@ -29,7 +29,7 @@ func RootKeyOf(packages []nixbuild.StorePath, closure nixbuild.Closure, c Compre
 // key is the SHA-256 over format version, kind of layer, compressor and level,
 // the sorted store paths with their NAR hashes, and whatever else fixes bytes;
 // each field length-prefixed.
-func (c Compression) key(kind string, infos []nixbuild.PathInfo, more ...string) Key {
+func (c Compression) key(kind string, infos []nix.PathInfo, more ...string) Key {
 	h := sha256.New()
 	fields(h, strconv.Itoa(FormatVersion), kind, string(c.Algorithm), strconv.Itoa(c.Level))
 	for _, info := range infos {

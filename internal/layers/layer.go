@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/stream"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Record is what a key stands for, once somebody has made the layer.
@@ -60,10 +60,10 @@ var _ v1.Layer = (*Layer)(nil)
 func (l *Layer) Key() Key { return l.key }
 
 // Paths are the store paths in the layer, sorted; none in a root layer.
-func (l *Layer) Paths() []nixbuild.StorePath { return l.group.paths() }
+func (l *Layer) Paths() []nix.StorePath { return l.group.paths() }
 
 // Group is what Nix knows of those store paths, in the same order.
-func (l *Layer) Group() []nixbuild.PathInfo { return l.group }
+func (l *Layer) Group() []nix.PathInfo { return l.group }
 
 // Made tells whether the blob was made of the store, in whole or in part. It is
 // not if nobody wanted it, or if it came from the cache.

@@ -25,7 +25,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/org/nixery-action/internal/layers/layerstest"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 var (
@@ -37,7 +37,7 @@ var (
 // store is a store in memory whose owners, times and odd modes must not count.
 func store() fstest.MapFS {
 	late := time.Date(2026, 3, 4, 5, 6, 7, 8, time.UTC)
-	in := func(p nixbuild.StorePath, rest string) string { return string(p[1:]) + rest }
+	in := func(p nix.StorePath, rest string) string { return string(p[1:]) + rest }
 	return fstest.MapFS{
 		in(appPath, ""):                      {Mode: fs.ModeDir | 0o755, ModTime: late},
 		in(appPath, "/bin/app"):              {Data: []byte("#!/bin/sh\necho app\n"), Mode: 0o755 | fs.ModeSetuid, ModTime: late},
@@ -63,10 +63,10 @@ var noise = sync.OnceValue(func() []byte {
 	return b
 })
 
-func groupOf(paths ...nixbuild.StorePath) Group {
+func groupOf(paths ...nix.StorePath) Group {
 	var g Group
 	for i, p := range paths {
-		g = append(g, nixbuild.PathInfo{Path: p, NarHash: v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%064x", i)}})
+		g = append(g, nix.PathInfo{Path: p, NarHash: v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%064x", i)}})
 	}
 	return g
 }

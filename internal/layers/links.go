@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // maxFollowed is how many links Linux follows on the way to one file (path_resolution(7)).
@@ -83,11 +83,11 @@ func follow(in fileTree, name string) (found, error) {
 // beside the closure.
 type storeTree struct {
 	store fs.FS
-	paths map[nixbuild.StorePath]bool
+	paths map[nix.StorePath]bool
 }
 
-func newStoreTree(store fs.FS, packages []nixbuild.StorePath, closure nixbuild.Closure) storeTree {
-	t := storeTree{store, map[nixbuild.StorePath]bool{}}
+func newStoreTree(store fs.FS, packages []nix.StorePath, closure nix.Closure) storeTree {
+	t := storeTree{store, map[nix.StorePath]bool{}}
 	for _, p := range packages {
 		t.paths[p] = true
 	}
@@ -98,7 +98,7 @@ func newStoreTree(store fs.FS, packages []nixbuild.StorePath, closure nixbuild.C
 }
 
 func (t storeTree) lookup(name string) (inode, error) {
-	if name == path.Dir(nixbuild.StoreDir[1:]) || name == nixbuild.StoreDir[1:] {
+	if name == path.Dir(nix.StoreDir[1:]) || name == nix.StoreDir[1:] {
 		return inode{mode: modeDir}, nil
 	}
 	if _, ok := t.pathOf(name); !ok || !fs.ValidPath(name) {
@@ -116,13 +116,13 @@ func (t storeTree) lookup(name string) (inode, error) {
 }
 
 // pathOf is the store path that a name lies in, if the closure has it.
-func (t storeTree) pathOf(name string) (nixbuild.StorePath, bool) {
-	below, ok := strings.CutPrefix(name, nixbuild.StoreDir[1:]+"/")
+func (t storeTree) pathOf(name string) (nix.StorePath, bool) {
+	below, ok := strings.CutPrefix(name, nix.StoreDir[1:]+"/")
 	if !ok {
 		return "", false
 	}
 	first, _, _ := strings.Cut(below, "/")
-	p := nixbuild.StorePath(nixbuild.StoreDir + "/" + first)
+	p := nix.StorePath(nix.StoreDir + "/" + first)
 	return p, t.paths[p]
 }
 

@@ -15,11 +15,12 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/org/nixery-action/internal/layers/layerstest"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
 // host is what a machine has beside a closure. fstest.MapFS follows links through it, as a kernel does.
-func host(stranger nixbuild.StorePath) fstest.MapFS {
+func host(stranger nix.StorePath) fstest.MapFS {
 	f := fstest.MapFS{}
 	for _, name := range []string{
 		"run/HOST", "run/app/HOST", "etc/HOST", "etc/ssl/HOST", "HOST/x", "nix/var/HOST/x", "nix/store/.links/HOST",
@@ -47,8 +48,8 @@ var (
 	pkgStranger        = layerstest.Path("stranger-1", 4)
 )
 
-func closureOf(paths ...nixbuild.StorePath) nixbuild.Closure {
-	return nixbuild.Closure{Paths: groupOf(paths...)}
+func closureOf(paths ...nix.StorePath) nix.Closure {
+	return nix.Closure{Paths: groupOf(paths...)}
 }
 
 // A link of a package meets a directory of another, and the directory that it leads to is
@@ -74,7 +75,7 @@ func TestRootFollowsLinksWithinTheClosureOnly(t *testing.T) {
 			in(pkgDep, "/via"): link("lib"), in(pkgDep, "/twice"): link(dep + "/via"), in(pkgDep, "/back"): link("lib"), in(pkgDep, "/all"): link("/nix/store/" + path.Base(dep)),
 		}
 		for _, first := range []string{"link", "directory"} {
-			packages := []nixbuild.StorePath{pkgA, pkgB}
+			packages := []nix.StorePath{pkgA, pkgB}
 			if first == "directory" { // the same with the names changed about
 				store[in(pkgB, "/var/self")], store[in(pkgA, "/var/self/app")] = store[in(pkgA, "/var/self")], file()
 				delete(store, in(pkgA, "/var/self"))
@@ -96,7 +97,7 @@ func TestRootFollowsLinksWithinTheClosureOnly(t *testing.T) {
 func TestRootOfAPackageThatIsALink(t *testing.T) {
 	for target, want := range map[string]string{"/run": "", "/nix/store": "", "/": "", string(pkgStranger): "", string(pkgDep): "good"} {
 		store := fstest.MapFS{string(pkgA[1:]): link(target), in(pkgDep, "/good"): file()}
-		layer := newPacker(t, with(store, host(pkgStranger)), DefaultCompression, false).Root([]nixbuild.StorePath{pkgA}, closureOf(pkgA, pkgDep), nil)
+		layer := newPacker(t, with(store, host(pkgStranger)), DefaultCompression, false).Root([]nix.StorePath{pkgA}, closureOf(pkgA, pkgDep), nil)
 		lines := strings.Join(list(t, layer), "\n")
 		if strings.Contains(lines, "HOST") || want != "" && !strings.Contains(lines, want+" -> "+string(pkgA)+"/"+want) {
 			t.Errorf("a link to %q:\n%s", target, lines)
@@ -234,11 +235,11 @@ func (n naive) merge(at, from string, links int) {
 func TestRootOfRandomLinks(t *testing.T) {
 	for seed := range uint64(800) {
 		w := wood{rand.New(rand.NewPCG(seed, 3)), fstest.MapFS{}}
-		for _, p := range []nixbuild.StorePath{pkgA, pkgB, pkgDep} {
+		for _, p := range []nix.StorePath{pkgA, pkgB, pkgDep} {
 			w.grow(string(p[1:]), 2)
 		}
 		n := naive{w.store, map[string]string{}}
-		for _, p := range []nixbuild.StorePath{pkgA, pkgB} {
+		for _, p := range []nix.StorePath{pkgA, pkgB} {
 			n.merge("", string(p), 0)
 		}
 		stores := map[string]fs.FS{"alone": w.store, "on a machine": with(w.store, host(pkgStranger))}
@@ -247,7 +248,7 @@ func TestRootOfRandomLinks(t *testing.T) {
 		}
 		for where, store := range stores {
 			got := map[string]string{}
-			root, err := linkPackages(newStoreTree(store, []nixbuild.StorePath{pkgA, pkgB}, closureOf(pkgA, pkgB, pkgDep)), []nixbuild.StorePath{pkgA, pkgB}, nil)
+			root, err := linkPackages(newStoreTree(store, []nix.StorePath{pkgA, pkgB}, closureOf(pkgA, pkgB, pkgDep)), []nix.StorePath{pkgA, pkgB}, nil)
 			if err != nil {
 				t.Fatalf("seed %d, %s: %v", seed, where, err)
 			}
@@ -298,7 +299,7 @@ func onDisk(t *testing.T, files fstest.MapFS) fs.FS {
 			t.Fatal(err)
 		}
 	}
-	return nixbuild.NewStore(filepath.Join(dir, nixbuild.StoreDir))
+	return nixbuild.NewStore(filepath.Join(dir, nix.StoreDir))
 }
 
 func describeStore(files fstest.MapFS) string {

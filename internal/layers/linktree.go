@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // maxLinkDepth bounds how often the forest looks through links that lead to
@@ -15,8 +15,8 @@ const maxLinkDepth = 8
 // nothing but the store paths of the closure.
 type linkTree struct {
 	store     storeTree
-	conflicts *conflicts         // nil if they do not matter
-	pkg       nixbuild.StorePath // that is being planted
+	conflicts *conflicts    // nil if they do not matter
+	pkg       nix.StorePath // that is being planted
 }
 
 // source is a file of a package.
@@ -35,7 +35,7 @@ func (s source) below(name string) source {
 
 // addPackage merges a package into the root. Folders become real folders even if one
 // package owns them; all else becomes a link to where it lies in the store.
-func (f linkTree) addPackage(root *tree, pkg nixbuild.StorePath) error {
+func (f linkTree) addPackage(root *tree, pkg nix.StorePath) error {
 	f.pkg = pkg
 	name := string(pkg[1:])
 	if _, err := f.store.lookup(name); err != nil {

@@ -8,12 +8,12 @@ import (
 	"testing"
 
 	"github.com/org/nixery-action/internal/layers/layerstest"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // sparseStore is a store on disk with one path: a program of size bytes, all
 // zero, of which the disk holds none.
-func sparseStore(t testing.TB, size int64) (root string, path nixbuild.StorePath) {
+func sparseStore(t testing.TB, size int64) (root string, path nix.StorePath) {
 	t.Helper()
 	root, path = t.TempDir(), layerstest.Path("large-1", 9)
 	if err := os.MkdirAll(filepath.Join(root, string(path)), 0o755); err != nil {
@@ -32,7 +32,7 @@ func sparseStore(t testing.TB, size int64) (root string, path nixbuild.StorePath
 
 // peakHeap packs the only path of a store and returns the most bytes of heap in
 // use that it saw on the way.
-func peakHeap(t testing.TB, root string, path nixbuild.StorePath, c Compression) uint64 {
+func peakHeap(t testing.TB, root string, path nix.StorePath, c Compression) uint64 {
 	t.Helper()
 	runtime.GC()
 	layer := newPacker(t, os.DirFS(root), c, false).Layer(groupOf(path), nil)

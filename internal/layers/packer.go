@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // ChunkSize is the most tar bytes in one member or frame. It fixes bytes:
@@ -28,7 +28,7 @@ type Packer struct {
 	// Credential, if set before the first layer is made, receives each file that
 	// is packed and may hold credentials, as its name in the store path. It is
 	// called from any goroutine, and again when a layer is packed again.
-	Credential func(in nixbuild.StorePath, name string)
+	Credential func(in nix.StorePath, name string)
 
 	store       fs.FS
 	compression Compression
@@ -69,7 +69,7 @@ func (p *Packer) storeParts(g Group) func() ([]part, error) {
 	return func() ([]part, error) {
 		parts := []part{entries(
 			Entry{Name: "nix", Mode: modeDir},
-			Entry{Name: nixbuild.StoreDir[1:], Mode: modeDir},
+			Entry{Name: nix.StoreDir[1:], Mode: modeDir},
 		)}
 		for _, info := range g {
 			parts = append(parts, p.watched(info.Path, walk(p.store, info.Path)))

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/popularity"
 )
 
@@ -20,7 +20,7 @@ type Options struct {
 }
 
 // Group is the store paths that will share a layer, sorted by path, never empty.
-type Group []nixbuild.PathInfo
+type Group []nix.PathInfo
 
 // Size is the sum of the NAR sizes in bytes.
 func (g Group) Size() int64 {
@@ -31,8 +31,8 @@ func (g Group) Size() int64 {
 	return sum
 }
 
-func (g Group) paths() []nixbuild.StorePath {
-	paths := make([]nixbuild.StorePath, len(g))
+func (g Group) paths() []nix.StorePath {
+	paths := make([]nix.StorePath, len(g))
 	for i, info := range g {
 		paths[i] = info.Path
 	}
@@ -47,7 +47,7 @@ func (g Group) paths() []nixbuild.StorePath {
 // often. Paths that nothing refers to are the application and share one layer:
 // it changes with every build. The light rest is merged, neighbours in risk
 // first, at the least cost in bytes × risk of a rebuild. See docs/design.md.
-func Plan(closure nixbuild.Closure, opts Options) []Group {
+func Plan(closure nix.Closure, opts Options) []Group {
 	explained := Explain(closure, opts)
 	groups := make([]Group, len(explained))
 	for i, e := range explained {
@@ -143,7 +143,7 @@ func (g *graph) group(members []int) Group {
 	for i, n := range members {
 		group[i] = g.nodes[n].info
 	}
-	slices.SortFunc(group, func(a, b nixbuild.PathInfo) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortFunc(group, func(a, b nix.PathInfo) int { return cmp.Compare(a.Path, b.Path) })
 	return group
 }
 

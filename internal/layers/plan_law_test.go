@@ -10,7 +10,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/org/nixery-action/internal/layers/layerstest"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/popularity"
 )
 
@@ -51,7 +51,7 @@ func FuzzPlanWithAnotherApplication(f *testing.F) {
 		closure := layerstest.RandomClosure(rng, int(n)%200+1)
 		opts := Options{Budget: int(budget)%100 + 1, Counts: randomCounts(rng, closure)}
 		app := randomApplication(rng, closure)
-		more := nixbuild.Closure{Paths: append(slices.Clone(closure.Paths), app)}
+		more := nix.Closure{Paths: append(slices.Clone(closure.Paths), app)}
 		before, after := Explain(closure, opts), Explain(more, opts)
 		checkHeavyStay(t, before, after)
 		if joinsApplication(before, app) && !refersToRoot(closure, app) && sameHazards(closure, more, opts) {
@@ -62,7 +62,7 @@ func FuzzPlanWithAnotherApplication(f *testing.F) {
 
 // randomCounts is no table, or one that knows every path, and more referrers of
 // it than the closure has.
-func randomCounts(rng *rand.Rand, c nixbuild.Closure) popularity.Counts {
+func randomCounts(rng *rand.Rand, c nix.Closure) popularity.Counts {
 	if rng.IntN(4) == 0 {
 		return nil
 	}
@@ -73,8 +73,8 @@ func randomCounts(rng *rand.Rand, c nixbuild.Closure) popularity.Counts {
 	return counts
 }
 
-func randomApplication(rng *rand.Rand, c nixbuild.Closure) nixbuild.PathInfo {
-	app := nixbuild.PathInfo{Path: layerstest.Path("app-1", rng.IntN(1<<30)), NarSize: 1 << rng.IntN(28)}
+func randomApplication(rng *rand.Rand, c nix.Closure) nix.PathInfo {
+	app := nix.PathInfo{Path: layerstest.Path("app-1", rng.IntN(1<<30)), NarSize: 1 << rng.IntN(28)}
 	for range rng.IntN(6) {
 		app.References = append(app.References, c.Paths[rng.IntN(len(c.Paths))].Path)
 	}
@@ -85,7 +85,7 @@ func randomApplication(rng *rand.Rand, c nixbuild.Closure) nixbuild.PathInfo {
 
 // joinsApplication says whether there is an application layer, and neither the
 // new path nor that layer is as large as a heavy path.
-func joinsApplication(before []Explained, app nixbuild.PathInfo) bool {
+func joinsApplication(before []Explained, app nix.PathInfo) bool {
 	smallest, has := int64(math.MaxInt64), false
 	light := app.NarSize
 	for _, e := range before {
@@ -102,14 +102,14 @@ func joinsApplication(before []Explained, app nixbuild.PathInfo) bool {
 	return has && light < smallest
 }
 
-func refersToRoot(c nixbuild.Closure, app nixbuild.PathInfo) bool {
-	return slices.ContainsFunc(layerstest.Unreferred(c), func(root nixbuild.StorePath) bool {
+func refersToRoot(c nix.Closure, app nix.PathInfo) bool {
+	return slices.ContainsFunc(layerstest.Unreferred(c), func(root nix.StorePath) bool {
 		return slices.Contains(app.References, root)
 	})
 }
 
-func sameHazards(before, after nixbuild.Closure, opts Options) bool {
-	hazards := map[nixbuild.StorePath]int64{}
+func sameHazards(before, after nix.Closure, opts Options) bool {
+	hazards := map[nix.StorePath]int64{}
 	for _, n := range newGraph(after, opts.Counts).nodes {
 		hazards[n.info.Path] = n.hazard
 	}
@@ -121,13 +121,13 @@ func sameHazards(before, after nixbuild.Closure, opts Options) bool {
 	return true
 }
 
-func checkOnlyApplicationGrows(t *testing.T, before, after []Explained, app nixbuild.PathInfo) {
+func checkOnlyApplicationGrows(t *testing.T, before, after []Explained, app nix.PathInfo) {
 	t.Helper()
 	grown := slices.Clone(before)
 	for i, e := range grown {
 		if e.Tier == Application {
 			grown[i].Group = append(slices.Clone(e.Group), app)
-			slices.SortFunc(grown[i].Group, func(a, b nixbuild.PathInfo) int { return cmp.Compare(a.Path, b.Path) })
+			slices.SortFunc(grown[i].Group, func(a, b nix.PathInfo) int { return cmp.Compare(a.Path, b.Path) })
 		}
 	}
 	if diff := gocmp.Diff(sorted(grown), sorted(after)); diff != "" {
@@ -138,19 +138,19 @@ func checkOnlyApplicationGrows(t *testing.T, before, after []Explained, app nixb
 	}
 }
 
-func sorted(layers []Explained) [][]nixbuild.StorePath {
+func sorted(layers []Explained) [][]nix.StorePath {
 	return slices.SortedFunc(slices.Values(layerstest.Paths(groupsOf(layers))), slices.Compare)
 }
 
 // rootless are the layers that hold nothing but what others refer to.
-func rootless(layers []Explained) [][]nixbuild.StorePath {
-	var all nixbuild.Closure
+func rootless(layers []Explained) [][]nix.StorePath {
+	var all nix.Closure
 	for _, e := range layers {
 		all.Paths = append(all.Paths, e.Group...)
 	}
 	roots := layerstest.Unreferred(all)
-	return slices.DeleteFunc(layerstest.Paths(groupsOf(layers)), func(paths []nixbuild.StorePath) bool {
-		return slices.ContainsFunc(paths, func(p nixbuild.StorePath) bool { return slices.Contains(roots, p) })
+	return slices.DeleteFunc(layerstest.Paths(groupsOf(layers)), func(paths []nix.StorePath) bool {
+		return slices.ContainsFunc(paths, func(p nix.StorePath) bool { return slices.Contains(roots, p) })
 	})
 }
 
@@ -164,13 +164,13 @@ func groupsOf(layers []Explained) []Group {
 
 func checkHeavyStay(t *testing.T, before, after []Explained) {
 	t.Helper()
-	alone := map[nixbuild.StorePath]bool{}
+	alone := map[nix.StorePath]bool{}
 	for _, e := range after {
 		if e.Tier == Heavy {
 			alone[e.Group[0].Path] = true
 		}
 	}
-	var lost []nixbuild.StorePath
+	var lost []nix.StorePath
 	for _, e := range before {
 		if e.Tier == Heavy && !alone[e.Group[0].Path] {
 			lost = append(lost, e.Group[0].Path)

@@ -14,7 +14,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/org/nixery-action/internal/layers/layerstest"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/popularity"
 )
 
@@ -22,15 +22,15 @@ import (
 // speed. The planner must agree with it on every graph.
 type reference struct {
 	budget    int
-	paths     []nixbuild.PathInfo
-	info      map[nixbuild.StorePath]nixbuild.PathInfo
-	referrers map[nixbuild.StorePath]int
+	paths     []nix.PathInfo
+	info      map[nix.StorePath]nix.PathInfo
+	referrers map[nix.StorePath]int
 	counts    popularity.Counts
 }
 
-func newReference(c nixbuild.Closure, o Options) reference {
+func newReference(c nix.Closure, o Options) reference {
 	r := reference{budget: max(o.Budget, 1), paths: c.Paths, counts: o.Counts,
-		info: map[nixbuild.StorePath]nixbuild.PathInfo{}, referrers: map[nixbuild.StorePath]int{}}
+		info: map[nix.StorePath]nix.PathInfo{}, referrers: map[nix.StorePath]int{}}
 	for _, p := range c.Paths {
 		r.info[p.Path] = p
 		for _, ref := range p.References {
@@ -40,10 +40,10 @@ func newReference(c nixbuild.Closure, o Options) reference {
 	return r
 }
 
-func (r reference) risk(members []nixbuild.StorePath) int64 {
-	seen := map[nixbuild.StorePath]bool{}
-	var visit func(p nixbuild.StorePath) int64
-	visit = func(p nixbuild.StorePath) int64 {
+func (r reference) risk(members []nix.StorePath) int64 {
+	seen := map[nix.StorePath]bool{}
+	var visit func(p nix.StorePath) int64
+	visit = func(p nix.StorePath) int64 {
 		if seen[p] {
 			return 0
 		}
@@ -61,7 +61,7 @@ func (r reference) risk(members []nixbuild.StorePath) int64 {
 	return sum
 }
 
-func (r reference) size(members []nixbuild.StorePath) int64 {
+func (r reference) size(members []nix.StorePath) int64 {
 	var sum int64
 	for _, m := range members {
 		sum += r.info[m].NarSize/1024 + 1
@@ -69,8 +69,8 @@ func (r reference) size(members []nixbuild.StorePath) int64 {
 	return sum
 }
 
-func (r reference) plan() [][]nixbuild.StorePath {
-	var all []nixbuild.StorePath
+func (r reference) plan() [][]nix.StorePath {
+	var all []nix.StorePath
 	roots := 0
 	for _, p := range r.paths {
 		all = append(all, p.Path)
@@ -78,39 +78,39 @@ func (r reference) plan() [][]nixbuild.StorePath {
 			roots++
 		}
 	}
-	var groups [][]nixbuild.StorePath
+	var groups [][]nix.StorePath
 	if len(all) <= r.budget {
 		for _, p := range all {
-			groups = append(groups, []nixbuild.StorePath{p})
+			groups = append(groups, []nix.StorePath{p})
 		}
 		return r.order(groups)
 	}
-	size := func(p nixbuild.StorePath) int64 {
+	size := func(p nix.StorePath) int64 {
 		if roots == 1 && r.referrers[p] == 0 {
 			return 0
 		}
 		return r.info[p].NarSize
 	}
-	slices.SortFunc(all, func(a, b nixbuild.StorePath) int {
+	slices.SortFunc(all, func(a, b nix.StorePath) int {
 		return cmp.Or(cmp.Compare(size(b), size(a)), layerstest.ByName(a, b))
 	})
 	solo := max(0, min(3*r.budget/4, r.budget-2))
 	for _, p := range all[:solo] {
-		groups = append(groups, []nixbuild.StorePath{p})
+		groups = append(groups, []nix.StorePath{p})
 	}
-	var app []nixbuild.StorePath
-	var rest [][]nixbuild.StorePath
+	var app []nix.StorePath
+	var rest [][]nix.StorePath
 	for _, p := range all[solo:] {
 		if r.budget > 1 && r.referrers[p] == 0 {
 			app = append(app, p)
 		} else {
-			rest = append(rest, []nixbuild.StorePath{p})
+			rest = append(rest, []nix.StorePath{p})
 		}
 	}
 	if app != nil {
 		groups = append(groups, app)
 	}
-	slices.SortFunc(rest, func(a, b []nixbuild.StorePath) int {
+	slices.SortFunc(rest, func(a, b []nix.StorePath) int {
 		return cmp.Or(cmp.Compare(r.risk(a), r.risk(b)), layerstest.ByName(a[0], b[0]))
 	})
 	for len(rest) > r.budget-len(groups) {
@@ -128,11 +128,11 @@ func (r reference) plan() [][]nixbuild.StorePath {
 	return r.order(append(groups, rest...))
 }
 
-func (r reference) order(groups [][]nixbuild.StorePath) [][]nixbuild.StorePath {
+func (r reference) order(groups [][]nix.StorePath) [][]nix.StorePath {
 	for _, g := range groups {
 		slices.SortFunc(g, layerstest.ByName)
 	}
-	hasRoot := func(g []nixbuild.StorePath) int {
+	hasRoot := func(g []nix.StorePath) int {
 		for _, p := range g {
 			if r.referrers[p] == 0 {
 				return 1
@@ -140,7 +140,7 @@ func (r reference) order(groups [][]nixbuild.StorePath) [][]nixbuild.StorePath {
 		}
 		return 0
 	}
-	slices.SortFunc(groups, func(a, b []nixbuild.StorePath) int {
+	slices.SortFunc(groups, func(a, b []nix.StorePath) int {
 		return cmp.Or(cmp.Compare(hasRoot(a), hasRoot(b)),
 			cmp.Compare(r.risk(a)*r.size(b), r.risk(b)*r.size(a)),
 			cmp.Compare(r.risk(a), r.risk(b)), layerstest.ByName(a[0], b[0]))
@@ -174,15 +174,15 @@ func FuzzPlan(f *testing.F) {
 }
 
 func TestPlanOfNothingIsEmpty(t *testing.T) {
-	if groups := Plan(nixbuild.Closure{}, Options{Budget: 10}); len(groups) != 0 {
+	if groups := Plan(nix.Closure{}, Options{Budget: 10}); len(groups) != 0 {
 		t.Errorf("got %v", groups)
 	}
 }
 
 func TestPlanSurvivesACycle(t *testing.T) {
 	a, b := layerstest.Path("a", 1), layerstest.Path("b", 2)
-	closure := nixbuild.Closure{Paths: []nixbuild.PathInfo{
-		{Path: a, References: []nixbuild.StorePath{b}}, {Path: b, References: []nixbuild.StorePath{a}},
+	closure := nix.Closure{Paths: []nix.PathInfo{
+		{Path: a, References: []nix.StorePath{b}}, {Path: b, References: []nix.StorePath{a}},
 	}}
 	layerstest.CheckPartition(t, closure, Plan(closure, Options{Budget: 1}), 1)
 }
@@ -222,7 +222,7 @@ func render(groups []Group) []byte {
 
 // readClosure reads what Nix 2.8's path-info prints. It does not use
 // nixbuild.ReadClosure, so that a fault there shows there.
-func readClosure(t testing.TB, file string) nixbuild.Closure {
+func readClosure(t testing.TB, file string) nix.Closure {
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {
@@ -233,11 +233,11 @@ func readClosure(t testing.TB, file string) nixbuild.Closure {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var infos []nixbuild.PathInfo
+	var infos []nix.PathInfo
 	if err := json.NewDecoder(zr).Decode(&infos); err != nil {
 		t.Fatal(err)
 	}
-	return nixbuild.Closure{Paths: infos}
+	return nix.Closure{Paths: infos}
 }
 
 func BenchmarkPlan(b *testing.B) {

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"slices"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // What an image has in /etc unless a package brings it: enough for programs
@@ -29,7 +29,7 @@ const (
 //
 // The key covers the whole closure, because a package may link into what it
 // refers to.
-func (p *Packer) Root(packages []nixbuild.StorePath, closure nixbuild.Closure, record *Record) *Layer {
+func (p *Packer) Root(packages []nix.StorePath, closure nix.Closure, record *Record) *Layer {
 	packages = sortedByName(packages)
 	return &Layer{
 		packer:   p,
@@ -46,8 +46,8 @@ func (p *Packer) Root(packages []nixbuild.StorePath, closure nixbuild.Closure, r
 	}
 }
 
-func sortedByName(packages []nixbuild.StorePath) []nixbuild.StorePath {
-	sorted := slices.SortedFunc(slices.Values(packages), func(a, b nixbuild.StorePath) int {
+func sortedByName(packages []nix.StorePath) []nix.StorePath {
+	sorted := slices.SortedFunc(slices.Values(packages), func(a, b nix.StorePath) int {
 		return cmp.Or(cmp.Compare(a.Name(), b.Name()), cmp.Compare(a.Hash(), b.Hash()))
 	})
 	return slices.Compact(sorted)
@@ -57,8 +57,8 @@ func sortedByName(packages []nixbuild.StorePath) []nixbuild.StorePath {
 type tree struct {
 	entry    Entry
 	children map[string]*tree
-	owner    nixbuild.StorePath // the package that brought it; none for what every image has
-	source   source             // of a link to a file of the owner
+	owner    nix.StorePath // the package that brought it; none for what every image has
+	source   source        // of a link to a file of the owner
 }
 
 func newDirectory(name string, mode fs.FileMode) *tree {
@@ -115,7 +115,7 @@ func join(folder, name string) string {
 
 // linkPackages plants sorted packages. Where two of them conflict is noted, unless
 // noted is nil.
-func linkPackages(store storeTree, packages []nixbuild.StorePath, noted *conflicts) (*tree, error) {
+func linkPackages(store storeTree, packages []nix.StorePath, noted *conflicts) (*tree, error) {
 	f := linkTree{store: store, conflicts: noted}
 	root := newDirectory("", modeDir)
 	for _, pkg := range packages {

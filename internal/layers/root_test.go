@@ -14,7 +14,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/org/nixery-action/internal/layers/layerstest"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // list unpacks a layer into lines: "mode name -> link" or "mode name: text".
@@ -42,7 +42,7 @@ func list(t *testing.T, layer *Layer) []string {
 }
 
 // in names a file of a store path as fs.FS does.
-func in(p nixbuild.StorePath, rest string) string { return string(p[1:]) + rest }
+func in(p nix.StorePath, rest string) string { return string(p[1:]) + rest }
 
 func link(target string) *fstest.MapFile {
 	return &fstest.MapFile{Data: []byte(target), Mode: fs.ModeSymlink | 0o777}
@@ -50,9 +50,9 @@ func link(target string) *fstest.MapFile {
 
 func file() *fstest.MapFile { return &fstest.MapFile{Mode: 0o555} }
 
-func root(t *testing.T, store fstest.MapFS, packages ...nixbuild.StorePath) *Layer {
+func root(t *testing.T, store fstest.MapFS, packages ...nix.StorePath) *Layer {
 	t.Helper()
-	return newPacker(t, store, DefaultCompression, false).Root(packages, nixbuild.Closure{}, nil)
+	return newPacker(t, store, DefaultCompression, false).Root(packages, nix.Closure{}, nil)
 }
 
 func TestRootOfNothingHasTheSystem(t *testing.T) {
@@ -89,7 +89,7 @@ func TestRootLinksPackages(t *testing.T) {
 		"1777 tmp/", "0777 tmp/left -> " + string(b) + "/tmp/left",
 		"0555 usr/", "0555 usr/bin/", "0777 usr/bin/env -> " + string(a) + "/bin/env",
 	}
-	for _, order := range [][]nixbuild.StorePath{{a, b}, {b, a}, {b, a, b}} {
+	for _, order := range [][]nix.StorePath{{a, b}, {b, a}, {b, a, b}} {
 		if diff := gocmp.Diff(want, list(t, root(t, s, order...))); diff != "" {
 			t.Errorf("packages %v (-want +got):\n%s", order, diff)
 		}
@@ -154,19 +154,19 @@ func TestRootBytes(t *testing.T) {
 
 func TestRootKeyCoversTheClosure(t *testing.T) {
 	p := newPacker(t, store(), DefaultCompression, false)
-	one := nixbuild.Closure{Paths: groupOf(appPath, libPath)}
-	two := nixbuild.Closure{Paths: groupOf(libPath, appPath)}
-	pkgs := []nixbuild.StorePath{appPath}
+	one := nix.Closure{Paths: groupOf(appPath, libPath)}
+	two := nix.Closure{Paths: groupOf(libPath, appPath)}
+	pkgs := []nix.StorePath{appPath}
 	keys := []Key{
 		p.Root(pkgs, one, nil).Key(),
 		p.Root(pkgs, two, nil).Key(), // the same paths, other NAR hashes
-		p.Root([]nixbuild.StorePath{appPath, libPath}, one, nil).Key(),
+		p.Root([]nix.StorePath{appPath, libPath}, one, nil).Key(),
 	}
 	slices.Sort(keys)
 	if len(slices.Compact(keys)) != 3 {
 		t.Error("two of three different root layers share a key")
 	}
-	if p.Root([]nixbuild.StorePath{libPath, appPath}, one, nil).Key() != p.Root([]nixbuild.StorePath{appPath, libPath}, one, nil).Key() {
+	if p.Root([]nix.StorePath{libPath, appPath}, one, nil).Key() != p.Root([]nix.StorePath{appPath, libPath}, one, nil).Key() {
 		t.Error("the order of packages changes the key")
 	}
 }

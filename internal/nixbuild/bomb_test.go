@@ -9,10 +9,11 @@ import (
 	"testing"
 
 	"github.com/org/nixery-action/internal/bounded/boundedtest"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // mostMemory is what refusing any closure may allocate in all: the decoder holds one entry, which may be a long text.
-const mostMemory = 5 * maxClosureJSON
+const mostMemory = 5 * nix.MaxClosureJSON
 
 func TestClosureBombs(t *testing.T) {
 	app := string(fakePath("app"))
@@ -24,13 +25,13 @@ func TestClosureBombs(t *testing.T) {
 		"empty values":      {boundedtest.Gzip(t, `[`, `{},`, 1<<22, `{}]`), 1 << 20},
 		"nested":            {boundedtest.Gzip(t, `[`, `[`, 1<<22, ``), 1 << 20},
 		"references":        {boundedtest.Gzip(t, fmt.Sprintf(`[{"path":%q,"references":[`, app), `"",`, 1<<22, `""]}]`), 256 << 20},
-		"blanks":            {boundedtest.Gzip(t, `[`, ` `, maxClosureJSON, `]`), mostMemory},
+		"blanks":            {boundedtest.Gzip(t, `[`, ` `, nix.MaxClosureJSON, `]`), mostMemory},
 		"envelopes":         {boundedtest.Gzip(t, `{`, `"info":{},`, 1<<22, `"info":{}}`), 64 << 20},
 		"a long other text": {boundedtest.Gzip(t, `{"version":"`, `x`, 8<<20, `"}`), 64 << 20},
 	} {
 		t.Run(title, func(t *testing.T) {
 			boundedtest.Within(t, c.most, func() {
-				if closure, err := ReadClosure(t.Context(), bytes.NewReader(c.file)); err == nil {
+				if closure, err := nix.ReadClosure(t.Context(), bytes.NewReader(c.file)); err == nil {
 					t.Errorf("it has %d paths", len(closure.Paths))
 				}
 			})
@@ -40,18 +41,18 @@ func TestClosureBombs(t *testing.T) {
 
 // Too many paths are an error before they are planned, wherever they come from.
 func TestMostPaths(t *testing.T) {
-	infos := make([]PathInfo, MaxPaths+1)
+	infos := make([]nix.PathInfo, nix.MaxPaths+1)
 	for i := range infos {
-		infos[i].Path = StorePath(fmt.Sprintf("%s/%032d-a", StoreDir, i))
+		infos[i].Path = nix.StorePath(fmt.Sprintf("%s/%032d-a", nix.StoreDir, i))
 	}
 	for i := range infos[1:] {
 		infos[0].References = append(infos[0].References, infos[i+1].Path)
 	}
-	if _, err := NewClosure([]StorePath{infos[0].Path}, infos); err == nil || !strings.Contains(err.Error(), "more than 32768 paths") {
+	if _, err := nix.NewClosure([]nix.StorePath{infos[0].Path}, infos); err == nil || !strings.Contains(err.Error(), "more than 32768 paths") {
 		t.Errorf("got %v", err)
 	}
 	infos[0].References = infos[0].References[1:]
-	if c, err := NewClosure([]StorePath{infos[0].Path}, infos); err != nil || len(c.Paths) != MaxPaths {
+	if c, err := nix.NewClosure([]nix.StorePath{infos[0].Path}, infos); err != nil || len(c.Paths) != nix.MaxPaths {
 		t.Errorf("%d paths: %v", len(c.Paths), err)
 	}
 }
@@ -59,7 +60,7 @@ func TestMostPaths(t *testing.T) {
 func TestReadClosureEndsWithItsContext(t *testing.T) {
 	file := boundedtest.Gzip(t, `[`, ` `, 1<<24, `]`)
 	ctx := boundedtest.EndingAfter(t.Context(), 20)
-	if _, err := ReadClosure(ctx, bytes.NewReader(file)); !errors.Is(err, context.Canceled) {
+	if _, err := nix.ReadClosure(ctx, bytes.NewReader(file)); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package nixbuild
 
 import (
 	"fmt"
+	"github.com/org/nixery-action/internal/nix"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,7 +10,7 @@ import (
 
 // BuildError is a derivation whose build ended badly.
 type BuildError struct {
-	Derivation StorePath
+	Derivation nix.StorePath
 	Packages   []string // those that were asked for of which this is the derivation; empty for what they depend on
 	Message    string   // Nix's sentence: an exit code, a hash that differs, …
 	Log        []string // the last lines that Nix repeats of the build's log; may be empty
@@ -31,7 +32,7 @@ func (e *BuildError) Unwrap() error { return e.cause }
 
 // SystemError is a derivation that no machine at hand can build.
 type SystemError struct {
-	Derivation StorePath
+	Derivation nix.StorePath
 	Wanted     string   // system, as aarch64-linux
 	Have       string   // this machine's
 	Missing    []string // system features, as kvm, that it lacks; sorted
@@ -63,10 +64,10 @@ var (
 func systemError(exit *ExitError) error {
 	text := strings.Join(exit.Stderr, "\n")
 	if m := systemOld.FindStringSubmatch(text); m != nil {
-		return &SystemError{Derivation: StorePath(m[3]), Wanted: m[1], Have: m[4], Missing: lacking(m[2], m[5]), cause: exit}
+		return &SystemError{Derivation: nix.StorePath(m[3]), Wanted: m[1], Have: m[4], Missing: lacking(m[2], m[5]), cause: exit}
 	}
 	if m := systemNew.FindStringSubmatch(text); m != nil {
-		return &SystemError{Derivation: StorePath(m[1]), Wanted: m[2], Have: m[4], Missing: lacking(m[3], m[5]), cause: exit}
+		return &SystemError{Derivation: nix.StorePath(m[1]), Wanted: m[2], Have: m[4], Missing: lacking(m[3], m[5]), cause: exit}
 	}
 	return nil
 }
@@ -110,7 +111,7 @@ func buildError(exit *ExitError) error {
 		if m == nil || !strings.HasSuffix(m[2], ".drv") {
 			continue
 		}
-		e := &BuildError{Derivation: StorePath(m[2]), cause: exit}
+		e := &BuildError{Derivation: nix.StorePath(m[2]), cause: exit}
 		e.Message = strings.TrimRight(strings.Replace(m[1], "builder for '"+m[2]+"'", "its builder", 1), ";:")
 		e.readParticulars(exit.Stderr[i+1:])
 		if also.MatchString(e.Message) {

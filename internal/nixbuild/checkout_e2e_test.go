@@ -4,6 +4,7 @@ package nixbuild
 
 import (
 	"errors"
+	"github.com/org/nixery-action/internal/nix"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -83,7 +84,7 @@ func evaluated(t *testing.T, r Runner, src Source) (Package, Pinned) {
 
 // sourceFiles lists the files of what a derivation takes from the store, and
 // finds secrets in them.
-func sourceFiles(t *testing.T, r Exec, drv StorePath) []string {
+func sourceFiles(t *testing.T, r Exec, drv nix.StorePath) []string {
 	t.Helper()
 	var files []string
 	for _, root := range strings.Fields(in(t, r, "/", "nix-store --query --references "+string(drv))) {

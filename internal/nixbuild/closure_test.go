@@ -1,14 +1,15 @@
 package nixbuild
 
 import (
+	"github.com/org/nixery-action/internal/nix"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 )
 
-func info(name string, refs ...string) PathInfo {
-	i := PathInfo{Path: fakePath(name), NarSize: int64(len(name))}
+func info(name string, refs ...string) nix.PathInfo {
+	i := nix.PathInfo{Path: fakePath(name), NarSize: int64(len(name))}
 	for _, r := range refs {
 		i.References = append(i.References, fakePath(r))
 	}
@@ -16,8 +17,8 @@ func info(name string, refs ...string) PathInfo {
 }
 
 func TestNewClosureIsCanonical(t *testing.T) {
-	infos := []PathInfo{info("app", "lib", "app", "base", "lib"), info("lib", "base"), info("base"), info("unrelated")}
-	want, err := NewClosure([]StorePath{fakePath("app")}, infos)
+	infos := []nix.PathInfo{info("app", "lib", "app", "base", "lib"), info("lib", "base"), info("base"), info("unrelated")}
+	want, err := nix.NewClosure([]nix.StorePath{fakePath("app")}, infos)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,14 +26,14 @@ func TestNewClosureIsCanonical(t *testing.T) {
 		t.Fatalf("closure is %v", want)
 	}
 	slices.Reverse(infos)
-	got, err := NewClosure([]StorePath{fakePath("app"), fakePath("app")}, infos)
+	got, err := nix.NewClosure([]nix.StorePath{fakePath("app"), fakePath("app")}, infos)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("in another order: %v, %v", got, err)
 	}
 }
 
 func TestNewClosureLacksAPath(t *testing.T) {
-	_, err := NewClosure([]StorePath{fakePath("app")}, []PathInfo{info("app", "lib")})
+	_, err := nix.NewClosure([]nix.StorePath{fakePath("app")}, []nix.PathInfo{info("app", "lib")})
 	if err == nil || !strings.Contains(err.Error(), string(fakePath("lib"))) {
 		t.Errorf("error is %v", err)
 	}

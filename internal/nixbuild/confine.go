@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/org/nixery-action/internal/nix"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -88,7 +89,7 @@ func (e *evaluation) restrict(ctx context.Context, c Confinement) error {
 
 // fetch returns where the store has a source that Nix fetches or copies, and the
 // store path that this is in or below.
-func (e *evaluation) fetch(ctx context.Context) (source string, store StorePath, err error) {
+func (e *evaluation) fetch(ctx context.Context) (source string, store nix.StorePath, err error) {
 	req := e.request
 	req.Fetch, req.Wants = true, []wantRequest{}
 	out, err := e.run(ctx, req)
@@ -104,8 +105,8 @@ func (e *evaluation) fetch(ctx context.Context) (source string, store StorePath,
 	if err := json.Unmarshal(out, &rep); err != nil {
 		return "", "", fmt.Errorf("reading what nix-instantiate printed: %w", err)
 	}
-	top := strings.Split(strings.TrimPrefix(rep.Source, StoreDir+"/"), "/")[0]
-	store, err = ParseStorePath(StoreDir + "/" + top)
+	top := strings.Split(strings.TrimPrefix(rep.Source, nix.StoreDir+"/"), "/")[0]
+	store, err = nix.ParseStorePath(nix.StoreDir + "/" + top)
 	if err != nil {
 		return "", "", fmt.Errorf("fetching %s: %w", e.source, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/scratch"
 )
 
@@ -30,9 +31,9 @@ type Want struct {
 type Package struct {
 	Name   string // as it was wanted
 	System string
-	Drv    StorePath // the derivation, <hash>-<name>.drv
-	Output string    // the derivation's output that is meant, most often "out"
-	Out    StorePath // where that output is, or will be
+	Drv    nix.StorePath // the derivation, <hash>-<name>.drv
+	Output string        // the derivation's output that is meant, most often "out"
+	Out    nix.StorePath // where that output is, or will be
 }
 
 // Evaluate resolves all wants in one run of Nix. packages has them in the order
@@ -317,11 +318,11 @@ func (e *evaluation) sort(wants []Want, answers []answer) (packages []Package, a
 }
 
 func newPackage(w Want, a answer) (Package, error) {
-	drv, err := ParseStorePath(a.Drv)
+	drv, err := nix.ParseStorePath(a.Drv)
 	if err != nil {
 		return Package{}, fmt.Errorf("package %q (%s): its derivation: %w", w.Name, w.System, err)
 	}
-	out, err := ParseStorePath(a.Out)
+	out, err := nix.ParseStorePath(a.Out)
 	if err != nil {
 		// A floating content-addressed derivation has no path before it is built.
 		return Package{}, fmt.Errorf("package %q (%s): its output: %w", w.Name, w.System, err)

@@ -2,6 +2,7 @@ package nixbuild
 
 import (
 	"fmt"
+	"github.com/org/nixery-action/internal/nix"
 	"net/url"
 )
 
@@ -26,7 +27,7 @@ func (e event) text() string {
 
 // name is that of the store path in the first field.
 func (e event) name() string {
-	path, err := ParseStorePath(e.text())
+	path, err := nix.ParseStorePath(e.text())
 	if err != nil {
 		return e.text()
 	}

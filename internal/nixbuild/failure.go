@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/org/nixery-action/internal/nearest"
+	"github.com/org/nixery-action/internal/suggest"
 )
 
 // Reason is why a package cannot be had.
@@ -151,7 +151,7 @@ func (e *evaluation) failure(w Want, a answer) Failure {
 	}
 	if f.Reason == NotFound {
 		prefix := strings.Join(append(a.Level, ""), ".")
-		for _, name := range nearest.To(a.Missing, e.places[w.System+strings.TrimSuffix("."+prefix, ".")], maxNear) {
+		for _, name := range suggest.Nearest(a.Missing, e.places[w.System+strings.TrimSuffix("."+prefix, ".")], maxNear) {
 			f.Near = append(f.Near, prefix+name)
 		}
 	}

@@ -2,6 +2,7 @@ package nixbuild
 
 import (
 	"context"
+	"github.com/org/nixery-action/internal/nix"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,12 +49,12 @@ func mustContain(t *testing.T, text string, parts ...string) {
 }
 
 // fakePath makes a well-formed store path of a name.
-func fakePath(name string) StorePath {
+func fakePath(name string) nix.StorePath {
 	hash := strings.Map(func(r rune) rune {
 		if strings.ContainsRune("etou-._", r) {
 			return 'x'
 		}
 		return r
-	}, name+strings.Repeat("0", hashLen))
-	return StorePath(StoreDir + "/" + hash[:hashLen] + "-" + name)
+	}, name+strings.Repeat("0", nix.HashLen))
+	return nix.StorePath(nix.StoreDir + "/" + hash[:nix.HashLen] + "-" + name)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/org/nixery-action/internal/logline"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // journalFormat makes Nix write what it does as a line of JSON for each event, in place of lines for
@@ -41,11 +42,11 @@ const longestLogLine = 2000
 type activity struct {
 	id    uint64
 	kind  int
-	doing string    // for people; empty for what only counts
-	minor bool      // doing is told only if nothing else is under way
-	drv   StorePath // of a build
-	log   *tail     // of a build
-	bytes int64     // of a copy or transfer
+	doing string        // for people; empty for what only counts
+	minor bool          // doing is told only if nothing else is under way
+	drv   nix.StorePath // of a build
+	log   *tail         // of a build
+	bytes int64         // of a copy or transfer
 }
 
 // journal turns events into the lines that Nix writes otherwise, and into progress. A line that is no
@@ -111,7 +112,7 @@ func (j *journal) start(e event) {
 	case copyingPath:
 		a.doing = "downloading " + e.name()
 	case buildingOne:
-		a.doing, a.drv, a.log = "building "+strings.TrimSuffix(e.name(), ".drv"), StorePath(e.text()), &tail{limit: shownLines}
+		a.doing, a.drv, a.log = "building "+strings.TrimSuffix(e.name(), ".drv"), nix.StorePath(e.text()), &tail{limit: shownLines}
 	case transferring:
 		a.doing, a.minor = "downloading from "+e.host(), true
 	case copyingPaths, buildingAll:

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/org/nixery-action/internal/nix"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -85,8 +86,8 @@ func mustEvaluate(t *testing.T, r Runner, src Source, wants []Want) []Package {
 	return packages
 }
 
-func outs(packages []Package) []StorePath {
-	var paths []StorePath
+func outs(packages []Package) []nix.StorePath {
+	var paths []nix.StorePath
 	for _, p := range packages {
 		paths = append(paths, p.Out)
 	}
@@ -104,30 +105,30 @@ func expression(t *testing.T, text string) string {
 }
 
 func TestRealiseAndQuery(t *testing.T) {
-	var first []Closure
-	eachNix(t, func(t *testing.T, nix Exec) {
-		packages := mustEvaluate(t, nix, Source{Path: tiny(t)}, onSystems(both, "app", "names", "outputs", "file", "hello"))
+	var first []nix.Closure
+	eachNix(t, func(t *testing.T, runner Exec) {
+		packages := mustEvaluate(t, runner, Source{Path: tiny(t)}, onSystems(both, "app", "names", "outputs", "file", "hello"))
 		roots := filepath.Join(t.TempDir(), "roots")
-		if err := Realise(t.Context(), nix, packages, roots); err != nil {
+		if err := Realise(t.Context(), runner, packages, roots); err != nil {
 			t.Fatal(err)
 		}
-		infos, err := QueryPaths(t.Context(), nix, outs(packages))
+		infos, err := QueryPaths(t.Context(), runner, outs(packages))
 		if err != nil {
 			t.Fatal(err)
 		}
-		var closures []Closure
+		var closures []nix.Closure
 		for _, system := range both {
-			var of []StorePath
+			var of []nix.StorePath
 			for _, p := range packages {
 				if p.System == system {
 					of = append(of, p.Out)
 				}
 			}
-			c, err := NewClosure(of, infos)
+			c, err := nix.NewClosure(of, infos)
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareWithNix(t, nix, c)
+			compareWithNix(t, runner, c)
 			closures = append(closures, c)
 		}
 		if first == nil {
@@ -140,25 +141,25 @@ func TestRealiseAndQuery(t *testing.T) {
 }
 
 // compareWithNix asks Nix for the same closure in two other ways.
-func compareWithNix(t *testing.T, nix Exec, c Closure) {
+func compareWithNix(t *testing.T, runner Exec, c nix.Closure) {
 	t.Helper()
 	args := withPaths([]string{"nix", "--extra-experimental-features", "nix-command", "path-info", "--json", "--recursive"}, c.Roots)
-	text, err := nix.Run(t.Context(), args...)
+	text, err := runner.Run(t.Context(), args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := ReadClosure(t.Context(), strings.NewReader(string(text)))
+	read, err := nix.ReadClosure(t.Context(), strings.NewReader(string(text)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if fmt.Sprint(read) != fmt.Sprint(c) {
 		t.Errorf("nix path-info has\n%v\nnot\n%v", read, c)
 	}
-	text, err = nix.Run(t.Context(), withPaths([]string{"nix-store", "-qR"}, c.Roots)...)
+	text, err = runner.Run(t.Context(), withPaths([]string{"nix-store", "-qR"}, c.Roots)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var paths []StorePath
+	var paths []nix.StorePath
 	for _, p := range c.Paths {
 		paths = append(paths, p.Path)
 	}

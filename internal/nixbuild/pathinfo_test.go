@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/org/nixery-action/internal/bounded/boundedtest"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 
 func TestParseNarHash(t *testing.T) {
 	for _, form := range []string{"sha256:" + hexHash, sriHash, nixHash} {
-		h, err := ParseNarHash(form)
+		h, err := nix.ParseNarHash(form)
 		if err != nil || h.String() != "sha256:"+hexHash {
 			t.Errorf("ParseNarHash(%q) = %v, %v", form, h, err)
 		}
@@ -29,7 +30,7 @@ func TestParseNarHash(t *testing.T) {
 		"sha256:" + hexHash[1:], "sha256:" + strings.Repeat("g", 64),
 		"sha256-" + hexHash, sriHash[:len(sriHash)-4], "sha256:" + strings.Repeat("z", 52), "sha256:" + strings.Repeat("e", 52),
 	} {
-		if h, err := ParseNarHash(bad); err == nil {
+		if h, err := nix.ParseNarHash(bad); err == nil {
 			t.Errorf("ParseNarHash(%q) = %v", bad, h)
 		}
 	}
@@ -46,11 +47,11 @@ func TestReadClosureUnzips(t *testing.T) {
 		t.Fatal(err)
 	}
 	zipped := b.Bytes()
-	if c, err := ReadClosure(t.Context(), bytes.NewReader(zipped)); err != nil || len(c.Paths) != 1 {
+	if c, err := nix.ReadClosure(t.Context(), bytes.NewReader(zipped)); err != nil || len(c.Paths) != 1 {
 		t.Errorf("%v, %v", c, err)
 	}
 	for _, cut := range []int{5, len(zipped) - 3} {
-		if c, err := ReadClosure(t.Context(), bytes.NewReader(zipped[:cut])); err == nil {
+		if c, err := nix.ReadClosure(t.Context(), bytes.NewReader(zipped[:cut])); err == nil {
 			t.Errorf("cut at %d: read as %v", cut, c)
 		}
 	}
@@ -58,7 +59,7 @@ func TestReadClosureUnzips(t *testing.T) {
 
 func TestReadClosureShapes(t *testing.T) {
 	app, lib := fakePath("app"), fakePath("lib")
-	appBase, libBase := strings.TrimPrefix(string(app), StoreDir+"/"), strings.TrimPrefix(string(lib), StoreDir+"/")
+	appBase, libBase := strings.TrimPrefix(string(app), nix.StoreDir+"/"), strings.TrimPrefix(string(lib), nix.StoreDir+"/")
 	for name, text := range map[string]string{
 		"array": fmt.Sprintf(`[{"path":%q,"narHash":%q,"narSize":7,"references":[%q,%q]},{"path":%q,"narHash":%q,"narSize":5,"references":[]}]`,
 			app, sriHash, app, lib, lib, nixHash),
@@ -70,7 +71,7 @@ func TestReadClosureShapes(t *testing.T) {
 			`%q:{"narHash":{"algorithm":"sha256","format":"base16","hash":%q},"narSize":5,"references":[]}}}`,
 			appBase, strings.TrimPrefix(sriHash, "sha256-"), libBase, libBase, hexHash),
 	} {
-		c, err := ReadClosure(t.Context(), strings.NewReader(text+"\n"))
+		c, err := nix.ReadClosure(t.Context(), strings.NewReader(text+"\n"))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -106,7 +107,7 @@ func TestReadClosureErrors(t *testing.T) {
 		"another store":    {`{"version":2,"storeDir":"/gnu/store","info":{}}`, "/gnu/store"},
 		"something behind": {fmt.Sprintf(`[{"path":%q}] []`, app), "more than one JSON value"},
 	} {
-		_, err := ReadClosure(t.Context(), strings.NewReader(tt.text))
+		_, err := nix.ReadClosure(t.Context(), strings.NewReader(tt.text))
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: error is %v", name, err)
 		}
@@ -117,17 +118,17 @@ func FuzzReadClosure(f *testing.F) {
 	f.Add(fmt.Sprintf(`[{"path":%q,"narHash":%q,"narSize":7,"references":[]}]`, fakePath("app"), sriHash))
 	f.Add(fmt.Sprintf(`{"version":2,"info":{%q:{"narSize":7}}}`, fakePath("app")))
 	f.Fuzz(func(t *testing.T, text string) {
-		var c Closure
+		var c nix.Closure
 		var err error
 		most := uint64(1<<20 + 64*len(text))
 		if strings.HasPrefix(text, "\x1f\x8b") {
 			most = mostMemory
 		}
-		boundedtest.Within(t, most, func() { c, err = ReadClosure(t.Context(), strings.NewReader(text)) })
+		boundedtest.Within(t, most, func() { c, err = nix.ReadClosure(t.Context(), strings.NewReader(text)) })
 		if err != nil {
 			return
 		}
-		if _, err := NewClosure(c.Roots, c.Paths); err != nil {
+		if _, err := nix.NewClosure(c.Roots, c.Paths); err != nil {
 			t.Errorf("%v is no closure: %v", c, err)
 		}
 	})

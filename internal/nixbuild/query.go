@@ -3,6 +3,7 @@ package nixbuild
 import (
 	"context"
 	"fmt"
+	"github.com/org/nixery-action/internal/nix"
 	"slices"
 	"strings"
 )
@@ -12,23 +13,23 @@ import (
 const batchSize = 1000
 
 // QueryClosure asks Nix for everything that roots reach.
-func QueryClosure(ctx context.Context, r Runner, roots []StorePath) (Closure, error) {
+func QueryClosure(ctx context.Context, r Runner, roots []nix.StorePath) (nix.Closure, error) {
 	infos, err := QueryPaths(ctx, r, roots)
 	if err != nil {
-		return Closure{}, err
+		return nix.Closure{}, err
 	}
-	return NewClosure(roots, infos)
+	return nix.NewClosure(roots, infos)
 }
 
 // QueryPaths asks Nix for every path that roots reach, in no certain order, each
 // once. One query serves many closures: hand its answer to [NewClosure] with
 // the roots of each.
-func QueryPaths(ctx context.Context, r Runner, roots []StorePath) ([]PathInfo, error) {
-	paths, err := queryRequisites(ctx, r, sortedSet(roots))
+func QueryPaths(ctx context.Context, r Runner, roots []nix.StorePath) ([]nix.PathInfo, error) {
+	paths, err := queryRequisites(ctx, r, nix.SortedSet(roots))
 	if err != nil {
 		return nil, fmt.Errorf("querying a closure: %w", err)
 	}
-	var infos []PathInfo
+	var infos []nix.PathInfo
 	for batch := range slices.Chunk(paths, batchSize) {
 		more, err := queryInfos(ctx, r, batch)
 		if err != nil {
@@ -41,7 +42,7 @@ func QueryPaths(ctx context.Context, r Runner, roots []StorePath) ([]PathInfo, e
 
 // QueryStore asks Nix for every path of the store that is valid, in no certain
 // order, each once; derivations and what is garbage by now are among them.
-func QueryStore(ctx context.Context, r Runner) ([]PathInfo, error) {
+func QueryStore(ctx context.Context, r Runner) ([]nix.PathInfo, error) {
 	out, err := r.Run(ctx, "nix-store", "--dump-db")
 	if err != nil {
 		return nil, fmt.Errorf("querying the store: %w", err)
@@ -53,27 +54,27 @@ func QueryStore(ctx context.Context, r Runner) ([]PathInfo, error) {
 	return infos, nil
 }
 
-func queryRequisites(ctx context.Context, r Runner, roots []StorePath) ([]StorePath, error) {
-	var paths []StorePath
+func queryRequisites(ctx context.Context, r Runner, roots []nix.StorePath) ([]nix.StorePath, error) {
+	var paths []nix.StorePath
 	for batch := range slices.Chunk(roots, batchSize) {
 		out, err := r.Run(ctx, withPaths([]string{"nix-store", "--query", "--requisites"}, batch)...)
 		if err != nil {
 			return nil, err
 		}
 		for line := range strings.Lines(string(out)) {
-			path, err := ParseStorePath(strings.TrimSuffix(line, "\n"))
+			path, err := nix.ParseStorePath(strings.TrimSuffix(line, "\n"))
 			if err != nil {
 				return nil, err
 			}
 			paths = append(paths, path)
 		}
 	}
-	return sortedSet(paths), nil
+	return nix.SortedSet(paths), nil
 }
 
 // queryInfos is given paths in order and asks for just these: --dump-db does not
 // follow references.
-func queryInfos(ctx context.Context, r Runner, paths []StorePath) ([]PathInfo, error) {
+func queryInfos(ctx context.Context, r Runner, paths []nix.StorePath) ([]nix.PathInfo, error) {
 	out, err := r.Run(ctx, withPaths([]string{"nix-store", "--dump-db"}, paths)...)
 	if err != nil {
 		return nil, err
@@ -82,7 +83,7 @@ func queryInfos(ctx context.Context, r Runner, paths []StorePath) ([]PathInfo, e
 	if err != nil {
 		return nil, fmt.Errorf("reading what nix-store --dump-db printed: %w", err)
 	}
-	got := make([]StorePath, 0, len(infos))
+	got := make([]nix.StorePath, 0, len(infos))
 	for _, info := range infos {
 		got = append(got, info.Path)
 	}
@@ -93,7 +94,7 @@ func queryInfos(ctx context.Context, r Runner, paths []StorePath) ([]PathInfo, e
 	return infos, nil
 }
 
-func withPaths(args []string, paths []StorePath) []string {
+func withPaths(args []string, paths []nix.StorePath) []string {
 	for _, p := range paths {
 		args = append(args, string(p))
 	}

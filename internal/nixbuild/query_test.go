@@ -2,6 +2,7 @@ package nixbuild
 
 import (
 	"fmt"
+	"github.com/org/nixery-action/internal/nix"
 	"reflect"
 	"slices"
 	"strings"
@@ -9,7 +10,7 @@ import (
 )
 
 // dump prints infos as nix-store --dump-db does.
-func dump(infos []PathInfo) []byte {
+func dump(infos []nix.PathInfo) []byte {
 	var b strings.Builder
 	for _, i := range infos {
 		fmt.Fprintf(&b, "%s\n%064x\n%d\n\n%d\n", i.Path, i.NarSize, i.NarSize, len(i.References))
@@ -21,9 +22,9 @@ func dump(infos []PathInfo) []byte {
 }
 
 // store is a fake nix-store over infos.
-func store(infos []PathInfo) *fakeRunner {
+func store(infos []nix.PathInfo) *fakeRunner {
 	return &fakeRunner{answer: func(args []string) ([]byte, error) {
-		var chosen []PathInfo
+		var chosen []nix.PathInfo
 		for _, i := range infos {
 			if args[1] == "--query" || slices.Contains(args, string(i.Path)) {
 				chosen = append(chosen, i)
@@ -41,8 +42,8 @@ func store(infos []PathInfo) *fakeRunner {
 }
 
 func TestQueryClosureAgreesWithPathInfo(t *testing.T) {
-	app := StorePath("/nix/store/0k83lbh115xljk3m05mn548pyjjgavdd-tiny-app-2.0")
-	var all []Closure
+	app := nix.StorePath("/nix/store/0k83lbh115xljk3m05mn548pyjjgavdd-tiny-app-2.0")
+	var all []nix.Closure
 	for _, version := range versions {
 		text := recorded(t, version, "dump-db.txt")
 		r := &fakeRunner{answer: func(args []string) ([]byte, error) {
@@ -51,17 +52,17 @@ func TestQueryClosureAgreesWithPathInfo(t *testing.T) {
 			}
 			var paths string
 			for line := range strings.Lines(text) {
-				if strings.HasPrefix(line, StoreDir) && !strings.HasSuffix(line, ".drv\n") {
+				if strings.HasPrefix(line, nix.StoreDir) && !strings.HasSuffix(line, ".drv\n") {
 					paths += line
 				}
 			}
 			return []byte(paths), nil
 		}}
-		queried, err := QueryClosure(t.Context(), r, []StorePath{app})
+		queried, err := QueryClosure(t.Context(), r, []nix.StorePath{app})
 		if err != nil {
 			t.Fatal(err)
 		}
-		read, err := ReadClosure(t.Context(), strings.NewReader(recorded(t, version, "path-info.json")))
+		read, err := nix.ReadClosure(t.Context(), strings.NewReader(recorded(t, version, "path-info.json")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,19 +73,19 @@ func TestQueryClosureAgreesWithPathInfo(t *testing.T) {
 			t.Errorf("two closures differ:\n%v\n%v", all[0], c)
 		}
 	}
-	if c := all[0]; len(c.Paths) != 4 || !slices.Equal(c.Roots, []StorePath{app}) ||
+	if c := all[0]; len(c.Paths) != 4 || !slices.Equal(c.Roots, []nix.StorePath{app}) ||
 		c.Paths[0].NarHash.String() != "sha256:117f4e1a9f11ac473f5dc6851a4f6be6ee22040de071eb14716fa750650bc92c" {
 		t.Errorf("closure is %v", c)
 	}
 }
 
 func TestQueryPathsInBatches(t *testing.T) {
-	var infos []PathInfo
+	var infos []nix.PathInfo
 	for i := range 2*batchSize + 1 {
 		infos = append(infos, info(fmt.Sprintf("p%05d", i)))
 	}
 	r := store(infos)
-	got, err := QueryPaths(t.Context(), r, []StorePath{infos[0].Path})
+	got, err := QueryPaths(t.Context(), r, []nix.StorePath{infos[0].Path})
 	if err != nil || len(got) != len(infos) {
 		t.Fatalf("%d paths, %v", len(got), err)
 	}
@@ -96,7 +97,7 @@ func TestQueryPathsInBatches(t *testing.T) {
 }
 
 func TestQueryPathsWantsAnAnswerForEach(t *testing.T) {
-	infos := []PathInfo{info("a", "b"), info("b")}
+	infos := []nix.PathInfo{info("a", "b"), info("b")}
 	r := store(infos)
 	whole := r.answer
 	r.answer = func(args []string) ([]byte, error) {
@@ -105,7 +106,7 @@ func TestQueryPathsWantsAnAnswerForEach(t *testing.T) {
 		}
 		return whole(args)
 	}
-	_, err := QueryClosure(t.Context(), r, []StorePath{infos[0].Path})
+	_, err := QueryClosure(t.Context(), r, []nix.StorePath{infos[0].Path})
 	if err == nil || !strings.Contains(err.Error(), "1 paths, not of the 2") {
 		t.Errorf("error is %v", err)
 	}
@@ -129,7 +130,7 @@ func TestQueryStore(t *testing.T) {
 }
 
 func TestParseRegistrationIsStrict(t *testing.T) {
-	good := string(dump([]PathInfo{info("app", "lib"), info("lib")}))
+	good := string(dump([]nix.PathInfo{info("app", "lib"), info("lib")}))
 	if infos, err := parseRegistration([]byte(good)); err != nil || len(infos) != 2 {
 		t.Fatalf("%v, %v", infos, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // registration reads Nix's format for valid paths, one item a line: path, NAR
@@ -18,7 +19,7 @@ type registration struct {
 	line int    // of the last line that was read, from 1
 }
 
-func parseRegistration(text []byte) ([]PathInfo, error) {
+func parseRegistration(text []byte) ([]nix.PathInfo, error) {
 	if len(text) == 0 {
 		return nil, nil
 	}
@@ -27,7 +28,7 @@ func parseRegistration(text []byte) ([]PathInfo, error) {
 		return nil, errors.New("the last line is cut off")
 	}
 	reg := &registration{rest: body, left: true}
-	var infos []PathInfo
+	var infos []nix.PathInfo
 	for reg.left {
 		info, err := reg.info()
 		if err != nil {
@@ -48,8 +49,8 @@ func (reg *registration) next() (string, error) {
 	return line, nil
 }
 
-func (reg *registration) info() (PathInfo, error) {
-	var info PathInfo
+func (reg *registration) info() (nix.PathInfo, error) {
+	var info nix.PathInfo
 	var err error
 	if info.Path, err = reg.path(); err != nil {
 		return info, err
@@ -67,12 +68,12 @@ func (reg *registration) info() (PathInfo, error) {
 	return info, err
 }
 
-func (reg *registration) path() (StorePath, error) {
+func (reg *registration) path() (nix.StorePath, error) {
 	text, err := reg.next()
 	if err != nil {
 		return "", err
 	}
-	return ParseStorePath(text)
+	return nix.ParseStorePath(text)
 }
 
 func (reg *registration) hash() (v1.Hash, error) {
@@ -80,7 +81,7 @@ func (reg *registration) hash() (v1.Hash, error) {
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	return ParseNarHash("sha256:" + text)
+	return nix.ParseNarHash("sha256:" + text)
 }
 
 func (reg *registration) number() (int64, error) {
@@ -95,12 +96,12 @@ func (reg *registration) number() (int64, error) {
 	return n, nil
 }
 
-func (reg *registration) references() ([]StorePath, error) {
+func (reg *registration) references() ([]nix.StorePath, error) {
 	n, err := reg.number()
 	if err != nil {
 		return nil, err
 	}
-	var refs []StorePath
+	var refs []nix.StorePath
 	for range n {
 		ref, err := reg.path()
 		if err != nil {

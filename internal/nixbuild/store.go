@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"github.com/org/nixery-action/internal/nix"
 	"io/fs"
 	"os"
 	"slices"
@@ -95,9 +96,9 @@ func (s *rootedStore) locate(op, name string) (*os.Root, string, error) {
 	if !fs.ValidPath(name) {
 		return nil, "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
-	below, ok := strings.CutPrefix(name, StoreDir[1:]+"/")
+	below, ok := strings.CutPrefix(name, nix.StoreDir[1:]+"/")
 	first, _, _ := strings.Cut(below, "/")
-	if _, err := ParseStorePath(StoreDir + "/" + first); !ok || err != nil {
+	if _, err := nix.ParseStorePath(nix.StoreDir + "/" + first); !ok || err != nil {
 		return nil, "", &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
 	}
 	s.mu.Lock()

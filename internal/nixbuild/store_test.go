@@ -2,6 +2,7 @@ package nixbuild
 
 import (
 	"errors"
+	"github.com/org/nixery-action/internal/nix"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ func storeOnDisk(t *testing.T) (store fs.ReadLinkFS, dir string) {
 	return NewStore(filepath.Join(dir, "store")), dir
 }
 
-var base, other = strings.Repeat("0", hashLen) + "-app", strings.Repeat("1", hashLen) + "-other"
+var base, other = strings.Repeat("0", nix.HashLen) + "-app", strings.Repeat("1", nix.HashLen) + "-other"
 
 func must(t *testing.T, err error) {
 	t.Helper()

@@ -19,6 +19,7 @@ import (
 
 	"github.com/nix-community/go-nix/pkg/wire"
 
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/plainfile"
 )
 
@@ -65,7 +66,7 @@ func (t tree) request() treeRequest {
 }
 
 // copies matches a file of a copy in Nix's store, as eval.nix names copies.
-var copies = regexp.MustCompile(regexp.QuoteMeta(StoreDir) + `/[0-9a-z]{32}-source/([^\s:'"’]+)`)
+var copies = regexp.MustCompile(regexp.QuoteMeta(nix.StoreDir) + `/[0-9a-z]{32}-source/([^\s:'"’]+)`)
 
 // original puts the places of files in the checkout for those in the copy.
 func (r treeRequest) original(text string) string {
@@ -99,7 +100,7 @@ func treeOf(ctx context.Context, r Runner, name string, includeIgnored bool) (tr
 			return t, err
 		}
 	}
-	if strings.HasPrefix(dir, StoreDir+"/") {
+	if strings.HasPrefix(dir, nix.StoreDir+"/") {
 		return t, nil
 	}
 	if err := t.choose(ctx, r, dir, includeIgnored); err != nil || !t.copied() {

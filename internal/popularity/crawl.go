@@ -15,7 +15,7 @@ import (
 	"github.com/nix-community/go-nix/pkg/narinfo/signature"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Cache is a binary cache to count. Its methods may be called from any
@@ -54,9 +54,9 @@ const (
 
 // Loss is a store path whose references are not in the counts.
 type Loss struct {
-	Path   nixbuild.StorePath `json:"path"`
-	Why    Why                `json:"why"`
-	Detail string             `json:"detail,omitempty"` // what was wrong with the answer
+	Path   nix.StorePath `json:"path"`
+	Why    Why           `json:"why"`
+	Detail string        `json:"detail,omitempty"` // what was wrong with the answer
 }
 
 // Census is what came of counting a cache.
@@ -92,7 +92,7 @@ func (c *Census) Complete() bool {
 // error. It is an error if more than half are lost, or if the cache is down. After
 // an error, and after a cancelled context, the same call goes on where it was.
 // The state file stays; remove it when the counts are safe.
-func (c *Cache) Count(ctx context.Context, paths []nixbuild.StorePath, progress func(done int)) (*Census, error) {
+func (c *Cache) Count(ctx context.Context, paths []nix.StorePath, progress func(done int)) (*Census, error) {
 	base, err := parseURL(c.URL)
 	if err != nil {
 		return nil, fmt.Errorf("binary cache: %w", err)
@@ -150,8 +150,8 @@ func (c *crawl) checkCache(ctx context.Context) error {
 	}
 	for line := range strings.Lines(string(text)) {
 		if dir, ok := strings.CutPrefix(line, "StoreDir:"); ok {
-			if dir = strings.TrimSpace(dir); dir != nixbuild.StoreDir {
-				return fmt.Errorf("it is of the store %s, not %s", dir, nixbuild.StoreDir)
+			if dir = strings.TrimSpace(dir); dir != nix.StoreDir {
+				return fmt.Errorf("it is of the store %s, not %s", dir, nix.StoreDir)
 			}
 			return nil
 		}
@@ -160,8 +160,8 @@ func (c *crawl) checkCache(ctx context.Context) error {
 }
 
 // resume takes what the journal knows, and returns the paths that are left.
-func (c *crawl) resume(file string, paths []nixbuild.StorePath) (left []nixbuild.StorePath, err error) {
-	wanted := make(map[nixbuild.StorePath]bool, len(paths))
+func (c *crawl) resume(file string, paths []nix.StorePath) (left []nix.StorePath, err error) {
+	wanted := make(map[nix.StorePath]bool, len(paths))
 	inputs := []string{bare(c.base)}
 	for _, key := range c.cache.Keys {
 		inputs = append(inputs, key.String())
@@ -186,7 +186,7 @@ func (c *crawl) resume(file string, paths []nixbuild.StorePath) (left []nixbuild
 	return slices.Sorted(maps.Keys(wanted)), err
 }
 
-func (c *crawl) run(ctx context.Context, paths []nixbuild.StorePath) error {
+func (c *crawl) run(ctx context.Context, paths []nix.StorePath) error {
 	tasks, running := errgroup.WithContext(ctx)
 	tasks.SetLimit(c.cache.jobs())
 	for _, path := range paths {
@@ -202,8 +202,8 @@ func (c *crawl) run(ctx context.Context, paths []nixbuild.StorePath) error {
 }
 
 // ask gets the answer for one path.
-func (c *crawl) ask(ctx context.Context, path nixbuild.StorePath) error {
-	var references []nixbuild.StorePath
+func (c *crawl) ask(ctx context.Context, path nix.StorePath) error {
+	var references []nix.StorePath
 	_, _, err := c.web.fetch(ctx, c.base.JoinPath(path.Hash()+".narinfo"), maxNarinfo, func(text []byte) (err error) {
 		references, err = parseNarinfo(path, text, c.cache.Keys)
 		if err != nil {
@@ -233,7 +233,7 @@ func (c *crawl) ask(ctx context.Context, path nixbuild.StorePath) error {
 
 // miss takes a path without an answer. It is not in the journal, so it is asked
 // for again by the next run.
-func (c *crawl) miss(path nixbuild.StorePath, err error) error {
+func (c *crawl) miss(path nix.StorePath, err error) error {
 	c.lost = append(c.lost, Loss{path, Unanswered, err.Error()})
 	if c.unheard++; c.unheard == patience {
 		return fmt.Errorf("%d store paths in a row had no answer; the last: %w", patience, err)
@@ -274,7 +274,7 @@ func (c *crawl) take(e entry) {
 	c.tally.add(e.Path, names)
 }
 
-func (c *crawl) census(paths []nixbuild.StorePath) (*Census, error) {
+func (c *crawl) census(paths []nix.StorePath) (*Census, error) {
 	slices.SortFunc(c.lost, func(a, b Loss) int { return cmp.Compare(a.Path, b.Path) })
 	all := &Census{Tally: c.tally, Lost: c.lost}
 	if len(c.lost)*maxLost > len(paths) {

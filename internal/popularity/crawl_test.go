@@ -16,10 +16,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nix-community/go-nix/pkg/narinfo/signature"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
-func mustCount(t *testing.T, c *Cache, paths []nixbuild.StorePath) *Census {
+func mustCount(t *testing.T, c *Cache, paths []nix.StorePath) *Census {
 	t.Helper()
 	census, err := c.Count(t.Context(), paths, ignore)
 	if err != nil {
@@ -49,8 +49,8 @@ func wantLost(t *testing.T, census *Census, want ...string) {
 }
 
 // fill adds four healthy paths, and returns them with what they count to.
-func (f *fakeCache) fill() ([]nixbuild.StorePath, Counts) {
-	return []nixbuild.StorePath{
+func (f *fakeCache) fill() ([]nix.StorePath, Counts) {
+	return []nix.StorePath{
 		f.add("glibc-2.39"),
 		f.add("zlib-1.3", "glibc-2.39", "zlib-1.3"),
 		f.add("git-2.39", "glibc-2.39", "glibc-2.39-bin", "zlib-1.3"),
@@ -148,7 +148,7 @@ func TestHungServer(t *testing.T) {
 func TestLosses(t *testing.T) {
 	f := newFakeCache(t)
 	paths, want := f.fill()
-	bad := func(name, from, to string) nixbuild.StorePath {
+	bad := func(name, from, to string) nix.StorePath {
 		p := f.add(name, "glibc-2.39")
 		f.narinfos[address(p)] = strings.Replace(f.narinfos[address(p)], from, to, 1)
 		return p
@@ -301,7 +301,7 @@ func TestUnanswered(t *testing.T) {
 
 func TestDown(t *testing.T) {
 	f := newFakeCache(t)
-	var paths []nixbuild.StorePath
+	var paths []nix.StorePath
 	for i := range 3 * patience {
 		p := f.add(fmt.Sprint("p", i, "-1"))
 		f.faults[p] = status(slices.Repeat([]int{503}, tries)...)
@@ -316,7 +316,7 @@ func TestDown(t *testing.T) {
 // Failures between answers are no sign that the cache is down.
 func TestFlaky(t *testing.T) {
 	f := newFakeCache(t)
-	var paths []nixbuild.StorePath
+	var paths []nix.StorePath
 	for i := range 5 * patience {
 		p := f.add(fmt.Sprintf("p%03d-1", i))
 		if i%3 == 0 {
@@ -347,8 +347,8 @@ func TestCacheWithParameters(t *testing.T) {
 }
 
 // manyPaths have enough references for an interruption to matter.
-func (f *fakeCache) manyPaths(n int) []nixbuild.StorePath {
-	var all []nixbuild.StorePath
+func (f *fakeCache) manyPaths(n int) []nix.StorePath {
+	var all []nix.StorePath
 	for i := range n {
 		refs := []string{"glibc-2.39"}
 		for j := range i % 7 {
@@ -445,7 +445,7 @@ func TestStateOfAnotherCount(t *testing.T) {
 	c.State = filepath.Join(t.TempDir(), "state")
 	mustCount(t, c, paths)
 	before, _ := os.ReadFile(c.State)
-	refuse := func(name, want string, c *Cache, paths []nixbuild.StorePath) {
+	refuse := func(name, want string, c *Cache, paths []nix.StorePath) {
 		t.Helper()
 		if _, err := c.Count(t.Context(), paths, ignore); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", name, err, want)

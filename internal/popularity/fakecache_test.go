@@ -14,7 +14,7 @@ import (
 	"github.com/nix-community/go-nix/pkg/narinfo"
 	"github.com/nix-community/go-nix/pkg/narinfo/signature"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // fakeCache is a binary cache in memory. A fault replaces the answer to a path's
@@ -22,7 +22,7 @@ import (
 type fakeCache struct {
 	*httptest.Server
 	narinfos map[string]string // request path ▶ text
-	faults   map[nixbuild.StorePath]func(w http.ResponseWriter, r *http.Request, n int) bool
+	faults   map[nix.StorePath]func(w http.ResponseWriter, r *http.Request, n int) bool
 
 	mu       sync.Mutex
 	requests map[string]int
@@ -31,7 +31,7 @@ type fakeCache struct {
 func newFakeCache(t *testing.T) *fakeCache {
 	f := &fakeCache{
 		narinfos: map[string]string{"/nix-cache-info": "StoreDir: /nix/store\nPriority: 30\n"},
-		faults:   map[nixbuild.StorePath]func(http.ResponseWriter, *http.Request, int) bool{},
+		faults:   map[nix.StorePath]func(http.ResponseWriter, *http.Request, int) bool{},
 		requests: map[string]int{},
 	}
 	f.Server = httptest.NewServer(f)
@@ -57,24 +57,24 @@ func (f *fakeCache) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, text)
 }
 
-func (f *fakeCache) asked(path nixbuild.StorePath) int {
+func (f *fakeCache) asked(path nix.StorePath) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.requests[address(path)]
 }
 
-func address(path nixbuild.StorePath) string { return "/" + path.Hash() + ".narinfo" }
+func address(path nix.StorePath) string { return "/" + path.Hash() + ".narinfo" }
 
 const narHash = "sha256:0n7szwh0h9d6g3zxafzp88xxz2214ka0cmsw8w6m8whvb1v4xb2l"
 
 // add puts a path into the cache and returns it.
-func (f *fakeCache) add(name string, references ...string) nixbuild.StorePath {
+func (f *fakeCache) add(name string, references ...string) nix.StorePath {
 	p := path(name)
 	f.narinfos[address(p)] = narinfoOf(p, references)
 	return p
 }
 
-func narinfoOf(p nixbuild.StorePath, references []string) string {
+func narinfoOf(p nix.StorePath, references []string) string {
 	var names []string
 	for _, ref := range paths(references...) {
 		names = append(names, strings.TrimPrefix(string(ref), "/nix/store/"))
@@ -84,7 +84,7 @@ func narinfoOf(p nixbuild.StorePath, references []string) string {
 }
 
 // sign adds a signature over what the narinfo of a path says now.
-func (f *fakeCache) sign(t *testing.T, p nixbuild.StorePath, key signature.SecretKey) {
+func (f *fakeCache) sign(t *testing.T, p nix.StorePath, key signature.SecretKey) {
 	t.Helper()
 	text := f.narinfos[address(p)]
 	parsed, err := narinfo.Parse(strings.NewReader(needed([]byte(text))))

@@ -11,7 +11,7 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/plainfile"
 )
 
@@ -24,10 +24,10 @@ type journal struct{ file *os.File }
 // entry is a line of a journal: the answer to one path. The short keys are for
 // files with a hundred thousand lines.
 type entry struct {
-	Path   nixbuild.StorePath `json:"p"`
-	Names  []string           `json:"n,omitempty"` // that it refers to, without version, sorted
-	Why    Why                `json:"w,omitempty"` // if it is lost
-	Detail string             `json:"d,omitempty"`
+	Path   nix.StorePath `json:"p"`
+	Names  []string      `json:"n,omitempty"` // that it refers to, without version, sorted
+	Why    Why           `json:"w,omitempty"` // if it is lost
+	Detail string        `json:"d,omitempty"`
 }
 
 // heading is the first line. It binds the journal to a version of its format,

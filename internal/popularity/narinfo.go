@@ -10,7 +10,7 @@ import (
 	"github.com/nix-community/go-nix/pkg/narinfo"
 	"github.com/nix-community/go-nix/pkg/narinfo/signature"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // maxNarinfo is in bytes. The longest have a few hundred references.
@@ -25,7 +25,7 @@ var wanted = []string{"StorePath", "URL", "NarHash", "NarSize", "References", "S
 
 // parseNarinfo returns the references of path, if text is a narinfo of it that
 // one of keys has signed, or if there are no keys.
-func parseNarinfo(path nixbuild.StorePath, text []byte, keys []signature.PublicKey) ([]nixbuild.StorePath, error) {
+func parseNarinfo(path nix.StorePath, text []byte, keys []signature.PublicKey) ([]nix.StorePath, error) {
 	// Nix refuses a last line without its end, too (src/libstore/nar-info.cc).
 	if !bytes.HasSuffix(text, []byte("\n")) {
 		return nil, errCut
@@ -63,10 +63,10 @@ func needed(text []byte) string {
 	return b.String()
 }
 
-func parseReferences(names []string) ([]nixbuild.StorePath, error) {
-	references := make([]nixbuild.StorePath, 0, len(names))
+func parseReferences(names []string) ([]nix.StorePath, error) {
+	references := make([]nix.StorePath, 0, len(names))
 	for _, name := range names {
-		ref, err := nixbuild.ParseStorePath(nixbuild.StoreDir + "/" + name)
+		ref, err := nix.ParseStorePath(nix.StoreDir + "/" + name)
 		if err != nil {
 			return nil, fmt.Errorf("references: %w", err)
 		}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/mikelolasagasti/xz"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // maxStorePaths bounds a list of store paths, in bytes before and after
@@ -26,7 +26,7 @@ const maxDictionary = 64 << 20
 // URL, as channels publish it under the name store-paths.xz: a path a line, as it
 // is or compressed with xz. They come back sorted, each once. from is where they
 // came from in the end: a channel's URL redirects to that of a release.
-func (c *Cache) StorePaths(ctx context.Context, where string) (paths []nixbuild.StorePath, from string, err error) {
+func (c *Cache) StorePaths(ctx context.Context, where string) (paths []nix.StorePath, from string, err error) {
 	data, from, err := c.list(ctx, where)
 	if err == nil {
 		paths, err = parseStorePaths(data)
@@ -56,7 +56,7 @@ func (c *Cache) list(ctx context.Context, where string) (data []byte, from strin
 // xzMagic begins each xz file: the .xz file format, §2.1.1.1.
 var xzMagic = []byte("\xfd7zXZ\x00")
 
-func parseStorePaths(data []byte) ([]nixbuild.StorePath, error) {
+func parseStorePaths(data []byte) ([]nix.StorePath, error) {
 	if bytes.HasPrefix(data, xzMagic) {
 		r, err := xz.NewReader(bytes.NewReader(data), maxDictionary)
 		if err != nil {
@@ -69,14 +69,14 @@ func parseStorePaths(data []byte) ([]nixbuild.StorePath, error) {
 	if len(data) > maxStorePaths {
 		return nil, fmt.Errorf("they are more than %d MiB", maxStorePaths>>20)
 	}
-	var paths []nixbuild.StorePath
+	var paths []nix.StorePath
 	number := 0
 	for line := range strings.Lines(string(data)) {
 		number++
 		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
-		path, err := nixbuild.ParseStorePath(line)
+		path, err := nix.ParseStorePath(line)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
 		}

@@ -4,7 +4,7 @@ import (
 	"maps"
 	"strings"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Tally counts who refers to what. A referrer is a store path, and counts once
@@ -13,17 +13,17 @@ import (
 // they say what a build needs. The zero value is empty. It is not for concurrent use.
 type Tally struct {
 	counts Counts
-	seen   map[nixbuild.StorePath]bool
+	seen   map[nix.StorePath]bool
 }
 
 // Add counts what a store path refers to, unless that path was added before.
-func (t *Tally) Add(path nixbuild.StorePath, references []nixbuild.StorePath) {
+func (t *Tally) Add(path nix.StorePath, references []nix.StorePath) {
 	t.add(path, namesOf(path, references))
 }
 
-func (t *Tally) add(path nixbuild.StorePath, names map[string]bool) {
+func (t *Tally) add(path nix.StorePath, names map[string]bool) {
 	if t.seen == nil {
-		t.counts, t.seen = Counts{}, map[nixbuild.StorePath]bool{}
+		t.counts, t.seen = Counts{}, map[nix.StorePath]bool{}
 	}
 	if t.seen[path] || strings.HasSuffix(string(path), ".drv") {
 		return
@@ -45,7 +45,7 @@ func (t *Tally) Counts(least int64) Counts {
 }
 
 // namesOf are the names without version that path refers to.
-func namesOf(path nixbuild.StorePath, references []nixbuild.StorePath) map[string]bool {
+func namesOf(path nix.StorePath, references []nix.StorePath) map[string]bool {
 	names := map[string]bool{}
 	for _, ref := range references {
 		if ref != path {

@@ -8,22 +8,22 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // path makes a store path whose hash is drawn from its name.
-func path(name string) nixbuild.StorePath {
+func path(name string) nix.StorePath {
 	hash := strings.Map(func(r rune) rune {
 		if strings.ContainsRune("0123456789abcdfghijklmnpqrsvwxyz", r) {
 			return r
 		}
 		return '0'
 	}, fmt.Sprintf("%032s", name))
-	return nixbuild.StorePath("/nix/store/" + hash[len(hash)-32:] + "-" + name)
+	return nix.StorePath("/nix/store/" + hash[len(hash)-32:] + "-" + name)
 }
 
-func paths(names ...string) []nixbuild.StorePath {
-	var all []nixbuild.StorePath
+func paths(names ...string) []nix.StorePath {
+	var all []nix.StorePath
 	for _, name := range names {
 		all = append(all, path(name))
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Report is what was made. Its JSON is that of --metadata-file.
@@ -71,12 +71,12 @@ type Platform struct {
 // Layer is one layer, lowest first; the last is the root layer, which holds no
 // store path.
 type Layer struct {
-	Digest   v1.Hash              `json:"digest"`
-	DiffID   v1.Hash              `json:"diffID"`
-	Size     int64                `json:"size"` // of the blob, bytes
-	Key      layers.Key           `json:"key"`
-	Paths    []nixbuild.StorePath `json:"paths"`
-	NarSizes []int64              `json:"narSizes"` // of the paths, in their order, bytes
+	Digest   v1.Hash         `json:"digest"`
+	DiffID   v1.Hash         `json:"diffID"`
+	Size     int64           `json:"size"` // of the blob, bytes
+	Key      layers.Key      `json:"key"`
+	Paths    []nix.StorePath `json:"paths"`
+	NarSizes []int64         `json:"narSizes"` // of the paths, in their order, bytes
 }
 
 // WithoutLayers is a copy that says nothing of layers and packages: they are

@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/org/nixery-action/internal/build"
 	"github.com/org/nixery-action/internal/nixbuild"
-	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/serve/route"
 )
 
@@ -43,7 +43,7 @@ func (s *Server) alike(q query) map[string][]string {
 
 // hold makes a line compare such packages with those that --allow names: a package is looked up by other rules than a name is matched
 // by, and GIT may be another one than git.
-func hold(line *pipeline.Line, alike map[string][]string) {
+func hold(line *build.Line, alike map[string][]string) {
 	if len(alike) == 0 {
 		return
 	}

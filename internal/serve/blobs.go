@@ -9,7 +9,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/blobstore"
 	"github.com/org/nixery-action/internal/serve/route"
 )
 
@@ -20,7 +20,7 @@ func (s *Server) blob(w http.ResponseWriter, r *http.Request, reference string) 
 		return absent(digestInvalid, err.Error())
 	}
 	stored, err := s.options.Depot.Stat(r.Context(), digest)
-	if errors.Is(err, depot.ErrNotFound) {
+	if errors.Is(err, blobstore.ErrNotFound) {
 		return absent(blobUnknown, "this registry has no blob "+digest.String())
 	}
 	if err != nil {
@@ -53,7 +53,7 @@ func redirect(w http.ResponseWriter, r *http.Request, to string, err error) erro
 // blobReader is a blob as an [io.ReadSeeker]. Seeking costs nothing; the storage is asked when bytes are.
 type blobReader struct {
 	ctx    context.Context
-	depot  *depot.Depot
+	depot  *blobstore.Depot
 	digest v1.Hash
 	size   int64
 

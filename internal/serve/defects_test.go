@@ -23,6 +23,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -201,7 +202,7 @@ func (r *registry) held(t *testing.T, name string) (layers [][]string) {
 	for _, h := range parsed.History {
 		var names []string
 		for _, line := range strings.Fields(h.Comment) {
-			if p, err := nixbuild.ParseStorePath(line); err == nil {
+			if p, err := nix.ParseStorePath(line); err == nil {
 				names = append(names, p.Name())
 			}
 		}

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/blobstore"
 )
 
 // A disk that is full makes a pull fail, and says so; what is there is served all the same, and nothing that is broken. As soon as there is
@@ -56,7 +56,7 @@ func TestFullDisk(t *testing.T) {
 // wholeFolder wants each blob in a depot to have its digest.
 func wholeFolder(t *testing.T, dir string) {
 	t.Helper()
-	d, err := depot.Open(t.Context(), dir, depot.Options{})
+	d, err := blobstore.Open(t.Context(), dir, blobstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

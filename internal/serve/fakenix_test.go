@@ -15,6 +15,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -48,7 +49,7 @@ var withheld = map[string]map[string]any{
 	"set":     {"reason": "not a derivation", "detail": "set"},
 }
 
-func (f *fakeNix) path(pkg, system string) nixbuild.StorePath {
+func (f *fakeNix) path(pkg, system string) nix.StorePath {
 	name := pkg + f.version
 	if pkg == "app" {
 		name += "-" + system
@@ -58,12 +59,12 @@ func (f *fakeNix) path(pkg, system string) nixbuild.StorePath {
 	for i, b := range sum[:] {
 		digits[i] = '0' + b%10
 	}
-	return nixbuild.StorePath(nixbuild.StoreDir + "/" + string(digits) + "-" + name)
+	return nix.StorePath(nix.StoreDir + "/" + string(digits) + "-" + name)
 }
 
 // references are what a path refers to.
 func (f *fakeNix) references(path string) (all []string) {
-	switch name := nixbuild.StorePath(path).Name(); {
+	switch name := nix.StorePath(path).Name(); {
 	case strings.HasPrefix(name, "app"):
 		all = []string{string(f.path("lib", ""))}
 	case strings.HasPrefix(name, "many"):
@@ -76,7 +77,7 @@ func (f *fakeNix) references(path string) (all []string) {
 
 func (f *fakeNix) store() fstest.MapFS {
 	s := fstest.MapFS{}
-	add := func(path nixbuild.StorePath, name string, content []byte, mode fs.FileMode) {
+	add := func(path nix.StorePath, name string, content []byte, mode fs.FileMode) {
 		s[string(path[1:])+"/"+name] = &fstest.MapFile{Data: content, Mode: mode, ModTime: time.Now()}
 	}
 	for _, pkg := range append(fakePackages, "onlyX86") {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/blobstore"
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
@@ -64,7 +64,7 @@ func (s *Server) faultOf(q query, err error) *fault {
 	busy := func(status int, code string, message string, retry time.Duration) *fault {
 		return &fault{status: status, code: code, message: message, retry: retry}
 	}
-	storage, isStorage := errors.AsType[*depot.StorageError](err)
+	storage, isStorage := errors.AsType[*blobstore.StorageError](err)
 	switch {
 	case isStorage:
 		return busy(http.StatusServiceUnavailable, unavailable, "the registry's storage did not do as it should: "+storage.Op, later)

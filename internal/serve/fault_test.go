@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"gocloud.dev/blob/memblob"
 
-	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/blobstore"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -89,7 +89,7 @@ func TestFaults(t *testing.T) {
 		"another system": {exit("error: a 'aarch64-linux' with features {} is required to build '" + drv + "', but I am a 'x86_64-linux' with features {kvm}"),
 			allTypes, http.StatusNotFound, "MANIFEST_UNKNOWN", "app.drv is not in a binary cache, takes aarch64-linux to build, and this registry can " +
 				"build for x86_64-linux only; for one architecture alone, ask for amd64/app"},
-		"storage": {&depot.StorageError{Op: "writing", Key: "secret/key", Err: errors.New("hunter2")}, "",
+		"storage": {&blobstore.StorageError{Op: "writing", Key: "secret/key", Err: errors.New("hunter2")}, "",
 			http.StatusServiceUnavailable, "UNAVAILABLE", "the registry's storage did not do as it should: writing"},
 		"anything else": {errors.New("hunter2"), "", http.StatusInternalServerError, "UNKNOWN", "something is wrong with this registry; its log says what"},
 	} {

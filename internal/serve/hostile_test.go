@@ -16,7 +16,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/blobstore"
 	"github.com/org/nixery-action/internal/serve/route"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -37,7 +37,7 @@ func hostileRegistry(t testing.TB) (r *registry, around string) {
 	}
 	r = newRegistry(t, func(o *Options) {
 		var err error
-		if o.Depot, err = depot.Open(t.Context(), filepath.Join(around, "depot"), depot.Options{}); err != nil {
+		if o.Depot, err = blobstore.Open(t.Context(), filepath.Join(around, "depot"), blobstore.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { o.Depot.Close() })

@@ -12,12 +12,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/org/nixery-action/internal/blobstore"
+	"github.com/org/nixery-action/internal/build"
 	"github.com/org/nixery-action/internal/cache"
-	"github.com/org/nixery-action/internal/depot"
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/logline"
 	"github.com/org/nixery-action/internal/nixbuild"
-	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/progress"
 	"github.com/org/nixery-action/internal/spec"
@@ -49,7 +49,7 @@ func (s *Server) make(ctx context.Context, j *job) (v1.Hash, error) {
 	return a.digest, nil
 }
 
-func (s *Server) runLine(ctx context.Context, j *job, source spec.Nixpkgs) (*pipeline.Report, error) {
+func (s *Server) runLine(ctx context.Context, j *job, source spec.Nixpkgs) (*build.Report, error) {
 	line := s.newLine(j)
 	line.Others = line.Cache.Open(ctx, everyImage)
 	hold(line, s.alike(j.query))
@@ -62,10 +62,10 @@ func (s *Server) runLine(ctx context.Context, j *job, source spec.Nixpkgs) (*pip
 			return nil, err
 		}
 	}
-	meter := &pipeline.Meter{}
+	meter := &build.Meter{}
 	repository, _ := name.NewRepository("localhost/" + strings.ToLower(j.query.image)) // for the log: an empty one will do
-	dest := s.options.Depot.Destination(depot.DestinationOptions{Repository: repository, Report: meter.Report, Sent: meter.Sent})
-	report, err := line.Run(ctx, source, []pipeline.Order{s.order(j.query)}, []pipeline.Delivery{{Destination: dest}}, meter)
+	dest := s.options.Depot.Destination(blobstore.DestinationOptions{Repository: repository, Report: meter.Report, Sent: meter.Sent})
+	report, err := line.Run(ctx, source, []build.Order{s.order(j.query)}, []build.Delivery{{Destination: dest}}, meter)
 	if err == nil {
 		line.Cache.Save(ctx, everyImage, pageOf(report))
 	}
@@ -75,7 +75,7 @@ func (s *Server) runLine(ctx context.Context, j *job, source spec.Nixpkgs) (*pip
 // everyImage has the records of the layers of all images, so that what two images share is made once.
 var everyImage = cache.Identity{Spec: "serve"}
 
-func pageOf(r *pipeline.Report) cache.Page {
+func pageOf(r *build.Report) cache.Page {
 	page := cache.NewPage()
 	for _, img := range r.Images {
 		for _, p := range img.Platforms {
@@ -97,13 +97,13 @@ func lasting(err error) bool {
 const maxRuns = 8
 
 // newLine is a pipeline of one build's own: what it says goes to the build's log, and with the build's number to the server's.
-func (s *Server) newLine(j *job) *pipeline.Line {
+func (s *Server) newLine(j *job) *build.Line {
 	log := slog.New(fork{
 		main: s.options.Log.Handler().WithAttrs([]slog.Attr{slog.Int64("build", j.build.Serial), slog.String("image", j.query.String())}),
 		own:  logline.NewPlain(j.journal, slog.LevelInfo, false),
 	})
 	ledgers := []cache.Place{{Store: s.options.Depot.Cache(), Mode: cache.Min}} // the depot has the blobs
-	line := &pipeline.Line{
+	line := &build.Line{
 		Store:   s.options.Store,
 		Created: s.options.Created,
 		TempDir: s.options.TempDir,

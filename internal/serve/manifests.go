@@ -11,7 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/blobstore"
 	"github.com/org/nixery-action/internal/serve/route"
 )
 
@@ -41,7 +41,7 @@ func (s *Server) manifest(w http.ResponseWriter, r *http.Request, n route.Name, 
 // that is remembered is there either.
 func (s *Server) stillThere(ctx context.Context, digest v1.Hash) error {
 	_, err := s.options.Depot.Stat(ctx, digest)
-	if errors.Is(err, depot.ErrNotFound) {
+	if errors.Is(err, blobstore.ErrNotFound) {
 		s.recent.forget()
 		return errUnknown
 	}
@@ -61,7 +61,7 @@ func (s *Server) writeManifest(w http.ResponseWriter, r *http.Request, digest v1
 func (s *Server) readManifest(ctx context.Context, digest v1.Hash) (raw []byte, mediaType string, err error) {
 	none := absent(manifestUnknown, "this registry has no manifest "+digest.String())
 	content, stored, err := s.options.Depot.Open(ctx, digest, 0, -1)
-	if errors.Is(err, depot.ErrNotFound) {
+	if errors.Is(err, blobstore.ErrNotFound) {
 		return nil, "", none
 	}
 	if err != nil {

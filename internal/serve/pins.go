@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/org/nixery-action/internal/pipeline"
+	"github.com/org/nixery-action/internal/build"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -25,7 +25,7 @@ type pins struct {
 type pin struct {
 	turn   chan struct{} // holds one token; who has it may ask
 	mu     sync.Mutex
-	source *pipeline.Pinned
+	source *build.Pinned
 	when   time.Time
 }
 
@@ -33,7 +33,7 @@ type pin struct {
 const mostPins = 256
 
 // of returns what a source stands for. If nobody can tell just now, what was told before counts.
-func (p *pins) of(ctx context.Context, line *pipeline.Line, source spec.Nixpkgs) (*pipeline.Pinned, error) {
+func (p *pins) of(ctx context.Context, line *build.Line, source spec.Nixpkgs) (*build.Pinned, error) {
 	e, err := p.entry(source)
 	if err != nil {
 		return nil, err
@@ -81,13 +81,13 @@ func (p *pins) entry(source spec.Nixpkgs) (*pin, error) {
 	return e, nil
 }
 
-func (e *pin) get() (*pipeline.Pinned, time.Time) {
+func (e *pin) get() (*build.Pinned, time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.source, e.when
 }
 
-func (e *pin) set(source *pipeline.Pinned, when time.Time) {
+func (e *pin) set(source *build.Pinned, when time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.source, e.when = source, when

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"gocloud.dev/blob/fileblob"
 
-	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/blobstore"
 )
 
 var absentDigest = "sha256:" + strings.Repeat("0", 64)
@@ -188,7 +188,9 @@ func TestRedirects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRegistry(t, func(o *Options) { o.Depot = depot.New(bucket, depot.Options{TempDir: t.TempDir(), Redirect: true}) })
+	r := newRegistry(t, func(o *Options) {
+		o.Depot = blobstore.New(bucket, blobstore.Options{TempDir: t.TempDir(), Redirect: true})
+	})
 	layer := r.get("/v2/app/manifests/latest").manifest(t).Layers[0]
 	path := "/v2/app/blobs/" + layer.Digest.String()
 	answer := r.do(http.MethodGet, path)

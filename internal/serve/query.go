@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/org/nixery-action/internal/build"
 	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/serve/route"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -42,8 +42,8 @@ func (q query) variant() string { return string(q.format) + " " + q.architecture
 func (q query) split() []string { return strings.Split(q.architectures, ",") }
 
 // order is the query as the pipeline takes it: what a spec of these packages says.
-func (s *Server) order(q query) pipeline.Order {
-	return pipeline.Order{Image: spec.Image{
+func (s *Server) order(q query) build.Order {
+	return build.Order{Image: spec.Image{
 		Name:          q.image,
 		Packages:      strings.Split(q.image, "/"),
 		Architectures: q.split(),

@@ -17,7 +17,7 @@ import (
 	"gocloud.dev/blob/driver"
 	"gocloud.dev/gcerrors"
 
-	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/blobstore"
 )
 
 // countedBucket is a bucket in memory that counts its reads.
@@ -114,7 +114,9 @@ func (w *countedWriter) Close() error {
 // Whatever ranges a client asks for, one read of the storage serves them: one range, or the whole.
 func TestRangesTakeOneRead(t *testing.T) {
 	bucket := &countedBucket{objects: map[string]countedObject{}}
-	r := newRegistry(t, func(o *Options) { o.Depot = depot.New(blob.NewBucket(bucket), depot.Options{TempDir: t.TempDir()}) })
+	r := newRegistry(t, func(o *Options) {
+		o.Depot = blobstore.New(blob.NewBucket(bucket), blobstore.Options{TempDir: t.TempDir()})
+	})
 	layer := r.get("/v2/big/manifests/latest").manifest(t).Layers[0]
 	manifest := "/v2/big/manifests/" + r.get("/v2/big/manifests/latest").digest()
 	size := int(layer.Size)

@@ -11,7 +11,8 @@ import (
 
 	"gocloud.dev/blob/memblob"
 
-	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/blobstore"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -51,14 +52,14 @@ func newRealRegistry(t *testing.T, source spec.Nixpkgs, change func(*Options)) (
 	builds = &atomic.Int64{}
 	r = &registry{t: t, nix: &fakeNix{}, bucket: memblob.OpenBucket(nil), change: func(o *Options) {
 		var err error
-		if o.Depot, err = depot.Open(t.Context(), filepath.Join(t.TempDir(), "depot"), depot.Options{}); err != nil {
+		if o.Depot, err = blobstore.Open(t.Context(), filepath.Join(t.TempDir(), "depot"), blobstore.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { o.Depot.Close() })
 		o.Runner = func(hear func(string), moved func(nixbuild.Progress)) nixbuild.Runner {
 			return countedNix{nixbuild.Exec{Stderr: hear, Moved: moved, Env: env}, builds}
 		}
-		o.Store = nixbuild.NewStore(nixbuild.StoreDir)
+		o.Store = nixbuild.NewStore(nix.StoreDir)
 		o.Source = source
 		if change != nil {
 			change(o)

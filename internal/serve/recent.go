@@ -10,13 +10,13 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/blobstore"
 )
 
 // recent has what tags stood for when that was last found out: in memory, and behind it in the depot, where other processes see it,
 // and this one after a restart.
 type recent struct {
-	depot *depot.Depot
+	depot *blobstore.Depot
 	fresh time.Duration
 	now   func() time.Time
 
@@ -50,7 +50,7 @@ func (r *recent) look(ctx context.Context, q query, key string) (v1.Hash, error)
 		return a.digest, a.fault
 	}
 	tag, err := r.depot.Tag(ctx, key)
-	if errors.Is(err, depot.ErrNotFound) {
+	if errors.Is(err, blobstore.ErrNotFound) {
 		return v1.Hash{}, errUnknown
 	}
 	if err != nil {
@@ -112,7 +112,7 @@ func (r *recent) forget() {
 // keep remembers an answer for good: here, and in the depot.
 func (r *recent) keep(ctx context.Context, key string, a answer) error {
 	r.remember(key, a)
-	return r.depot.SetTag(ctx, key, depot.Tag{
+	return r.depot.SetTag(ctx, key, blobstore.Tag{
 		Digests: map[string]v1.Hash{a.variant(): a.digest}, Made: a.made, Source: a.source, Fixed: a.fixed,
 	})
 }

@@ -16,10 +16,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"gocloud.dev/blob"
 
+	"github.com/org/nixery-action/internal/blobstore"
+	"github.com/org/nixery-action/internal/build"
 	"github.com/org/nixery-action/internal/cache"
-	"github.com/org/nixery-action/internal/depot"
 	"github.com/org/nixery-action/internal/image"
-	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/progress"
 	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/spec"
@@ -161,14 +161,14 @@ func TestMemoryIsBounded(t *testing.T) {
 // The same packages by a spec's build, on a machine of its own: the same digests, of all that there is.
 func TestBuildGivesTheSame(t *testing.T) {
 	nix := &fakeNix{}
-	line := &pipeline.Line{
+	line := &build.Line{
 		Runner: nix.with(func(string) {}, nil), Store: nix.store(), Created: image.Epoch, TempDir: t.TempDir(), Log: quiet,
 		Cache: cache.New(nil, nil, quiet), Display: progress.New(&strings.Builder{}, false, nil, time.Now),
 	}
 	file := filepath.Join(t.TempDir(), "nixery.yaml")
 	s := loadSpec(t, file, "packages: [lib, shell, app]\narchitectures: [amd64, arm64]\nnixpkgs: {channel: \""+someCommit+"\"}\n")
 	layout := publish.Layout{Path: filepath.Join(t.TempDir(), "layout")}
-	report, err := line.Run(t.Context(), s.Nixpkgs, []pipeline.Order{{Image: s.Images[0]}}, []pipeline.Delivery{{Destination: layout}}, &pipeline.Meter{})
+	report, err := line.Run(t.Context(), s.Nixpkgs, []build.Order{{Image: s.Images[0]}}, []build.Delivery{{Destination: layout}}, &build.Meter{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func TestClockThatWentBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tag := depot.Tag{Digests: map[string]v1.Hash{q.variant(): {Algorithm: "sha256", Hex: strings.Repeat("0", 64)}}, Made: time.Now().Add(time.Hour)}
+	tag := blobstore.Tag{Digests: map[string]v1.Hash{q.variant(): {Algorithm: "sha256", Hex: strings.Repeat("0", 64)}}, Made: time.Now().Add(time.Hour)}
 	if err := r.options.Depot.SetTag(context.Background(), key, tag); err != nil {
 		t.Fatal(err)
 	}

@@ -11,11 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/nixery-action/internal/blobstore"
+	"github.com/org/nixery-action/internal/build"
 	"github.com/org/nixery-action/internal/cache"
-	"github.com/org/nixery-action/internal/depot"
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/nixbuild"
-	"github.com/org/nixery-action/internal/pipeline"
 	"github.com/org/nixery-action/internal/serve/route"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -23,7 +23,7 @@ import (
 // Options are what a server is made of. Depot, Runner, Store, Source and Log must be given; the zero value of each other field is
 // its default.
 type Options struct {
-	Depot *depot.Depot
+	Depot *blobstore.Depot
 	// Runner makes the Nix of one build. What it prints on stderr goes to hear, a line at a time, and how far it is to moved.
 	Runner func(hear func(line string), moved func(nixbuild.Progress)) nixbuild.Runner
 	Store  fs.FS // its root is the one that nix/store lies in
@@ -176,5 +176,5 @@ func (s *Server) Load() (running, waiting int) { return s.builds.load() }
 // same depot before. Pinned is empty, and the time zero, if nothing is known of that.
 func (s *Server) Source() (source, pinned string, when time.Time) {
 	pinned, when = s.recent.source()
-	return pipeline.Describe(s.options.Source), pinned, when
+	return build.Describe(s.options.Source), pinned, when
 }

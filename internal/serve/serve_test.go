@@ -21,7 +21,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/memblob"
 
-	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/blobstore"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -57,7 +57,7 @@ func newRegistry(t testing.TB, change func(*Options)) *registry {
 func (r *registry) start() {
 	r.t.Helper()
 	o := Options{
-		Depot: depot.New(r.bucket, depot.Options{TempDir: r.t.TempDir()}), Runner: r.nix.with, Store: r.nix.store(),
+		Depot: blobstore.New(r.bucket, blobstore.Options{TempDir: r.t.TempDir()}), Runner: r.nix.with, Store: r.nix.store(),
 		Source: spec.Nixpkgs{Channel: someCommit}, TempDir: r.t.TempDir(), Log: quiet,
 	}
 	if r.change != nil {

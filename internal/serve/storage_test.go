@@ -16,7 +16,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/org/nixery-action/internal/depot"
+	"github.com/org/nixery-action/internal/blobstore"
 )
 
 // lines is a log that may be read while it is written.
@@ -43,7 +43,7 @@ func folderRegistry(t *testing.T, dir string) (*registry, *lines) {
 	log := &lines{}
 	return newRegistry(t, func(o *Options) {
 		var err error
-		if o.Depot, err = depot.Open(t.Context(), dir, depot.Options{}); err != nil {
+		if o.Depot, err = blobstore.Open(t.Context(), dir, blobstore.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { o.Depot.Close() })
@@ -62,7 +62,7 @@ func (r *registry) pullWhole(t *testing.T, name string, manifest reply) {
 	}
 }
 
-func readBlob(ctx context.Context, d *depot.Depot, hex string) error {
+func readBlob(ctx context.Context, d *blobstore.Depot, hex string) error {
 	content, _, err := d.Open(ctx, v1.Hash{Algorithm: "sha256", Hex: hex}, 0, -1)
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"gopkg.in/yaml.v3"
 
-	"github.com/org/nixery-action/internal/nearest"
+	"github.com/org/nixery-action/internal/suggest"
 )
 
 // MaxBudget is the highest budget of an image's layers. Docker refuses to pull
@@ -214,7 +214,7 @@ func oneOf(words ...string) check {
 		if slices.Contains(words, s) {
 			return nil
 		}
-		if near := nearest.To(s, words, 1); len(near) > 0 {
+		if near := suggest.Nearest(s, words, 1); len(near) > 0 {
 			return fmt.Errorf("did you mean %s?", quote(near[0]))
 		}
 		return fmt.Errorf("want %s", strings.Join(words, " or "))

@@ -9,7 +9,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/org/nixery-action/internal/nearest"
+	"github.com/org/nixery-action/internal/suggest"
 )
 
 // decoder reads the nodes of one file and gathers what is wrong with them.
@@ -53,7 +53,7 @@ func (d *decoder) mapping(n *yaml.Node, what string, known fields) map[string]en
 			read(e.value)
 			continue
 		}
-		near := nearest.To(name, names, 1)
+		near := suggest.Nearest(name, names, 1)
 		d.errorf(e.key, "unknown key %s in %s%s", quote(name), what, instead(near, names))
 		for _, meant := range near {
 			if _, ok := given[meant]; !ok {

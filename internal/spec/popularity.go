@@ -10,7 +10,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/org/nixery-action/internal/nearest"
+	"github.com/org/nixery-action/internal/suggest"
 )
 
 // tables are the words that stand for a popularity table; all else is a file or
@@ -40,7 +40,7 @@ func tablePlace(s string) error {
 	if s == "" {
 		return errors.New("want embedded, none, a file or an https URL")
 	}
-	if near := nearest.To(s, tables, 1); len(near) > 0 && near[0] != s && !strings.ContainsAny(s, "./") {
+	if near := suggest.Nearest(s, tables, 1); len(near) > 0 && near[0] != s && !strings.ContainsAny(s, "./") {
 		return fmt.Errorf("did you mean %s? A file of this name is ./%s", quote(near[0]), s)
 	}
 	if !strings.Contains(s, "://") {

@@ -9,7 +9,7 @@ package spec
 import (
 	"slices"
 
-	"github.com/org/nixery-action/internal/nearest"
+	"github.com/org/nixery-action/internal/suggest"
 )
 
 // The fields' comments below are also the descriptions in the JSON Schema, so
@@ -156,7 +156,7 @@ func (s *Spec) Select(names []string) ([]Image, error) {
 	var errs Errors
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			near := nearest.To(name, known, 1)
+			near := suggest.Nearest(name, known, 1)
 			errs = append(errs, Error{File: s.File, Message: "there is no image " + quote(name) + instead(near, known)})
 		}
 	}

@@ -7,7 +7,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/org/nixery-action/internal/nearest"
+	"github.com/org/nixery-action/internal/suggest"
 )
 
 // variables are the default environment variables of a workflow, from
@@ -68,7 +68,7 @@ func (d *decoder) variable(n *yaml.Node, what, name string) string {
 
 // meant ends an error about an unknown variable.
 func meant(name string) string {
-	if near := nearest.To(name, variables, 1); len(near) > 0 {
+	if near := suggest.Nearest(name, variables, 1); len(near) > 0 {
 		return "; did you mean ${" + near[0] + "}?"
 	}
 	return ", which https://docs.github.com/en/actions/reference/workflows-and-actions/variables lists"

@@ -17,22 +17,22 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/org/nixery-action/internal/explain"
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/report"
 )
 
 func hash(n int) v1.Hash { return v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%064x", n)} }
 
-func storePath(n int, name string) nixbuild.StorePath {
-	return nixbuild.StorePath(fmt.Sprintf("%s/%032d-%s", nixbuild.StoreDir, n, name))
+func storePath(n int, name string) nix.StorePath {
+	return nix.StorePath(fmt.Sprintf("%s/%032d-%s", nix.StoreDir, n, name))
 }
 
 // box is an image for two platforms, of which three layers in four were there.
 func box() *report.Report {
 	platform := func(name string, own int) report.Platform {
 		return report.Platform{Platform: name, Digest: hash(own), Size: 4_000_000, UnpackedSize: 9_000_000, Layers: []report.Layer{
-			{Digest: hash(1), Size: 1_000_000, Paths: []nixbuild.StorePath{storePath(1, "lib-1.0"), storePath(2, "big-2.0")}, NarSizes: []int64{10, 2_000_000}},
-			{Digest: hash(own + 1), Size: 3_000_000, Paths: []nixbuild.StorePath{}, NarSizes: []int64{}},
+			{Digest: hash(1), Size: 1_000_000, Paths: []nix.StorePath{storePath(1, "lib-1.0"), storePath(2, "big-2.0")}, NarSizes: []int64{10, 2_000_000}},
+			{Digest: hash(own + 1), Size: 3_000_000, Paths: []nix.StorePath{}, NarSizes: []int64{}},
 		}}
 	}
 	return &report.Report{
@@ -48,7 +48,7 @@ func box() *report.Report {
 }
 
 func contents(sizes map[string]int64) explain.Contents {
-	c := explain.Contents{Platform: "linux/amd64", Compressed: true, Sizes: map[nixbuild.StorePath]int64{}}
+	c := explain.Contents{Platform: "linux/amd64", Compressed: true, Sizes: map[nix.StorePath]int64{}}
 	for i, name := range slices.Sorted(func(yield func(string) bool) {
 		for name := range sizes {
 			if !yield(name) {
@@ -57,7 +57,7 @@ func contents(sizes map[string]int64) explain.Contents {
 		}
 	}) {
 		path := storePath(i, name)
-		c.Layers = append(c.Layers, explain.Content{ID: name, Size: 100, Paths: []nixbuild.StorePath{path}})
+		c.Layers = append(c.Layers, explain.Content{ID: name, Size: 100, Paths: []nix.StorePath{path}})
 		c.Sizes[path] = sizes[name]
 	}
 	return c
@@ -214,7 +214,7 @@ func TestSecretsAreHiddenBeforeTextsAreCut(t *testing.T) {
 // large has images of so many layers and store paths in each.
 func large(images, layers, paths int) *report.Report {
 	r := &report.Report{Source: report.Source{Source: "channel nixos-unstable"}}
-	held, sizes, old := make([]nixbuild.StorePath, paths), make([]int64, paths), map[string]int64{}
+	held, sizes, old := make([]nix.StorePath, paths), make([]int64, paths), map[string]int64{}
 	now := map[string]int64{}
 	for i := range paths {
 		held[i], sizes[i] = storePath(i, fmt.Sprintf("package_number-%d-1.2.3", i)), int64(i*7919%1_000_003)

@@ -13,26 +13,26 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Path returns a store path whose hash is the number n in Nix's base 32, with leading zeros.
 //
 //	Path("app-1.0", 33)  ▶  /nix/store/00000000000000000000000000000011-app-1.0
-func Path(name string, n int) nixbuild.StorePath {
+func Path(name string, n int) nix.StorePath {
 	const digits = "0123456789abcdfghijklmnpqrsvwxyz"
 	hash := []byte(strings.Repeat("0", 32))
 	for i := 31; n > 0; i, n = i-1, n/32 {
 		hash[i] = digits[n%32]
 	}
-	return nixbuild.StorePath(nixbuild.StoreDir + "/" + string(hash) + "-" + name)
+	return nix.StorePath(nix.StoreDir + "/" + string(hash) + "-" + name)
 }
 
 // Sketch returns the closure of lines such as "app 3 > lib libc": a name, its megabytes, and the names it refers to. Its roots are the
 // paths that no other refers to.
-func Sketch(t testing.TB, lines ...string) nixbuild.Closure {
+func Sketch(t testing.TB, lines ...string) nix.Closure {
 	t.Helper()
-	var c nixbuild.Closure
+	var c nix.Closure
 	for _, line := range lines {
 		var name string
 		var megabytes int64
@@ -40,7 +40,7 @@ func Sketch(t testing.TB, lines ...string) nixbuild.Closure {
 		if _, err := fmt.Sscan(head, &name, &megabytes); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
-		info := nixbuild.PathInfo{Path: Path(name, 0), NarSize: megabytes * 1e6}
+		info := nix.PathInfo{Path: Path(name, 0), NarSize: megabytes * 1e6}
 		for _, ref := range strings.Fields(refs) {
 			info.References = append(info.References, Path(ref, 0))
 		}
@@ -51,7 +51,7 @@ func Sketch(t testing.TB, lines ...string) nixbuild.Closure {
 }
 
 // Drawn writes a plan in one line, the lowest layer first: "libc | lib tool | app".
-func Drawn[G ~[]nixbuild.PathInfo](groups []G) string {
+func Drawn[G ~[]nix.PathInfo](groups []G) string {
 	var layers []string
 	for _, group := range groups {
 		var names []string
@@ -64,8 +64,8 @@ func Drawn[G ~[]nixbuild.PathInfo](groups []G) string {
 }
 
 // Paths returns the store paths of each group.
-func Paths[G ~[]nixbuild.PathInfo](groups []G) [][]nixbuild.StorePath {
-	paths := make([][]nixbuild.StorePath, len(groups))
+func Paths[G ~[]nix.PathInfo](groups []G) [][]nix.StorePath {
+	paths := make([][]nix.StorePath, len(groups))
 	for i, g := range groups {
 		for _, info := range g {
 			paths[i] = append(paths[i], info.Path)
@@ -76,12 +76,12 @@ func Paths[G ~[]nixbuild.PathInfo](groups []G) [][]nixbuild.StorePath {
 
 // CheckPartition fails the test unless groups are at most budget (at least one is allowed), each is sorted and not empty, and each path
 // of the closure is in exactly one of them.
-func CheckPartition[G ~[]nixbuild.PathInfo](t testing.TB, closure nixbuild.Closure, groups []G, budget int) {
+func CheckPartition[G ~[]nix.PathInfo](t testing.TB, closure nix.Closure, groups []G, budget int) {
 	t.Helper()
 	if len(groups) > max(budget, 1) {
 		t.Errorf("%d groups for a budget of %d", len(groups), budget)
 	}
-	var got []nixbuild.StorePath
+	var got []nix.StorePath
 	for _, g := range Paths(groups) {
 		if len(g) == 0 || !slices.IsSorted(g) {
 			t.Errorf("a group must be sorted and not empty: %v", g)
@@ -89,7 +89,7 @@ func CheckPartition[G ~[]nixbuild.PathInfo](t testing.TB, closure nixbuild.Closu
 		got = append(got, g...)
 	}
 	slices.Sort(got)
-	var want []nixbuild.StorePath
+	var want []nix.StorePath
 	for _, info := range closure.Paths {
 		want = append(want, info.Path)
 	}
@@ -101,30 +101,30 @@ func CheckPartition[G ~[]nixbuild.PathInfo](t testing.TB, closure nixbuild.Closu
 
 // RandomClosure draws an acyclic graph of n paths: many small paths, few large ones, and equal sizes and names often enough for every
 // tie to be broken. It has no roots.
-func RandomClosure(rng *rand.Rand, n int) nixbuild.Closure {
-	infos := make([]nixbuild.PathInfo, n)
+func RandomClosure(rng *rand.Rand, n int) nix.Closure {
+	infos := make([]nix.PathInfo, n)
 	for i := range infos {
 		name := fmt.Sprintf("p%d-%d.0", rng.IntN(n/2+1), rng.IntN(3))
-		infos[i] = nixbuild.PathInfo{Path: Path(name, rng.IntN(1<<30)<<10|i), NarSize: 1 << rng.IntN(28)}
+		infos[i] = nix.PathInfo{Path: Path(name, rng.IntN(1<<30)<<10|i), NarSize: 1 << rng.IntN(28)}
 		for range min(i, rng.IntN(6)) {
 			infos[i].References = append(infos[i].References, infos[rng.IntN(i)].Path)
 		}
 		slices.Sort(infos[i].References)
 		infos[i].References = slices.Compact(infos[i].References)
 	}
-	slices.SortFunc(infos, func(a, b nixbuild.PathInfo) int { return cmp.Compare(a.Path, b.Path) })
-	return nixbuild.Closure{Paths: infos}
+	slices.SortFunc(infos, func(a, b nix.PathInfo) int { return cmp.Compare(a.Path, b.Path) })
+	return nix.Closure{Paths: infos}
 }
 
 // Unreferred returns the paths that no other path of the closure refers to, sorted.
-func Unreferred(c nixbuild.Closure) []nixbuild.StorePath {
-	referred := map[nixbuild.StorePath]bool{}
+func Unreferred(c nix.Closure) []nix.StorePath {
+	referred := map[nix.StorePath]bool{}
 	for _, info := range c.Paths {
 		for _, ref := range info.References {
 			referred[ref] = referred[ref] || ref != info.Path
 		}
 	}
-	var paths []nixbuild.StorePath
+	var paths []nix.StorePath
 	for _, info := range c.Paths {
 		if !referred[info.Path] {
 			paths = append(paths, info.Path)
@@ -135,7 +135,7 @@ func Unreferred(c nixbuild.Closure) []nixbuild.StorePath {
 }
 
 // ByName compares store paths by name, then by hash.
-func ByName(a, b nixbuild.StorePath) int {
+func ByName(a, b nix.StorePath) int {
 	return cmp.Or(cmp.Compare(a.Name(), b.Name()), cmp.Compare(a.Hash(), b.Hash()))
 }
 
@@ -143,9 +143,9 @@ func ByName(a, b nixbuild.StorePath) int {
 // ones. Paths of one name keep their order, since that breaks ties; paths of different names do not.
 //
 //	…1-lib-1, …2-lib-1, …3-zlib-1  ▶  …5-lib-1, …9-lib-1, …4-zlib-1
-func Rehash(rng *rand.Rand, c nixbuild.Closure) (nixbuild.Closure, func([][]nixbuild.StorePath) [][]nixbuild.StorePath) {
-	byName := slices.SortedFunc(slices.Values(c.Paths), func(a, b nixbuild.PathInfo) int { return ByName(a.Path, b.Path) })
-	renamed := map[nixbuild.StorePath]nixbuild.StorePath{}
+func Rehash(rng *rand.Rand, c nix.Closure) (nix.Closure, func([][]nix.StorePath) [][]nix.StorePath) {
+	byName := slices.SortedFunc(slices.Values(c.Paths), func(a, b nix.PathInfo) int { return ByName(a.Path, b.Path) })
+	renamed := map[nix.StorePath]nix.StorePath{}
 	for i, info := range byName {
 		// Hashes grow at random steps within the block of one name; a mask by name shuffles the blocks.
 		mask := 0
@@ -154,22 +154,22 @@ func Rehash(rng *rand.Rand, c nixbuild.Closure) (nixbuild.Closure, func([][]nixb
 		}
 		renamed[info.Path] = Path(info.Path.Name(), (i<<16|rng.IntN(1<<16))^(mask&0xffff<<40))
 	}
-	translate := func(paths []nixbuild.StorePath) []nixbuild.StorePath {
-		translated := make([]nixbuild.StorePath, len(paths))
+	translate := func(paths []nix.StorePath) []nix.StorePath {
+		translated := make([]nix.StorePath, len(paths))
 		for i, p := range paths {
 			translated[i] = renamed[p]
 		}
 		slices.Sort(translated)
 		return translated
 	}
-	other := nixbuild.Closure{Roots: translate(c.Roots)}
+	other := nix.Closure{Roots: translate(c.Roots)}
 	for _, info := range c.Paths {
 		info.Path, info.References = renamed[info.Path], translate(info.References)
 		other.Paths = append(other.Paths, info)
 	}
-	slices.SortFunc(other.Paths, func(a, b nixbuild.PathInfo) int { return cmp.Compare(a.Path, b.Path) })
-	return other, func(groups [][]nixbuild.StorePath) [][]nixbuild.StorePath {
-		translated := make([][]nixbuild.StorePath, len(groups))
+	slices.SortFunc(other.Paths, func(a, b nix.PathInfo) int { return cmp.Compare(a.Path, b.Path) })
+	return other, func(groups [][]nix.StorePath) [][]nix.StorePath {
+		translated := make([][]nix.StorePath, len(groups))
 		for i := range groups {
 			translated[i] = translate(groups[i])
 		}

@@ -7,8 +7,8 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/org/nixery-action/internal/nearest"
 	"github.com/org/nixery-action/internal/plainfile"
+	"github.com/org/nixery-action/internal/suggest"
 )
 
 // largestFile is more than anybody writes.
@@ -101,7 +101,7 @@ func unknown(name string) error {
 			names = append(names, row.Flag)
 		}
 	}
-	if near := nearest.To(name, names, 1); len(near) > 0 {
+	if near := suggest.Nearest(name, names, 1); len(near) > 0 {
 		return fmt.Errorf("unknown key %.100q; did you mean %s?", name, near[0])
 	}
 	return fmt.Errorf("unknown key %.100q", name)

@@ -1,0 +1,120 @@
+package blobstore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"gocloud.dev/blob"
+)
+
+// Options are the settings of a depot; the zero value is silent and redirects nobody.
+type Options struct {
+	// TempDir is where uploads to a bucket that is not a folder are gathered; "" means the system's. A folder has its own.
+	TempDir string
+	// Redirect lets SignedURL sign. Only Google's and S3's buckets can.
+	Redirect bool
+	// MinFree is how many bytes the disk of a directory, or of TempDir, must have free for Ready; 0 is no limit.
+	MinFree int64
+	// Wrote is called with the size of each blob that is new to the bucket; nil is nobody. Calls may overlap.
+	Wrote func(bytes int64)
+	// Log is told what was odd, and mended; nil means silence.
+	Log *slog.Logger
+}
+
+// Depot is safe for concurrent use, and several processes may have one bucket.
+type Depot struct {
+	bucket *blob.Bucket
+	name   string
+	place  placer
+	spools string // folder of the files that uploads are gathered in
+	folder bool   // the bucket is a folder, and spools lies on the same disk
+	Options
+
+	probing chan struct{} // holds a token while Ready writes to the bucket
+	probed  time.Time     // when it last did
+}
+
+// Stored describes a blob.
+type Stored struct {
+	Digest v1.Hash
+	// MediaType is exact for manifests and indexes. For other blobs it is the bucket's, or application/octet-stream: it belongs
+	// to the descriptor that names them.
+	MediaType string
+	Size      int64 // bytes
+}
+
+// New returns the depot in a bucket, which stays the caller's.
+func New(bucket *blob.Bucket, o Options) *Depot {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Wrote == nil {
+		o.Wrote = func(int64) {}
+	}
+	return &Depot{bucket: bucket, name: "a bucket", place: bucketPlacer(bucket), spools: o.TempDir, Options: o, probing: make(chan struct{}, 1)}
+}
+
+// String names the depot in logs.
+func (d *Depot) String() string { return d.name }
+
+// Close closes the bucket of a depot that Open has opened.
+func (d *Depot) Close() error { return d.bucket.Close() }
+
+// Stat describes a blob. [ErrNotFound] if there is none, [*StorageError] if the bucket does not tell.
+func (d *Depot) Stat(ctx context.Context, digest v1.Hash) (Stored, error) {
+	key, err := blobKey(digest)
+	if err != nil {
+		return Stored{}, err
+	}
+	attributes, err := d.bucket.Attributes(ctx, key)
+	if err != nil {
+		return Stored{}, fault(ctx, "looking for", key, err)
+	}
+	mediaType, err := d.mediaType(ctx, key, attributes.ContentType, attributes.Size)
+	return Stored{digest, mediaType, attributes.Size}, err
+}
+
+// Open reads a blob from offset: length bytes, or to the end if length is below 0 or reaches further. The caller closes it. What is
+// read from the first byte to the last is checked: content that is shorter, or has another digest, ends in a [*StorageError] in
+// place of io.EOF. Errors are those of Stat.
+func (d *Depot) Open(ctx context.Context, digest v1.Hash, offset, length int64) (io.ReadCloser, Stored, error) {
+	key, err := blobKey(digest)
+	if err != nil {
+		return nil, Stored{}, err
+	}
+	content, err := d.bucket.NewRangeReader(ctx, key, offset, length, nil)
+	if err != nil {
+		return nil, Stored{}, fault(ctx, "reading", key, err)
+	}
+	mediaType, err := d.mediaType(ctx, key, content.ContentType(), content.Size())
+	if err != nil {
+		return nil, Stored{}, errors.Join(err, content.Close())
+	}
+	stored := Stored{digest, mediaType, content.Size()}
+	left := max(stored.Size-offset, 0)
+	whole := offset == 0 && (length < 0 || length >= left)
+	if length >= 0 {
+		left = min(left, length)
+	}
+	return newChecked(ctx, content, key, digest, left, whole), stored, nil
+}
+
+// redirectFor is as long as Nixery's redirects live.
+const redirectFor = 5 * time.Minute
+
+// SignedURL is where anybody can read a blob for five minutes, or "" if redirects are off. It does not ask whether the blob is there.
+func (d *Depot) SignedURL(ctx context.Context, digest v1.Hash) (string, error) {
+	key, err := blobKey(digest)
+	if err != nil || !d.Redirect {
+		return "", err
+	}
+	url, err := d.bucket.SignedURL(ctx, key, &blob.SignedURLOptions{Expiry: redirectFor})
+	if err != nil {
+		return "", fault(ctx, "signing a URL of", key, err)
+	}
+	return url, nil
+}

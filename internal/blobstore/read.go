@@ -1,0 +1,111 @@
+package blobstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// checked is a stream that ends well only if it was what it should be. Without a hash, only its length is known.
+type checked struct {
+	io.ReadCloser
+	ctx  context.Context
+	key  string
+	want v1.Hash
+	left int64
+	hash hash.Hash
+	err  error // of the end
+}
+
+func newChecked(ctx context.Context, content io.ReadCloser, key string, want v1.Hash, left int64, whole bool) *checked {
+	c := &checked{ReadCloser: content, ctx: ctx, key: key, want: want, left: left}
+	if whole {
+		c.hash = sha256.New()
+	}
+	return c
+}
+
+func (c *checked) Read(p []byte) (int, error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	n, err := c.ReadCloser.Read(p)
+	c.left -= int64(n)
+	if c.hash != nil {
+		c.hash.Write(p[:n])
+	}
+	if c.left == 0 && err == nil && n > 0 && c.hash != nil {
+		// Who knows the length stops here, and must not have been given the last bytes of something else.
+		err = c.verdict()
+	} else if errors.Is(err, io.EOF) {
+		err = c.verdict()
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		n, err = 0, fault(c.ctx, "reading", c.key, err)
+	}
+	c.err = err
+	return n, err
+}
+
+func (c *checked) verdict() error {
+	if c.left != 0 {
+		return fmt.Errorf("%d bytes are missing: %w", c.left, io.ErrUnexpectedEOF)
+	}
+	if c.hash == nil {
+		return io.EOF
+	}
+	if got := hex.EncodeToString(c.hash.Sum(nil)); got != c.want.Hex {
+		return fmt.Errorf("it is damaged: its digest is sha256:%s", got)
+	}
+	return io.EOF
+}
+
+// unknownType is what the distribution specification lets blobs be.
+const unknownType = "application/octet-stream"
+
+// largestManifest is more than registries take.
+const largestManifest = 4 << 20
+
+// mediaType is the bucket's word, or where it has none, as a folder, the manifest's own.
+func (d *Depot) mediaType(ctx context.Context, key, known string, size int64) (string, error) {
+	if known != "" && known != unknownType {
+		return known, nil
+	}
+	if size > largestManifest {
+		return unknownType, nil
+	}
+	content, err := d.bucket.NewReader(ctx, key, nil)
+	if err != nil {
+		return "", fault(ctx, "reading", key, err)
+	}
+	defer content.Close()
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(content, first); errors.Is(err, io.EOF) || err == nil && first[0] != '{' {
+		return unknownType, nil
+	} else if err != nil {
+		return "", fault(ctx, "reading", key, err)
+	}
+	raw, err := io.ReadAll(io.LimitReader(content, largestManifest))
+	if err != nil {
+		return "", fault(ctx, "reading", key, err)
+	}
+	return mediaTypeField(append(first, raw...)), nil
+}
+
+func mediaTypeField(raw []byte) string {
+	var manifest struct {
+		MediaType string `json:"mediaType"`
+	}
+	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(&manifest); err != nil || manifest.MediaType == "" {
+		return unknownType
+	}
+	return manifest.MediaType
+}

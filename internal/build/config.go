@@ -1,0 +1,40 @@
+package build
+
+import (
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/image"
+	"github.com/org/nixery-action/internal/spec"
+)
+
+// configOf is an image's configuration: what the spec says over what every
+// image has. An entrypoint of one's own takes no default command with it, as
+// in a Dockerfile.
+func configOf(c spec.Config, w Wish) v1.Config {
+	config := image.Defaults(w.Shell, w.has("cacert"))
+	image.SetEnv(&config, c.Env)
+	if c.Entrypoint != nil {
+		config.Entrypoint, config.Cmd = c.Entrypoint, nil
+	}
+	if c.Cmd != nil {
+		config.Cmd = c.Cmd
+	}
+	config.WorkingDir = c.WorkingDir
+	config.User = c.User
+	config.ExposedPorts = set(c.ExposedPorts)
+	config.Volumes = set(c.Volumes)
+	config.Labels = c.Labels
+	config.StopSignal = c.StopSignal
+	return config
+}
+
+func set(all []string) map[string]struct{} {
+	if len(all) == 0 {
+		return nil
+	}
+	m := make(map[string]struct{}, len(all))
+	for _, s := range all {
+		m[s] = struct{}{}
+	}
+	return m
+}

@@ -1,0 +1,172 @@
+package build
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/nix"
+	"github.com/org/nixery-action/internal/nixbuild"
+	"github.com/org/nixery-action/internal/report"
+	"github.com/org/nixery-action/internal/spec"
+)
+
+// lookInto looks into the images whose packages are on this machine, and warns of
+// what is most likely a mistake. What comes from the cache as a whole is not
+// looked into: its packages need not be here.
+func (j *job) lookInto(ctx context.Context, all []built) error {
+	for i, b := range all {
+		for _, p := range b.platforms {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			_, unknown := p.layers[len(p.layers)-1].Record()
+			if unknown == nil && !j.present(p.wish) {
+				j.Log.Debug("the image is not looked into, as its packages are not on this machine", "image", p.wish.Image, "platform", p.wish.Platform.String())
+				continue
+			}
+			found, err := warningsOf(j.Store, j.orders[i], p.wish)
+			if err != nil && unknown != nil {
+				return fmt.Errorf("image %s for %s: %w", p.wish.Image, p.wish.Platform, err)
+			}
+			if err != nil {
+				j.Log.Debug("the image cannot be looked into", "image", p.wish.Image, "cause", err)
+			}
+			for _, w := range found {
+				j.warn(w)
+			}
+		}
+	}
+	return nil
+}
+
+// present tells whether a wish's packages are in the store now.
+func (j *job) present(w Wish) bool {
+	return !slices.ContainsFunc(w.Roots(), func(p nix.StorePath) bool {
+		_, err := fs.Lstat(j.Store, string(p[1:]))
+		return err != nil
+	})
+}
+
+func warningsOf(store fs.FS, order Order, w Wish) ([]Warning, error) {
+	contents, err := layers.NewContents(store, w.Roots(), w.Closure)
+	if err != nil {
+		return nil, err
+	}
+	all := conflictsOf(order, w, contents.Conflicts())
+	config := configOf(order.Config, w)
+	program, err := checkProgram(contents, order, config)
+	user, errUser := checkUser(contents, order, config)
+	return slices.Concat(all, program, user), errors.Join(err, errUser)
+}
+
+// conflictsOf says of packages with equal files whose are used.
+func conflictsOf(order Order, w Wish, found []layers.Conflict) []Warning {
+	asked, _ := nixbuild.Expand(order.Packages)
+	nameOf := func(p nix.StorePath) string {
+		i := slices.IndexFunc(w.Packages, func(one nixbuild.Package) bool { return one.Out == p })
+		return w.Packages[i].Name
+	}
+	var all []Warning
+	for i, c := range found {
+		if i == maxWarnings {
+			text := fmt.Sprintf("%d more pairs of packages have files of the same name", len(found)-i)
+			return append(all, Warning{report.Warning{Image: order.Name, Title: titleConflict, Message: text}, order.Pos})
+		}
+		used, left := nameOf(c.Used), nameOf(c.Left)
+		files := strings.Join(c.Names, ", ")
+		if c.More {
+			files += " and others"
+		}
+		text := fmt.Sprintf("packages %s and %s both have %s, with different content: that of %s is used, as %s sorts before %s",
+			used, left, files, used, sortedAs(c.Used, c.Left), sortedAs(c.Left, c.Used))
+		if !slices.Contains(asked, used) {
+			text += fmt.Sprintf("; %s is in every image", used)
+		}
+		pos := cmp.Or(packagePos(order, left), packagePos(order, used), order.Pos)
+		all = append(all, Warning{report.Warning{Image: order.Name, Title: titleConflict, Message: text}, pos})
+	}
+	return all
+}
+
+// sortedAs is what p is sorted by in a root layer: its name, and after that its hash.
+func sortedAs(p, other nix.StorePath) string {
+	if p.Name() == other.Name() {
+		return p.Hash()
+	}
+	return p.Name()
+}
+
+// packagePos is where the spec asks for a package; zero if it does not.
+func packagePos(order Order, name string) spec.Position {
+	for i, asked := range order.Packages {
+		expanded, _ := nixbuild.Expand([]string{asked})
+		if slices.Contains(expanded, name) && i < len(order.PackagePos) {
+			return order.PackagePos[i]
+		}
+	}
+	return spec.Position{}
+}
+
+// noteCredential keeps the name of a file that is being packed.
+func (ws *warnings) noteCredential(in nix.StorePath, name string) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.credentials == nil {
+		ws.credentials = map[nix.StorePath]map[string]bool{}
+	}
+	if ws.credentials[in] == nil {
+		ws.credentials[in] = map[string]bool{}
+	}
+	if len(ws.credentials[in]) < 1000 {
+		ws.credentials[in][name] = true
+	}
+}
+
+// warnOfCredentials names the images that have files which may hold credentials.
+func (j *job) warnOfCredentials() {
+	j.warnings.mu.Lock()
+	defer j.warnings.mu.Unlock()
+	for n, in := range slices.Sorted(maps.Keys(j.warnings.credentials)) {
+		if n == maxWarnings {
+			text := fmt.Sprintf("%d more store paths hold such files", len(j.warnings.credentials)-n)
+			j.warn(Warning{Warning: report.Warning{Title: titleCredential, Message: text}})
+			return
+		}
+		files := slices.Sorted(maps.Keys(j.warnings.credentials[in]))
+		text := strings.Join(files[:min(len(files), 8)], ", ")
+		if more := len(files) - 8; more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+		for _, w := range j.wishes {
+			if !slices.ContainsFunc(w.Closure.Paths, func(p nix.PathInfo) bool { return p.Path == in }) {
+				continue
+			}
+			i := slices.IndexFunc(j.orders, func(o Order) bool { return o.Name == w.Image })
+			pkg, pos := blamed(j.orders[i], w, in)
+			j.warn(Warning{report.Warning{
+				Image: w.Image, Title: titleCredential,
+				Message: fmt.Sprintf("%s%s holds %s: readable in every copy of image %s; if it is a secret, revoke it and leave it out of the package's source", pkg, in.Name(), text, w.Image),
+			}, pos})
+		}
+	}
+}
+
+// blamed is a package of the spec that refers to a store path, and where the
+// spec asks for it.
+func blamed(order Order, w Wish, in nix.StorePath) (string, spec.Position) {
+	for _, p := range w.Packages {
+		closure, err := nix.NewClosure([]nix.StorePath{p.Out}, w.Closure.Paths)
+		if err != nil || !slices.ContainsFunc(closure.Paths, func(i nix.PathInfo) bool { return i.Path == in }) {
+			continue
+		}
+		return "package " + p.Name + ": ", cmp.Or(packagePos(order, p.Name), order.Pos)
+	}
+	return "", order.Pos
+}

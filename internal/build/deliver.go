@@ -1,0 +1,140 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/report"
+)
+
+// Delivery is a destination, and what the images are called there.
+type Delivery struct {
+	publish.Destination
+	// Kind and Path are what reports say of it.
+	Kind report.Kind
+	Path string // of a file
+	// Names are those of each order's image, in the order of the orders; nil if images have none there.
+	Names []Names
+	// Pull reads an image back; nil if that cannot be done.
+	Pull func(context.Context, name.Reference) (publish.Artifact, error)
+}
+
+// Names are what one image is called at one destination.
+type Names struct {
+	Tags         []name.Tag
+	Repositories []name.Repository // by digest only
+}
+
+// of are the names of the order at an index.
+func (d Delivery) of(i int) Names {
+	if i < len(d.Names) {
+		return d.Names[i]
+	}
+	return Names{}
+}
+
+// repositories lists each repository once.
+func (n Names) repositories() []name.Repository {
+	var all []name.Repository
+	for _, tag := range n.Tags {
+		all = append(all, tag.Context())
+	}
+	return distinctRepositories(append(all, n.Repositories...))
+}
+
+func distinctRepositories(all []name.Repository) []name.Repository {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(all, func(r name.Repository) bool {
+		twice := seen[r.Name()]
+		seen[r.Name()] = true
+		return twice
+	})
+}
+
+// artifacts pairs orders with what was made for them; without made they serve
+// to check the destination.
+func (d Delivery) artifacts(orders []Order, made []built) []publish.Artifact {
+	artifacts := make([]publish.Artifact, len(orders))
+	for i, order := range orders {
+		names := d.of(i)
+		artifacts[i] = publish.Artifact{Name: order.Name, Tags: names.Tags, Repositories: names.Repositories}
+		if made != nil {
+			artifacts[i].Image, artifacts[i].Index = made[i].image, made[i].index
+		}
+	}
+	return artifacts
+}
+
+func checkAll(ctx context.Context, dests []Delivery, orders []Order) error {
+	for _, d := range dests {
+		if err := d.Check(ctx, d.artifacts(orders, nil)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publish moves the bytes. The digests that come back must be those of the
+// artifacts: a destination that changed one would break every promise.
+func (j *job) publish(ctx context.Context, made []built) error {
+	layers := distinctLayers(made)
+	title := "publishing"
+	if len(j.dests) == 0 {
+		title = "packing"
+	}
+	stage := j.begin(title)
+	stage.Total(len(layers)*max(len(j.dests), 1), 0)
+	j.meter.start(stage, j.Log)
+	if len(j.dests) == 0 {
+		if err := measure(ctx, layers, j.meter); err != nil {
+			return err
+		}
+	}
+	for _, d := range j.dests {
+		artifacts := d.artifacts(j.orders, made)
+		for i := range artifacts {
+			artifacts[i].Inspector = j.inspections
+		}
+		digests, err := d.Publish(ctx, artifacts)
+		if disproved(err) {
+			stage.Done("begins again")
+			return err
+		}
+		if err != nil {
+			j.meter.warnOfDelivered()
+			return err
+		}
+		if err := sameDigests(artifacts, digests); err != nil {
+			return err
+		}
+		j.meter.deliver(d)
+	}
+	stage.Done(j.meter.summary())
+	j.tellImages(j.orders, j.dests, made, j.meter)
+	return nil
+}
+
+func sameDigests(artifacts []publish.Artifact, digests []v1.Hash) error {
+	for i, a := range artifacts {
+		want, err := digestOf(a)
+		if err != nil {
+			return fmt.Errorf("image %s: %w", a.Name, err)
+		}
+		if digests[i] != want {
+			return fmt.Errorf("image %s: published as %s, but it is %s", a.Name, digests[i], want)
+		}
+	}
+	return nil
+}
+
+func digestOf(a publish.Artifact) (v1.Hash, error) {
+	if a.Index != nil {
+		return a.Index.Digest()
+	}
+	return a.Image.Digest()
+}

@@ -1,0 +1,39 @@
+package build
+
+import (
+	"context"
+	"testing"
+
+	"github.com/org/nixery-action/internal/popularity"
+	"github.com/org/nixery-action/internal/spec"
+)
+
+// A source that was pinned before is not looked at again, also if it has changed since.
+func TestPinnedSourceIsNotAskedAgain(t *testing.T) {
+	w := newPinnedWorkshop(t)
+	line := newLine(t, &fakeNix{})
+	var err error
+	if line.Pinned, err = line.Pin(t.Context(), w.source); err != nil {
+		t.Fatal(err)
+	}
+	w.edit("{ moved = true; }")
+	report, err := line.Run(t.Context(), spec.Nixpkgs{Path: w.source.Path}, []Order{order("box", both[:1], "app")}, nil, &Meter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Source != line.Pinned.Report() || report.Source.Pinned == "" {
+		t.Errorf("the report says %v, but it was pinned as %v", report.Source, line.Pinned.Report())
+	}
+}
+
+// Who runs many lines loads tables once.
+func TestTablesAreLoadedByTheLineThatCan(t *testing.T) {
+	line, dest := newLine(t, &fakeNix{}), newDestination(t)
+	line.Load = func(_ context.Context, where, _ string) (popularity.Table, error) {
+		return popularity.Table{Source: "kept " + where}, nil
+	}
+	report, err := line.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Order{order("box", both[:1], "app")}, []Delivery{{Destination: dest}}, &Meter{})
+	if err != nil || report.Images[0].Popularity.Source != "kept embedded" {
+		t.Errorf("got %v, %v", report, err)
+	}
+}

@@ -1,0 +1,119 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/org/nixery-action/internal/layers"
+	"github.com/org/nixery-action/internal/nix"
+)
+
+// verified makes all layers as if there were no cache, and compares them, and
+// closures, with what is recalled. Nothing is published yet. The error joins
+// one for each difference.
+func (j *job) verified(ctx context.Context, known recalled) ([]built, error) {
+	made, err := j.prepare(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	stage := j.begin("verifying")
+	all := distinctLayers(made)
+	stage.Total(len(all), 0)
+	j.meter.start(stage, j.Log)
+	if err := measure(ctx, all, j.meter); err != nil {
+		return nil, err
+	}
+	v := verification{source: j.source, known: known}
+	i := 0
+	for _, b := range made { // wishes are in the order of images and platforms
+		for _, p := range b.platforms {
+			v.compare(i, p)
+			i++
+		}
+	}
+	if len(v.differences) > 0 {
+		v.differences = append(v.differences, errors.New(
+			"nothing was published; a build that has cache-to and no cache-from replaces what the cache says"))
+		return nil, errors.Join(v.differences...)
+	}
+	stage.Done(fmt.Sprintf("%d layers and %d closures are what the cache says", v.layers, v.closures))
+	if v.layers+v.closures == 0 {
+		j.Log.Warn("there was nothing in the cache to verify")
+	}
+	return made, nil
+}
+
+// verification counts what is the same, and keeps what is not.
+type verification struct {
+	source           pinned
+	known            recalled
+	layers, closures int
+	differences      []error
+}
+
+func (v *verification) compare(i int, p builtPlatform) {
+	note := func(err error) {
+		v.differences = append(v.differences, fmt.Errorf("image %s for %s: %w", p.wish.Image, p.wish.Platform, err))
+	}
+	if roots, ok := v.known[i].Roots(v.source.keyOf(p.wish)); ok && !slices.Equal(roots, rootsOf(p.wish)) {
+		note(fmt.Errorf("its packages are %v, but the cache says %v", rootsOf(p.wish), roots))
+	}
+	if closure, ok := v.known[i].Closure(p.wish.Roots()); ok {
+		v.closures++
+		for _, err := range compareClosures(closure, p.wish.Closure) {
+			note(err)
+		}
+	}
+	for _, layer := range p.layers {
+		record, ok := v.known[i].Layer(layer.Key())
+		if !ok {
+			continue
+		}
+		v.layers++
+		if err := compareLayer(layer, record); err != nil {
+			note(err)
+		}
+	}
+}
+
+func compareLayer(layer *layers.Layer, want layers.Record) error {
+	got, err := layer.Record()
+	if err != nil || got == want {
+		return err
+	}
+	held := "the root layer"
+	if paths := layer.Paths(); len(paths) > 0 {
+		held = "of " + paths[0].Name()
+		if len(paths) > 1 {
+			held += fmt.Sprintf(" and %d more", len(paths)-1)
+		}
+	}
+	return fmt.Errorf("%w; it is %s", &layers.MismatchError{Key: layer.Key(), Want: want, Got: got}, held)
+}
+
+// compareClosures names every path in which two closures differ.
+func compareClosures(recorded, real nix.Closure) (differences []error) {
+	said := map[nix.StorePath]nix.PathInfo{}
+	for _, info := range recorded.Paths {
+		said[info.Path] = info
+	}
+	for _, info := range real.Paths {
+		other, ok := said[info.Path]
+		delete(said, info.Path)
+		switch {
+		case !ok:
+			differences = append(differences, fmt.Errorf("%s is in the closure, but not in the cache's", info.Path))
+		case !samePath(info, other):
+			differences = append(differences, fmt.Errorf("%s: its NAR hash is %s (%d bytes, %d references), but the cache says %s (%d, %d)",
+				info.Path, info.NarHash, info.NarSize, len(info.References), other.NarHash, other.NarSize, len(other.References)))
+		}
+	}
+	for _, info := range recorded.Paths {
+		if _, left := said[info.Path]; left {
+			differences = append(differences, fmt.Errorf("%s is in the cache's closure, but not in the real one", info.Path))
+		}
+	}
+	return differences
+}

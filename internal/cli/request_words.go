@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/org/nixery-action/internal/nix"
+)
+
+// parseTags leaves an empty tag in the place of a wrong one, as somebody did say where to.
+func parseTags(texts []string) ([]name.Tag, error) {
+	var tags []name.Tag
+	var errs []error
+	for _, text := range texts {
+		tag, err := name.NewTag(text)
+		if err == nil && strings.Contains("/"+tag.RepositoryStr()+"/", "//") {
+			tag, err = name.Tag{}, errors.New("a part of the repository's name is empty")
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("tag %q: want a reference such as ghcr.io/acme/toolbox:v1: %w", text, err))
+		}
+		tags = append(tags, tag)
+	}
+	return tags, errors.Join(errs...)
+}
+
+func isBlank(text string) bool { return strings.Trim(text, " \t\r\n,") == "" }
+
+func architecturesOf(platforms []string) ([]string, error) {
+	var all []string
+	var errs []error
+	for _, p := range platforms {
+		platform, err := nix.ParsePlatform(strings.TrimSpace(p))
+		errs = append(errs, err)
+		all = append(all, platform.Architecture)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), errors.Join(errs...)
+}
+
+func parseLabels(labels []string) (map[string]string, error) {
+	all := map[string]string{}
+	var errs []error
+	for _, label := range labels {
+		key, value, ok := strings.Cut(label, "=")
+		if !ok || key == "" {
+			errs = append(errs, fmt.Errorf("label %q: want KEY=VALUE", label))
+		}
+		all[key] = value
+	}
+	return all, errors.Join(errs...)
+}

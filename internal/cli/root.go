@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// usageError is a mistake in the command line: exit code 2.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// execute runs the command that args name.
+func execute(ctx context.Context, c *console, args []string) error {
+	root := &cobra.Command{
+		Use:   "nixery-action",
+		Short: "Container images from Nix packages",
+		Long: "nixery-action builds container images from Nix packages: a YAML spec names\n" +
+			"packages and architectures, and an image for each, and an index over them, goes\n" +
+			"to a registry, an OCI layout, a docker archive or docker's daemon.",
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
+	root.SetArgs(args)
+	debug := root.PersistentFlags().Bool("debug", false, "log what Nix prints too, and what becomes of each layer")
+	quiet := root.PersistentFlags().BoolP("quiet", "q", false, "log warnings and errors only, and no progress")
+	root.MarkFlagsMutuallyExclusive("debug", "quiet")
+	started := false
+	root.AddCommand(newBuild(c), newPlan(c), newDiff(c), newPopularity(c), newServe(c), newCacheCommand(c), newAction(c))
+	eachBelow(root, func(sub *cobra.Command) {
+		if sub.Args == nil {
+			sub.Args = cobra.NoArgs
+		}
+		work := sub.RunE
+		sub.RunE = func(cmd *cobra.Command, args []string) error {
+			started = true
+			c.speak(*debug, *quiet)
+			return work(cmd, args)
+		}
+	})
+	err := root.ExecuteContext(ctx)
+	if err != nil && !started {
+		return usageError{fmt.Errorf("%w; see nixery-action --help", err)}
+	}
+	return err
+}
+
+// eachBelow visits the commands below cmd.
+func eachBelow(cmd *cobra.Command, visit func(*cobra.Command)) {
+	for _, sub := range cmd.Commands() {
+		visit(sub)
+		eachBelow(sub, visit)
+	}
+}
