@@ -26,7 +26,7 @@ const (
 //
 //	packages bash, git  ▶  bin/bash      → /nix/store/…-bash/bin/bash
 //	                       bin/git       → /nix/store/…-git/bin/git
-//	                       etc/passwd …  root and nobody
+//	                       etc/passwd …  users 0 and 65534
 //	                       root/  tmp/   modes 0700 and 1777
 //
 // Where two packages have the same file, the first by name is linked. A link of a
