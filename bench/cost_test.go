@@ -10,9 +10,9 @@ import (
 	"github.com/org/nixery-action/internal/nix"
 )
 
-// cost is what a plan makes somebody send, in bytes.
+// cost is what is sent after a change, in bytes.
 type cost struct {
-	fresh int64 // in layers that were not there before
+	fresh int64 // in new layers
 	above int64 // in all layers from the first on that lies on another stack
 }
 
@@ -143,8 +143,8 @@ func (s *subject) place(groups []layers.Group) []placed {
 	return all
 }
 
-// stacked makes groups of "libc | lib tool | app"; a name that ends in ' stands
-// for another version. Each path has ten bytes.
+// stacked makes groups of "libc | lib tool | app"; a name that ends in ' is
+// another version. Each path has ten bytes.
 func stacked(drawing string) []layer {
 	var groups []layers.Group
 	for drawn := range strings.SplitSeq(drawing, "|") {

@@ -21,7 +21,7 @@ import (
 type subject struct {
 	name    string
 	closure nix.Closure
-	graph   *graph // who reaches whom; without counts
+	graph   *graph // which path reaches which
 }
 
 // imageSet is images whose closures come from one set of store paths.

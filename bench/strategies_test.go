@@ -14,8 +14,8 @@ import (
 	"github.com/org/nixery-action/internal/popularity"
 )
 
-// strategy is a way to divide a closure into at most Budget groups, lowest layer
-// first: this plan, or what somebody else's tool does.
+// strategy divides a closure into at most Budget groups, lowest layer first: this
+// plan, or that of another tool.
 type strategy struct {
 	name string
 	plan planFunc

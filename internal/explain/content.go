@@ -30,8 +30,8 @@ type Content struct {
 	Paths []nix.StorePath
 }
 
-// Contents are the layers that the plan would give. A layer is known by its key,
-// or by its paths if the closure has no NAR hashes.
+// Contents returns the layers of the plan. The ID of a layer is its key, or its
+// paths if the closure has no NAR hashes.
 func (e Explanation) Contents() Contents {
 	c := Contents{Platform: e.Platform, Sizes: map[nix.StorePath]int64{}}
 	for _, layer := range e.Layers {
@@ -47,7 +47,7 @@ func (e Explanation) Contents() Contents {
 	return c
 }
 
-// ImageContents are the layers of a published image, from its manifest and
+// ImageContents returns the layers of a published image, from its manifest and
 // configuration. What a layer holds is in the comment of its history entry; see
 // [image.ReadSizes]. Store paths without sizes, as nixpkgs' dockerTools write
 // them, are read too. Of other images only the layers are known.
@@ -82,9 +82,9 @@ func ImageContents(manifest *v1.Manifest, config *v1.ConfigFile) (Contents, erro
 // maxImages is how many images of an index are read.
 const maxImages = 64
 
-// EachImage reads the images of an index with read, and joins what they hold.
-// Docker's attestations, which are among the manifests for a platform called
-// unknown, are passed over.
+// EachImage reads the images of an index with read, and returns the contents of
+// all. It ignores docker's attestations, which are manifests for a platform called
+// unknown.
 func EachImage(index *v1.IndexManifest, read func(v1.Descriptor) ([]Contents, error)) ([]Contents, error) {
 	var all []Contents
 	for _, d := range index.Manifests {
@@ -113,7 +113,7 @@ func platformOf(config *v1.ConfigFile) string {
 
 var storePaths = regexp.MustCompile(regexp.QuoteMeta(nix.StoreDir) + `/[^\s'",\]]+`)
 
-// storePathsIn finds the store paths in a text; what only looks like one is left out.
+// storePathsIn returns the valid store paths in a text.
 func storePathsIn(text string) []nix.StorePath {
 	var paths []nix.StorePath
 	for _, word := range storePaths.FindAllString(text, -1) {
@@ -134,8 +134,9 @@ func (c Contents) paths() []nix.StorePath {
 	return slices.Compact(all)
 }
 
-// versionOf parts a store path's name into name and version, after
-// [popularity.Name].
+// versionOf splits a store path's name as [popularity.Name] does:
+//
+//	openssl-3.0.13-dev ▶ "openssl", "3.0.13-dev"
 func versionOf(path nix.StorePath, name string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(path.Name(), name), "-")
 }

@@ -15,8 +15,8 @@ type Difference struct {
 	Paths      PathDifference  `json:"paths"`
 }
 
-// LayerDifference is in layers and their bytes. Added is what one who has the
-// old image still needs for the new one.
+// LayerDifference is in layers and their bytes. Added is what an upgrade from the
+// old image to the new one downloads.
 type LayerDifference struct {
 	Old     Amount `json:"old"`
 	New     Amount `json:"new"`
@@ -31,8 +31,8 @@ type Amount struct {
 	Size   int64 `json:"size"`
 }
 
-// Compare tells two contents of one kind apart. Either may be empty: an image
-// that is there for one platform only.
+// Compare returns the difference of two contents of one kind. Either may be empty,
+// for an image that exists on one side only.
 func Compare(old, new Contents) Difference {
 	return Difference{
 		Platform:   cmp.Or(new.Platform, old.Platform),
@@ -42,7 +42,8 @@ func Compare(old, new Contents) Difference {
 	}
 }
 
-// CompareAll pairs contents by platform, and sorts what comes of it by platform.
+// CompareAll compares the contents of each platform, and returns the differences
+// sorted by platform.
 func CompareAll(old, new []Contents) []Difference {
 	before, after := map[string]Contents{}, map[string]Contents{}
 	for _, c := range old {

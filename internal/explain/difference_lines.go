@@ -47,7 +47,7 @@ func (d PathDifference) rebuilds() []line {
 
 func (v Version) text() string { return cmp.Or(v.Version, "-") }
 
-// RebuiltSize is the sum of the new sizes of what was rebuilt, or 0 if one is
+// RebuiltSize returns the sum of the new sizes of what was rebuilt, or 0 if one is
 // not known.
 func (d PathDifference) RebuiltSize() int64 {
 	all := make([]Version, len(d.Rebuilt))
@@ -76,7 +76,8 @@ func signed(size int64) string {
 	return "+" + progress.Size(size)
 }
 
-// first are the first lines, and how many are left; a limit of 0 is none.
+// first returns the first lines, at most limit, and how many more exist; a limit of
+// 0 is none.
 func first(lines []line, limit int) ([]line, int) {
 	if limit <= 0 || len(lines) <= limit {
 		return lines, 0

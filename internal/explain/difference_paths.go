@@ -16,7 +16,7 @@ type PathDifference struct {
 	OldSize int64     `json:"oldSize,omitempty"` // of all in the old one, NAR bytes; 0 and absent if one is not known
 	NewSize int64     `json:"newSize,omitempty"`
 	Updated []Update  `json:"updated"` // other version
-	Rebuilt []Update  `json:"rebuilt"` // same version, other hash: something below has changed
+	Rebuilt []Update  `json:"rebuilt"` // same version, other hash: a path that it refers to has changed
 	Added   []Version `json:"added"`
 	Removed []Version `json:"removed"`
 }
@@ -82,8 +82,8 @@ func sizeOf(all []Version) int64 {
 	return sum
 }
 
-// without is what is in all and not in some, both sorted by path; the result is
-// in the order of lists.
+// without returns all ∖ some, both sorted by path; the result is in the order of
+// lists.
 func without(all, some []Version) []Version {
 	rest := []Version{}
 	for _, v := range all {
@@ -95,7 +95,7 @@ func without(all, some []Version) []Version {
 	return rest
 }
 
-// pair moves paths that were removed and added, and are alike, to the updates.
+// pair moves pairs of a removed and an added path of the same kind to the updates.
 func (d *PathDifference) pair(likeness func(Version) string) {
 	added := map[string][]Version{}
 	for _, v := range d.Added {
@@ -125,8 +125,8 @@ func (d *PathDifference) note(u Update) {
 
 func fullName(v Version) string { return v.Path.Name() }
 
-// nameAndOutput is a name without version, and what follows the version if it is
-// a word, as the outputs of a derivation do.
+// nameAndOutput returns a name without version, and what follows the version if it
+// is a word, as the outputs of a derivation do: openssl-3.0.13-dev ▶ openssl, dev.
 func nameAndOutput(v Version) string {
 	for i := len(v.Version) - 1; i > 0; i-- {
 		switch c := v.Version[i]; {
@@ -141,7 +141,7 @@ func nameAndOutput(v Version) string {
 
 func comparePath(a, b Version) int { return cmp.Compare(a.Path, b.Path) }
 
-// compareVersions has what was asked for first.
+// compareVersions orders requested packages first.
 func compareVersions(a, b Version) int {
 	return cmp.Or(compareAsked(a.Asked, b.Asked), cmp.Compare(fullName(a), fullName(b)), comparePath(a, b))
 }

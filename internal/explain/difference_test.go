@@ -124,16 +124,16 @@ func TestMarkdownOfHostileNames(t *testing.T) {
 func TestMarkdownSentences(t *testing.T) {
 	one := Contents{Compressed: true, Layers: []Content{{ID: "a", Size: 5}}}
 	for want, d := range map[string]Difference{
-		"all layers are the same.":           Compare(one, one),
-		"new, 5 B in 1 layer (compressed).":  Compare(Contents{}, one),
-		"removed.":                           Compare(one, Contents{}),
-		"5 B of 5 B to pull for one who has": Compare(Contents{Layers: []Content{{ID: "b"}}}, one),
+		"all layers are the same.":          Compare(one, one),
+		"new, 5 B in 1 layer (compressed).": Compare(Contents{}, one),
+		"removed.":                          Compare(one, Contents{}),
+		"Upgrading downloads 5 B of 5 B (":  Compare(Contents{Layers: []Content{{ID: "b"}}}, one),
 	} {
 		if got := d.sentence(); !strings.HasPrefix(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 		var b bytes.Buffer
-		if err := d.writeMarkdown(&b, 0); err != nil || strings.Contains(b.String(), "not known") != strings.HasPrefix(want, "5 B") {
+		if err := d.writeMarkdown(&b, 0); err != nil || strings.Contains(b.String(), "not known") != strings.HasPrefix(want, "Upgrading") {
 			t.Errorf("%s: got\n%s", want, &b)
 		}
 	}

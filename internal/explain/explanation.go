@@ -34,7 +34,8 @@ type Layer struct {
 	group layers.Group
 }
 
-// Explain plans a closure and says why. The compression is part of the keys.
+// Explain plans a closure and returns the plan with its reasons. The compression is
+// part of the keys.
 func Explain(closure nix.Closure, opts layers.Options, compression layers.Compression) Explanation {
 	groups := layers.Explain(closure, opts)
 	e := Explanation{Layers: make([]Layer, len(groups))}
@@ -87,7 +88,7 @@ func (e Explanation) Count() int {
 	return count
 }
 
-// name says which plan it is; empty if nobody has said.
+// name returns which plan it is; empty if neither image nor title is set.
 func (e Explanation) name() string {
 	switch {
 	case e.Image != "" && e.Platform != "":
@@ -98,7 +99,7 @@ func (e Explanation) name() string {
 	return e.Title
 }
 
-// why is the planner's reason as a sentence.
+// why returns the planner's reason as a sentence.
 func why(g layers.Explained, all []layers.Explained) string {
 	switch {
 	case g.Tier == layers.Single:

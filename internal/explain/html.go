@@ -74,9 +74,9 @@ type changeRow struct {
 	Mean, MeanIdeal, Worst, WorstIdeal, Slowest string
 }
 
-// WriteHTML writes plans as one page that needs nothing else: no network, and
-// no script either, but for the search and the arrow keys. Its policy allows
-// only the style and the script that are in it.
+// WriteHTML writes plans as one page that loads nothing. Only the search and the
+// arrow keys need its script. Its Content-Security-Policy allows only the style and
+// the script that it contains.
 func WriteHTML(w io.Writer, plans []Explanation) error {
 	p := page{
 		Policy: "default-src 'none'; style-src " + hashOf(pageCSS) + "; script-src " + hashOf(pageJS) + "; base-uri 'none'; form-action 'none'",
@@ -200,8 +200,8 @@ func plural(n int, word string) string {
 // Count is how many store paths the layer has, in words.
 func (l sectionLayer) Count() string { return plural(len(l.Paths), "path") }
 
-// Wide tells whether a name can be read in the place.
+// Wide reports whether a name fits into the place.
 func (p pathRow) Wide() bool { return p.Place.W > 42 && p.Place.H > 15 }
 
-// Tall tells whether a size fits below the name.
+// Tall reports whether a size fits below the name.
 func (p pathRow) Tall() bool { return p.Wide() && p.Place.H > 30 }

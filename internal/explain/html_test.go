@@ -12,7 +12,7 @@ import (
 )
 
 // hostile is what no store path can be called, and what might get in all the
-// same: the writers do not rely on anybody's checks.
+// same: the writers do not rely on checks elsewhere.
 const hostile = `x"><script>alert(1)</script><img src=//evil.example onerror='alert(2)'>\N{{.}}` + "\n\x1b[31m"
 
 func hostilePlans() []Explanation {

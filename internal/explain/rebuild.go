@@ -8,9 +8,12 @@ import (
 )
 
 // Rebuild is what a change costs: a path that changes gets a new hash, and so
-// does all that refers to it, directly or not; every layer with a new path must
-// be made, pushed and pulled again. The plan is taken to stay as it is. The
-// root layer, a few kilobytes that are new each time, is not counted.
+// does all that refers to it, directly or not; every layer with a new path must be
+// built, pushed and pulled again. The plan is assumed to stay as it is. The root
+// layer, a few kilobytes that are new each time, is not counted.
+//
+//	layers: [libc 30 MB] [lib 2 MB] [app 1 MB], app ▶ lib ▶ libc
+//	a change of lib  ▶  Cost{Size: 3 MB, Ideal: 3 MB, Layers: 2}
 type Rebuild struct {
 	Application Change `json:"application"` // paths that nothing in the closure refers to
 	Library     Change `json:"library"`     // all others
@@ -21,7 +24,7 @@ type Change struct {
 	Paths     int           `json:"paths"` // how many paths are of this kind
 	Mean      Cost          `json:"mean"`  // rounded
 	Worst     Cost          `json:"worst"`
-	WorstPath nix.StorePath `json:"worstPath,omitempty"` // the path whose change costs most; absent if there is none
+	WorstPath nix.StorePath `json:"worstPath,omitempty"` // the path whose change costs most; absent if none exists
 }
 
 // Cost is bytes, as NAR sizes, and layers that are new after a change.
@@ -48,8 +51,8 @@ type cascade struct {
 	referrers  [][]int
 	layerOf    []int
 	layerSizes []int64
-	// Whether a path, or a layer, was seen on the way from a path: then its mark
-	// is that path and 1. There is nothing to clear before the next.
+	// The mark of a path or layer is p+1 if the last walk that reached it began at
+	// the path p, so no mark needs to be cleared before the next walk.
 	pathMarks, layerMarks []int
 }
 

@@ -24,7 +24,7 @@ var legend = []struct {
 	{layers.Application, "what nothing refers to: it changes with every build"},
 }
 
-// WriteTable writes plans for people, one after the other.
+// WriteTable writes plans as text for people, one after the other.
 func WriteTable(w io.Writer, plans []Explanation) error {
 	for i, p := range plans {
 		if i > 0 {

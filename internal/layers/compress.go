@@ -9,7 +9,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Compression is how a layer's bytes are made small. It is part of every key.
+// Compression is the compressor of a layer and its level. It is part of every key.
 type Compression struct {
 	Algorithm Algorithm
 	Level     int // the algorithm's own: gzip 1 to 9, zstd 1 to 22
@@ -27,7 +27,8 @@ const (
 // DefaultCompression is gzip at the level that every peer uses.
 var DefaultCompression = Compression{Algorithm: Gzip, Level: 6}
 
-// layerType is the media type of a layer so compressed.
+// layerType returns the media type of a layer, or an error if the format does not
+// have the compression.
 func (c Compression) layerType(oci bool) (types.MediaType, error) {
 	switch {
 	case c.Algorithm == Gzip && oci:
@@ -37,7 +38,7 @@ func (c Compression) layerType(oci bool) (types.MediaType, error) {
 	case c.Algorithm == Zstd && oci:
 		return types.OCILayerZStd, nil
 	case c.Algorithm == Zstd:
-		return "", fmt.Errorf("schema 2 images know no zstd layers: use the OCI format, or gzip")
+		return "", fmt.Errorf("schema 2 images cannot have zstd layers: use the OCI format, or gzip")
 	}
 	return "", fmt.Errorf("unknown compression %q: want gzip or zstd", c.Algorithm)
 }

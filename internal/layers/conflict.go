@@ -15,22 +15,23 @@ import (
 // maxConflictNames is how many names of one pair of packages are kept.
 const maxConflictNames = 8
 
-// Conflict is files that two packages have under the same names, and that are
-// not the same. Where one of them is a directory, and the other is not, all of
-// the one that is left out is missing.
+// Conflict is the files that two packages have under the same names with
+// different content. Where one is a directory and the other is not, all of Left's
+// is missing in the image.
 type Conflict struct {
 	Used, Left nix.StorePath
 	Names      []string // some of them, sorted, relative to the image's root
-	More       bool     // whether there may be others
+	More       bool     // whether more names may exist
 }
 
-// conflicts collects, in the order in which they are found.
+// conflicts collects conflicts in the order in which they are found.
 type conflicts struct {
 	all    []*Conflict
 	byPair map[[2]nix.StorePath]*Conflict
 }
 
-// conflict notes that a file of the package is left out, unless what is there is the same.
+// conflict notes that a file of the package is left out of the image, unless it is
+// the same as the file that is used.
 func (f linkTree) conflict(there *tree, from source) error {
 	if f.conflicts == nil || there.owner == f.pkg || strings.HasPrefix(there.entry.Name, "nix-support/") {
 		return nil // nix-support is for builds of other packages, and many have it
@@ -56,8 +57,8 @@ func (f linkTree) conflict(there *tree, from source) error {
 	return nil
 }
 
-// same tells whether what is there and a file of a package are one file, or have
-// the same content.
+// same reports whether a leaf of the tree and a file of a package are one file, or
+// have the same content.
 func (f linkTree) same(there *tree, from source) (bool, error) {
 	if there.isDirectory() {
 		return false, nil
@@ -80,8 +81,8 @@ func (f linkTree) same(there *tree, from source) (bool, error) {
 	return f.sameBytes(a.name, b.name)
 }
 
-// sameLink tells whether two names are links to the same absolute name, wherever
-// that leads. It spares following most of what packages have in common.
+// sameLink reports whether two names are links to the same absolute name, whether
+// or not that exists. Most files that packages share need no further look.
 func (f linkTree) sameLink(one, two string) (bool, error) {
 	a, err := f.store.lookup(one)
 	if err != nil || !path.IsAbs(a.link) {
@@ -91,7 +92,7 @@ func (f linkTree) sameLink(one, two string) (bool, error) {
 	return a.link == b.link, err
 }
 
-// end is the file that a source leads to; false if it leads nowhere, or out.
+// end returns the file that a source leads to; false if it leads nowhere, or out.
 func (f linkTree) end(s source) (found, bool, error) {
 	at, err := follow(f.store, s.real)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -21,7 +21,7 @@ type Contents struct {
 	conflicts conflicts
 }
 
-// NewContents looks into a store for the packages of an image; see [NewPacker]
+// NewContents returns the contents of an image of these packages; see [NewPacker]
 // for the store.
 func NewContents(store fs.FS, packages []nix.StorePath, closure nix.Closure) (*Contents, error) {
 	packages = sortedByName(packages)
@@ -32,7 +32,8 @@ func NewContents(store fs.FS, packages []nix.StorePath, closure nix.Closure) (*C
 	return c, err
 }
 
-// Conflicts are the files of packages that other packages' files hide, a value for each two packages.
+// Conflicts returns the files of packages that are hidden by those of others, one
+// value for each pair of packages.
 func (c *Contents) Conflicts() []Conflict {
 	all := make([]Conflict, len(c.conflicts.all))
 	for i, one := range c.conflicts.all {
@@ -42,14 +43,14 @@ func (c *Contents) Conflicts() []Conflict {
 	return all
 }
 
-// Mode is that of the file that an absolute name leads to; the error is
+// Mode returns the mode of the file that an absolute name leads to; the error is
 // [fs.ErrNotExist] if the image has none.
 func (c *Contents) Mode(name string) (fs.FileMode, error) {
 	at, err := follow(c, name)
 	return at.mode, err
 }
 
-// Names are the names in a directory, sorted; none if the image has no such directory.
+// Names returns the names in a directory, sorted; none if the image has no such directory.
 func (c *Contents) Names(dir string) ([]string, error) {
 	at, err := follow(c, dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !at.mode.IsDir() {
@@ -110,7 +111,7 @@ func (c *Contents) lookup(name string) (inode, error) {
 	return inode{t.entry.Mode, t.entry.Link, t.entry.Size}, nil
 }
 
-// node is what the root layer has under a name; nil if that is nothing.
+// node returns what the root layer has under a name; nil if nothing.
 func (c *Contents) node(name string) *tree {
 	at := c.root
 	for step := range strings.SplitSeq(name, "/") {

@@ -13,7 +13,7 @@ import (
 // names alone decide, and packages should have such files hardly ever.
 // docs/contents.md has them for users.
 var (
-	// secretNames are names of files, wherever they lie.
+	// secretNames are names of files in any directory.
 	secretNames = nameSet(".env .netrc _netrc .npmrc .pypirc .git-credentials .pgpass .my.cnf .s3cfg .boto .dockercfg " +
 		".vault-token .terraformrc terraform.tfstate terraform.tfstate.backup")
 	// secretPaths are the ends of names, in the directories that programs look into.
@@ -35,9 +35,12 @@ func nameSet(names string) map[string]bool {
 	return set
 }
 
-// mayHoldCredentials judges a file or directory of a store path by its name,
-// relative to the store path. What npm installed is other people's source, and left
-// out, but for .git.
+// mayHoldCredentials reports whether the name of a file or directory, relative to
+// its store path, is one of files with credentials. Below node_modules only .git
+// counts, as npm installs the source of others there.
+//
+//	.env, etc/.env.production, .aws/credentials, keys/id_rsa  ▶  true
+//	.env.sample, docs/id_rsa, node_modules/x/.npmrc           ▶  false
 func mayHoldCredentials(name string, mode fs.FileMode) bool {
 	base := path.Base(name)
 	if mode.IsDir() {
@@ -55,12 +58,13 @@ func mayHoldCredentials(name string, mode fs.FileMode) bool {
 	return !below(name, func(dir string) bool { return dir == "node_modules" })
 }
 
-// below tells whether a directory on the way to name is one of some.
+// below reports whether is holds for a directory above name.
 func below(name string, is func(dir string) bool) bool {
 	return slices.ContainsFunc(strings.Split(path.Dir(name), "/"), is)
 }
 
-// watched reports names in a store path to the packer's Credential, while they are packed.
+// watched returns the same part, which calls the packer's Credential for the names
+// that may hold credentials while it is packed.
 func (p *Packer) watched(storePath nix.StorePath, all part) part {
 	if p.Credential == nil {
 		return all
@@ -70,7 +74,7 @@ func (p *Packer) watched(storePath nix.StorePath, all part) part {
 		for e, err := range all {
 			if err == nil {
 				name := strings.TrimPrefix(strings.TrimPrefix(e.Name, prefix), "/")
-				if name == "" { // a store path has the name of what was copied to it
+				if name == "" { // a store path that is one file has the file's name
 					name = storePath.Name()
 				}
 				if mayHoldCredentials(name, e.Mode) {

@@ -12,7 +12,7 @@ import (
 	"github.com/org/nixery-action/internal/nix"
 )
 
-// Entry is one file, folder or symbolic link of a layer.
+// Entry is one file, directory or symbolic link of a layer.
 type Entry struct {
 	Name string      // slash-separated, relative to the image's root
 	Mode fs.FileMode // as written: type, permissions, sticky bit; nothing else
@@ -23,11 +23,11 @@ type Entry struct {
 
 // part is a run of entries that compresses on its own. A store path is one
 // part, so its compressed bytes are the same in every layer. Entries come depth
-// first, names sorted by bytes: the order of a NAR, from which a part could be
-// made as well as from a store.
+// first, names sorted by bytes: the order of a NAR, so that a part could be read
+// from a NAR too.
 type part iter.Seq2[Entry, error]
 
-// The permissions of a NAR are one bit; these are what Nix's store shows.
+// A NAR has one bit of permissions; these are the modes of files in Nix's store.
 const (
 	modeDir     = fs.ModeDir | 0o555
 	modeFile    = fs.FileMode(0o444)
@@ -35,7 +35,7 @@ const (
 	modeLink    = fs.ModeSymlink | 0o777
 )
 
-// entries makes a part of entries that are at hand.
+// entries returns a part that yields all.
 func entries(all ...Entry) part {
 	return func(yield func(Entry, error) bool) {
 		for _, e := range all {
@@ -46,8 +46,10 @@ func entries(all ...Entry) part {
 	}
 }
 
-// walk is the part of one store path, read from a file system whose root is the
-// one the store lies in.
+// walk returns the part of one store path, read from a file system whose root
+// contains the directory nix/store.
+//
+//	/nix/store/…-app  ▶  nix/store/…-app/  nix/store/…-app/bin/  nix/store/…-app/bin/app  nix/store/…-app/share/
 func walk(store fs.FS, storePath nix.StorePath) part {
 	return func(yield func(Entry, error) bool) {
 		name := string(storePath[1:])
@@ -60,7 +62,8 @@ func walk(store fs.FS, storePath nix.StorePath) part {
 	}
 }
 
-// walkInto yields name and what is below it; false if yield wants no more.
+// walkInto yields name and what is below it, and reports whether to go on: not
+// after an error, nor once yield returns false.
 func walkInto(store fs.FS, name string, info fs.FileInfo, yield func(Entry, error) bool) bool {
 	e, err := newEntry(store, name, info)
 	if !yield(e, err) || err != nil {
@@ -104,7 +107,7 @@ func newEntry(store fs.FS, name string, info fs.FileInfo) (Entry, error) {
 		}
 		e.Open = func() (io.ReadCloser, error) { return store.Open(name) }
 	default:
-		return Entry{}, fmt.Errorf("%s is neither file, folder nor link (%s): it does not belong in a store", name, mode.Type())
+		return Entry{}, fmt.Errorf("%s is neither file, directory nor link (%s): it does not belong in a store", name, mode.Type())
 	}
 	return e, nil
 }

@@ -15,7 +15,7 @@ const (
 	Application Tier = "application" // what nothing in the closure refers to, unless it is heavy
 )
 
-// Explained is a group, and what the planner knew of it.
+// Explained is a group with the reasons of the planner.
 type Explained struct {
 	Group Group
 	Tier  Tier

@@ -50,7 +50,8 @@ func newGraph(closure nix.Closure, counts popularity.Counts) *graph {
 	return g
 }
 
-// hazard is high for what few refer to: the leaves of the world are applications.
+// hazard falls with the number of referrers, since paths that few refer to are
+// applications: 0 ▶ 65536, 1 ▶ 32768, 99 ▶ 655, 65536 and more ▶ 1.
 func hazard(count int64) int64 { return max(1, 65536/(1+count)) }
 
 func (g *graph) all() []int {
@@ -61,15 +62,17 @@ func (g *graph) all() []int {
 	return all
 }
 
-// byName orders by name, then hash: most ties are broken by something that
-// stays when a version changes.
+// byName orders by name, then hash: most ties are then broken by
+// something that stays when a path is rebuilt.
 func (g *graph) byName(a, b int) int {
 	p, q := g.nodes[a].info.Path, g.nodes[b].info.Path
 	return cmp.Or(cmp.Compare(p.Name(), q.Name()), cmp.Compare(p.Hash(), q.Hash()))
 }
 
-// findReach fills reach, referents before referrers. The walk keeps its own
-// stack: a chain of 20,000 references is legal.
+// findReach fills reach, referents before referrers. The walk has its own stack,
+// since a chain of 20,000 references is legal.
+//
+//	app ▶ lib ▶ libc:  reach[libc] = {libc}, reach[lib] = {lib libc}, reach[app] = {app lib libc}
 func (g *graph) findReach() {
 	g.reach = make([]bitset, len(g.nodes))
 	type frame struct{ node, next int }
@@ -101,7 +104,7 @@ func (g *graph) findReach() {
 	}
 }
 
-// weight is what the planner knows of a group.
+// weight is what the planner compares groups by.
 type weight struct {
 	members []int
 	size    int64  // KiB, so that size × risk stays within 64 bits
@@ -128,7 +131,7 @@ func (g *graph) weighOne(n int) weight {
 	}
 }
 
-// join is the weight of two groups made one.
+// join returns the weight of two groups merged into one.
 func (g *graph) join(a, b weight) weight {
 	return weight{
 		members: append(a.members, b.members...),
@@ -139,7 +142,8 @@ func (g *graph) join(a, b weight) weight {
 	}
 }
 
-// newRisk is the risk that more adds to have.
+// newRisk returns the risk that more adds to have: Σ hazard over more ∖ have.
+// A nil set is empty.
 func (g *graph) newRisk(have, more bitset) int64 {
 	var sum int64
 	for i, word := range more {

@@ -12,7 +12,8 @@ import (
 	"github.com/org/nixery-action/internal/nix"
 )
 
-// Record is what a key stands for, once somebody has made the layer.
+// Record describes the bytes of a layer that was packed once; caches store it under
+// the layer's key.
 type Record struct {
 	DiffID v1.Hash // of the tar
 	Digest v1.Hash // of the compressed tar, the blob
@@ -33,14 +34,17 @@ func (e *MismatchError) Error() string {
 
 // Layer is a [v1.Layer] in one of three states.
 //
-//	known     it came with a record; its bytes are made only if somebody wants
-//	          them, and must be what the record says
+//	known     it came with a record; its bytes are packed only if they are read,
+//	          and must be what the record says
 //	unread    Digest, DiffID and Size return [stream.ErrNotComputed]
-//	measured  some reader came to the end of Compressed, or Measure was called
+//	measured  a reader reached the end of Compressed, or Measure was called
 //
-// Every Compressed opens a new pass over the store, so an upload that failed
-// half-way can be made again. A Layer is safe for concurrent use, and one
-// pointer may stand in several images.
+//	Packer.Layer(g, record) ▶ known
+//	Packer.Layer(g, nil)    ▶ unread ──end of Compressed, or Measure──▶ measured
+//
+// Each call of Compressed reads the store again, so an upload that failed
+// half-way can be retried. A Layer is safe for concurrent use, and several images
+// may share one.
 type Layer struct {
 	packer *Packer
 	key    Key
@@ -56,24 +60,24 @@ type Layer struct {
 
 var _ v1.Layer = (*Layer)(nil)
 
-// Key identifies the layer's bytes before they are made.
+// Key identifies the layer's bytes before they are packed.
 func (l *Layer) Key() Key { return l.key }
 
-// Paths are the store paths in the layer, sorted; none in a root layer.
+// Paths returns the store paths in the layer, sorted; none in a root layer.
 func (l *Layer) Paths() []nix.StorePath { return l.group.paths() }
 
-// Group is what Nix knows of those store paths, in the same order.
+// Group returns what Nix's database has on those store paths, in the same order.
 func (l *Layer) Group() []nix.PathInfo { return l.group }
 
-// Made tells whether the blob was made of the store, in whole or in part. It is
-// not if nobody wanted it, or if it came from the cache.
+// Made reports whether the blob was packed from the store, in whole or in part. It
+// is false if the blob was never read, or came from [Packer.Blobs].
 func (l *Layer) Made() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.made
 }
 
-// Record is what is known of the bytes, or [stream.ErrNotComputed].
+// Record returns what is known of the bytes, or [stream.ErrNotComputed].
 func (l *Layer) Record() (Record, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -104,9 +108,10 @@ func (l *Layer) Size() (int64, error) {
 // MediaType implements [v1.Layer].
 func (l *Layer) MediaType() (types.MediaType, error) { return l.packer.mediaType, nil }
 
-// Compressed makes the blob while it is read, from one read of the store. The
-// caller closes it. At the end the layer is measured; if that is not what was
-// known before, the last Read returns a [*MismatchError] in place of io.EOF.
+// Compressed returns the blob and packs it while it is read, from one read of the
+// store. The caller closes it. At the end the layer is measured; if the result
+// differs from the record, the last Read returns a [*MismatchError] in place of
+// io.EOF.
 func (l *Layer) Compressed() (io.ReadCloser, error) {
 	if l.recalled && l.packer.Blobs != nil {
 		if blob, err := l.packer.Blobs(*l.record); err == nil {
@@ -123,7 +128,7 @@ func (l *Layer) Compressed() (io.ReadCloser, error) {
 	return l.packer.newReader(parts, l.settle), nil
 }
 
-// Uncompressed makes the tar while it is read. The caller closes it.
+// Uncompressed returns the tar, written while it is read. The caller closes it.
 func (l *Layer) Uncompressed() (io.ReadCloser, error) {
 	parts, err := l.parts()
 	if err != nil {
@@ -134,7 +139,8 @@ func (l *Layer) Uncompressed() (io.ReadCloser, error) {
 	return r, nil
 }
 
-// Measure makes the bytes, and keeps none of them, unless they are known.
+// Measure packs the layer and discards the bytes, so that Record, Digest and Size
+// are known. A known layer is not read.
 func (l *Layer) Measure() error {
 	if _, err := l.Record(); err == nil {
 		return nil
@@ -148,7 +154,7 @@ func (l *Layer) Measure() error {
 	return err
 }
 
-// settle takes what a pass over the bytes has measured.
+// settle stores what a reader has measured, or compares it with the record.
 func (l *Layer) settle(got Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

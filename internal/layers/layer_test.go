@@ -169,7 +169,7 @@ func TestMembersBelongToOneStorePath(t *testing.T) {
 	packer := newPacker(t, store(), DefaultCompression, false)
 	alone := readAll(t, packer.Layer(groupOf(libPath), nil).Compressed)
 	both := readAll(t, packer.Layer(groupOf(appPath, libPath), nil).Compressed)
-	head := len(readAll(t, packer.Layer(nil, nil).Compressed)) // folders and end mark
+	head := len(readAll(t, packer.Layer(nil, nil).Compressed)) // directories and end mark
 	end := 32                                                  // longer than the end mark's member
 	inner := alone[head : len(alone)-end]
 	if !bytes.Contains(both, inner) {
@@ -331,8 +331,8 @@ func TestBadStore(t *testing.T) {
 		want   string
 	}{
 		"path gone":  {func(m fstest.MapFS) { clear(m) }, "reading store path"},
-		"device":     {func(m fstest.MapFS) { m[string(libPath[1:])+"/dev"] = &fstest.MapFile{Mode: fs.ModeDevice} }, "neither file, folder nor link"},
-		"named pipe": {func(m fstest.MapFS) { m[string(libPath[1:])+"/pipe"] = &fstest.MapFile{Mode: fs.ModeNamedPipe} }, "neither file, folder nor link"},
+		"device":     {func(m fstest.MapFS) { m[string(libPath[1:])+"/dev"] = &fstest.MapFile{Mode: fs.ModeDevice} }, "neither file, directory nor link"},
+		"named pipe": {func(m fstest.MapFS) { m[string(libPath[1:])+"/pipe"] = &fstest.MapFile{Mode: fs.ModeNamedPipe} }, "neither file, directory nor link"},
 	} {
 		s := store()
 		c.change(s)
@@ -343,7 +343,7 @@ func TestBadStore(t *testing.T) {
 	}
 }
 
-// growing is a file that has another size than its folder says.
+// growing is a file that has another size than its directory says.
 type growing struct{ fstest.MapFS }
 
 func (g growing) Open(name string) (fs.File, error) {
@@ -363,7 +363,7 @@ func TestFileThatChangesIsAnError(t *testing.T) {
 // A bubble ends when all its goroutines have, and one that waits for ever is a failure.
 func TestClosedPassesLeaveNoGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// More members than a pass keeps waiting: its producer has to be told that nobody reads on.
+		// More chunks than a reader lets wait: Close must stop its producer.
 		members := 2 * (runtime.GOMAXPROCS(0) + 4)
 		large := fstest.MapFS{string(filePath[1:]): {Data: make([]byte, members*ChunkSize), Mode: 0o444}}
 		packer := newPacker(t, large, DefaultCompression, false)

@@ -16,12 +16,11 @@ const maxFollowed = 40
 // maxNameLen is the longest name in a directory, in bytes (NAME_MAX).
 const maxNameLen = 255
 
-// A fileTree is looked into one name at a time: follow takes each step of a link
-// itself, and never leaves it to the operating system, which would go to the
-// files of the machine.
+// A fileTree answers for one name at a time: follow takes each step of a link
+// itself, since the operating system would go to the files of the machine.
 type fileTree interface {
-	// lookup describes what has a name, whose parents are directories, and no
-	// links. Where nothing has it the error is [fs.ErrNotExist].
+	// lookup describes the file of a name whose parents are directories, not
+	// links. If none exists, the error is [fs.ErrNotExist].
 	lookup(name string) (inode, error)
 }
 
@@ -38,9 +37,12 @@ type found struct {
 	inode
 }
 
-// follow resolves a name as Linux does in a container whose root is that of
-// the tree. A name that leads nowhere is [fs.ErrNotExist], as is one that the
-// tree does not have, such as the target of a link out of the store.
+// follow resolves a name as Linux does in a container whose root is that of the
+// tree (path_resolution(7)). The error is [fs.ErrNotExist] if the name leads
+// nowhere, or to a file that the tree does not have, such as the target of a link
+// out of the store.
+//
+//	bin/sh → /nix/store/…-dash/bin/sh → dash  ▶  nix/store/…-dash/bin/dash
 func follow(in fileTree, name string) (found, error) {
 	root := inode{mode: modeDir}
 	at, links, rest := found{inode: root}, 0, strings.Split(name, "/")
@@ -78,9 +80,9 @@ func follow(in fileTree, name string) (found, error) {
 	return at, nil
 }
 
-// storeTree is what a closure has of a store: nix, nix/store and its paths. The
-// directory of the store cannot be listed, as it holds what the machine has
-// beside the closure.
+// storeTree is the part of a store that belongs to a closure: nix, nix/store and
+// its paths. The directory of the store cannot be listed, as it contains other
+// paths of the machine.
 type storeTree struct {
 	store fs.FS
 	paths map[nix.StorePath]bool
@@ -115,7 +117,8 @@ func (t storeTree) lookup(name string) (inode, error) {
 	return n, err
 }
 
-// pathOf is the store path that a name lies in, if the closure has it.
+// pathOf returns the store path that contains a name, and whether the closure has
+// it: nix/store/…-app/bin/app ▶ /nix/store/…-app.
 func (t storeTree) pathOf(name string) (nix.StorePath, bool) {
 	below, ok := strings.CutPrefix(name, nix.StoreDir[1:]+"/")
 	if !ok {
@@ -126,8 +129,9 @@ func (t storeTree) pathOf(name string) (nix.StorePath, bool) {
 	return p, t.paths[p]
 }
 
-// directory is the directory of a store path that a name leads to. It is false
-// if the name leads elsewhere, such as out of the store, or nowhere.
+// directory returns the directory inside a store path that a name leads to. The
+// result ok is false if the name leads elsewhere, such as out of the store, or
+// nowhere.
 func (t storeTree) directory(name string) (real string, ok bool, err error) {
 	at, err := follow(t, name)
 	if errors.Is(err, fs.ErrNotExist) {

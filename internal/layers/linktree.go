@@ -7,22 +7,26 @@ import (
 	"github.com/org/nixery-action/internal/nix"
 )
 
-// maxLinkDepth bounds how often the forest looks through links that lead to
-// folders, so that links in a circle end.
+// maxLinkDepth bounds how many links to directories are expanded, one inside the
+// other, so that links in a circle end.
 const maxLinkDepth = 8
 
-// linkTree plants packages into one tree of links. Of the machine it reads
-// nothing but the store paths of the closure.
+// linkTree merges packages into one tree of links, as nixpkgs' symlinkJoin does.
+// It reads only store paths of the closure.
+//
+//	git/bin/git, git/share/man/man1/git.1  ▶  bin/git            → /nix/store/…-git/bin/git
+//	vim/bin/vim, vim/share/man → …-man/man     bin/vim            → /nix/store/…-vim/bin/vim
+//	                                           share/man/man1/…   the directories of both, merged
 type linkTree struct {
 	store     storeTree
-	conflicts *conflicts    // nil if they do not matter
-	pkg       nix.StorePath // that is being planted
+	conflicts *conflicts    // nil if they are not collected
+	pkg       nix.StorePath // the package that is being merged
 }
 
 // source is a file of a package.
 type source struct {
-	link string // how the forest links to it: by the links of the package, without the first slash
-	real string // the same without links on the way
+	link string // the target of links to it, by the package's own links, without the first slash
+	real string // the same file, without a link on the way
 }
 
 func (s source) below(name string) source {
@@ -33,8 +37,8 @@ func (s source) below(name string) source {
 	return source{join(s.link, name), real}
 }
 
-// addPackage merges a package into the root. Folders become real folders even if one
-// package owns them; all else becomes a link to where it lies in the store.
+// addPackage merges a package into the root. Directories become real directories,
+// even if only one package has them; all else becomes a link into the store.
 func (f linkTree) addPackage(root *tree, pkg nix.StorePath) error {
 	f.pkg = pkg
 	name := string(pkg[1:])
@@ -64,10 +68,10 @@ func (f linkTree) merge(at *tree, from source, links int) error {
 	return nil
 }
 
-// place puts one thing of a package into at. What was there first stays; but
-// where one of the two is a folder and the other a link to a folder, both are
-// merged. A link that leads out of the store stays a link: what it leads to is
-// another machine's.
+// place adds child, an entry of the package's directory, to at. Of two entries of
+// one name the first is kept; but if one is a directory and the other a directory
+// or a link to one, both are merged. A link that leads out of the store stays a
+// link.
 func (f linkTree) place(at *tree, child fs.DirEntry, from source, links int) error {
 	there := at.children[child.Name()]
 	if child.IsDir() {
@@ -76,11 +80,11 @@ func (f linkTree) place(at *tree, child fs.DirEntry, from source, links int) err
 				return err
 			}
 		}
-		if folder := at.directory(child.Name(), modeDir); folder != nil {
-			if folder.owner == "" {
-				folder.owner = f.pkg
+		if dir := at.directory(child.Name(), modeDir); dir != nil {
+			if dir.owner == "" {
+				dir.owner = f.pkg
 			}
-			return f.merge(folder, from, links)
+			return f.merge(dir, from, links)
 		}
 		return f.conflict(there, from)
 	}
@@ -102,7 +106,8 @@ func (f linkTree) place(at *tree, child fs.DirEntry, from source, links int) err
 	return f.conflict(there, from)
 }
 
-// expand makes a link that leads to a folder a real folder with the same content.
+// expand replaces a link that leads to a directory by a directory with the same
+// content. Other links stay.
 func (f linkTree) expand(leaf *tree, links int) error {
 	link := leaf.source.link
 	if links >= maxLinkDepth {

@@ -6,10 +6,15 @@ import (
 	"slices"
 )
 
-// mergeLight makes at most slots drafts of the light paths. They start alone, in
-// order of risk; while there are too many, the two neighbours whose union costs
-// least more are merged. A union's risk is at least that of its riskier half,
-// so light ones meet neighbours that change together anyway.
+// mergeLight divides the light paths into at most slots drafts. Each path starts
+// alone, in order of risk; while there are too many, the two neighbours with the
+// least rise are merged, so that paths end up beside others that change together
+// with them anyway. The rise is the bytes × risk that a merge adds; for three
+// paths and two slots:
+//
+//	size·risk     2·10   3·11   9·50     all risks apart, so a union has the sum
+//	rise          5·21 − 20 − 33 = 52    12·61 − 33 − 450 = 249
+//	merged        [2+3]         [9]
 func (g *graph) mergeLight(light []int, slots int) []draft {
 	line := newLine(g, light)
 	for count := len(light); count > slots && count > 1; count-- {
@@ -24,8 +29,9 @@ func (g *graph) mergeLight(light []int, slots int) []draft {
 	return drafts
 }
 
-// line is a row of neighbours, linked in both directions, and a heap of what
-// merging each with its right neighbour would cost.
+// line is a row of neighbours, linked in both directions, and a heap of the costs
+// of merging each with its right neighbour. Stale entries of the heap are skipped
+// when they are popped.
 type line struct {
 	g           *graph
 	weights     []weight
@@ -58,7 +64,7 @@ func newLine(g *graph, light []int) *line {
 
 func (l *line) alive(i int) bool { return l.left[i] != gone }
 
-// candidate is the merge of place i with its right neighbour.
+// candidate returns the merge of place i with its right neighbour.
 func (l *line) candidate(i int) candidate {
 	j := l.right[i]
 	a, b := &l.weights[i], &l.weights[j]
@@ -95,7 +101,7 @@ func (l *line) merge(i int) {
 	}
 }
 
-// candidate is a merge that may be made: least rise first, then the lowest place.
+// candidate is a possible merge: least rise first, then the lowest place.
 type candidate struct {
 	rise     int64
 	at       int

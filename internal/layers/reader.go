@@ -11,33 +11,38 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// errClosed stops the producer of a pass whose reader has gone.
+// errClosed is what the producer and Read return after Close.
 var errClosed = errors.New("layer closed before its end")
 
-// reader is one reading of a layer's files: a producer writes tar into members, the
-// packer's cores compress them side by side, and the reader gets them back in
-// order. A bounded number of members waits, so memory is the same for any layer.
+// reader reads a layer's files once and returns the blob: a producer writes tar
+// into chunks, the packer's cores compress them side by side, and Read returns
+// them in order. A bounded number of chunks waits, so memory is the same for any
+// layer.
+//
+//	produce: parts ▶ tar ▶ chunk 1, chunk 2, chunk 3 … ──queue (in order)──▶ Read ▶ blob
+//	                            │        │        │                           ▲
+//	                            └─ pack ─┴─ pack ─┴─ pack (one a core) ──done─┘
 type reader struct {
 	packer *Packer
-	finish func(Record) error // called once, when the last byte was read
+	finish func(Record) error // called once, when the last byte is read
 
 	queue chan *chunk // in order of the tar; closed by the producer
 	quit  chan struct{}
 	close func()
 
-	filling *chunk    // producer's
-	diff    hash.Hash // producer's, until queue is closed
-	failed  error     // producer's, until queue is closed
+	filling *chunk    // the producer's
+	diff    hash.Hash // the producer's until queue is closed
+	failed  error     // the producer's until queue is closed
 
-	reading *chunk // reader's
+	reading *chunk // Read's
 	rest    []byte // of reading.packed
 	blob    hash.Hash
 	size    int64
-	end     error // what Read says from now on
+	end     error // what Read returns from now on
 }
 
 func (p *Packer) newReader(parts []part, finish func(Record) error) *reader {
-	s := &reader{
+	r := &reader{
 		packer: p,
 		finish: finish,
 		queue:  make(chan *chunk, cap(p.compressors)+1),
@@ -45,30 +50,30 @@ func (p *Packer) newReader(parts []part, finish func(Record) error) *reader {
 		diff:   sha256.New(),
 		blob:   sha256.New(),
 	}
-	s.close = sync.OnceFunc(func() { close(s.quit) })
-	go s.produce(parts)
-	return s
+	r.close = sync.OnceFunc(func() { close(r.quit) })
+	go r.produce(parts)
+	return r
 }
 
-func (s *reader) produce(parts []part) {
-	defer close(s.queue)
-	s.failed = writeTar(s, parts, s.send)
+func (r *reader) produce(parts []part) {
+	defer close(r.queue)
+	r.failed = writeTar(r, parts, r.send)
 }
 
-// Write takes tar bytes from the producer. It cuts members only where they are
+// Write takes tar bytes from the producer. It cuts chunks only where they are
 // full, so their bounds depend on the tar alone.
-func (s *reader) Write(b []byte) (int, error) {
-	s.diff.Write(b)
+func (r *reader) Write(b []byte) (int, error) {
+	r.diff.Write(b)
 	for n := len(b); ; {
-		if s.filling == nil {
-			s.filling = s.packer.newChunk()
+		if r.filling == nil {
+			r.filling = r.packer.newChunk()
 		}
-		m := s.filling
-		took := min(len(b), ChunkSize-len(m.raw))
-		m.raw = append(m.raw, b[:took]...)
+		c := r.filling
+		took := min(len(b), ChunkSize-len(c.raw))
+		c.raw = append(c.raw, b[:took]...)
 		b = b[took:]
-		if len(m.raw) == ChunkSize {
-			if err := s.send(); err != nil {
+		if len(c.raw) == ChunkSize {
+			if err := r.send(); err != nil {
 				return 0, err
 			}
 		}
@@ -78,79 +83,80 @@ func (s *reader) Write(b []byte) (int, error) {
 	}
 }
 
-// send hands on the member that is being filled, unless nobody reads any more.
-func (s *reader) send() error {
-	m := s.filling
-	if m == nil || len(m.raw) == 0 {
+// send passes on the chunk that is being filled. After Close it returns errClosed.
+func (r *reader) send() error {
+	c := r.filling
+	if c == nil || len(c.raw) == 0 {
 		return nil
 	}
-	s.filling = nil
+	r.filling = nil
 	select {
-	case s.queue <- m:
-		go s.packer.pack(m)
+	case r.queue <- c:
+		go r.packer.pack(c)
 		return nil
-	case <-s.quit:
+	case <-r.quit:
 		return errClosed
 	}
 }
 
-// Read gives the compressed bytes. io.EOF comes only when all of them were read
-// and finish agreed; until then the layer is not to be trusted.
-func (s *reader) Read(b []byte) (int, error) {
-	for len(s.rest) == 0 && s.end == nil {
-		s.end = s.next()
+// Read returns the compressed bytes, and io.EOF only when all of them were read
+// and finish returned nil; until then they are not verified.
+func (r *reader) Read(b []byte) (int, error) {
+	for len(r.rest) == 0 && r.end == nil {
+		r.end = r.next()
 	}
-	if len(s.rest) == 0 {
-		return 0, s.end
+	if len(r.rest) == 0 {
+		return 0, r.end
 	}
-	n := copy(b, s.rest)
-	s.rest = s.rest[n:]
+	n := copy(b, r.rest)
+	r.rest = r.rest[n:]
 	return n, nil
 }
 
-// next makes rest the bytes of the next member, or says why there is none.
-func (s *reader) next() error {
-	if s.reading != nil {
-		s.packer.chunks.Put(s.reading)
-		s.reading = nil
+// next sets rest to the bytes of the next chunk, or returns why there is none:
+// io.EOF at the end.
+func (r *reader) next() error {
+	if r.reading != nil {
+		r.packer.chunks.Put(r.reading)
+		r.reading = nil
 	}
 	select {
-	case <-s.quit:
-		return errClosed // even if there is more to be had
+	case <-r.quit:
+		return errClosed // even if more is ready
 	default:
 	}
-	var m *chunk
+	var c *chunk
 	select {
-	case <-s.quit:
+	case <-r.quit:
 		return errClosed
-	case m = <-s.queue:
+	case c = <-r.queue:
 	}
-	if m == nil {
-		return s.finished()
+	if c == nil {
+		return r.finished()
 	}
-	if err := <-m.done; err != nil {
+	if err := <-c.done; err != nil {
 		return err
 	}
-	s.reading, s.rest = m, m.packed.Bytes()
-	s.blob.Write(s.rest)
-	s.size += int64(len(s.rest))
+	r.reading, r.rest = c, c.packed.Bytes()
+	r.blob.Write(r.rest)
+	r.size += int64(len(r.rest))
 	return nil
 }
 
-func (s *reader) finished() error {
-	if s.failed != nil {
-		return s.failed
+func (r *reader) finished() error {
+	if r.failed != nil {
+		return r.failed
 	}
-	if err := s.finish(Record{DiffID: sum(s.diff), Digest: sum(s.blob), Size: s.size}); err != nil {
+	if err := r.finish(Record{DiffID: sum(r.diff), Digest: sum(r.blob), Size: r.size}); err != nil {
 		return err
 	}
 	return io.EOF
 }
 
-// Close frees what the pass holds; it may be called twice, and from another
-// goroutine than Read's.
-func (s *reader) Close() error {
-	s.close()
+// Close stops the producer; it may be called twice, and from another goroutine
+// than Read'r.
+func (r *reader) Close() error {
+	r.close()
 	return nil
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/org/nixery-action/internal/nix"
 )
 
-// What an image has in /etc unless a package brings it: enough for programs
-// that look their user up.
+// The files in /etc of an image whose packages do not have them: enough for
+// programs that look their user up.
 const (
 	passwd = "root:x:0:0:root:/root:/bin/sh\n" +
 		"nobody:x:65534:65534:nobody:/var/empty:/bin/false\n"
@@ -19,16 +19,20 @@ const (
 	nsswitch = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
 )
 
-// Root is the topmost layer of an image: all packages linked into one tree from
-// the image's root, as nixpkgs' symlinkJoin makes it, and what programs expect
-// of a Unix system beside them: /tmp, /root, /usr/bin/env if a package has
-// bin/env, and user names in /etc unless a package brings them. Where two
-// packages have the same file, the first by name wins. A link of a package is
-// looked through only if it leads to a directory of the closure; what lies
-// elsewhere on the machine is never read.
+// Root returns the topmost layer of an image. It contains all packages, linked
+// into one tree at the image's root, as by nixpkgs' symlinkJoin, and what programs
+// expect of a Unix system: /tmp, /root, /usr/bin/env if a package has bin/env, and
+// user names in /etc unless a package has them.
 //
-// The key covers the whole closure, because a package may link into what it
-// refers to.
+//	packages bash, git  ▶  bin/bash      → /nix/store/…-bash/bin/bash
+//	                       bin/git       → /nix/store/…-git/bin/git
+//	                       etc/passwd …  users 0 and 65534
+//	                       root/  tmp/   modes 0700 and 1777
+//
+// Where two packages have the same file, the first by name is linked. A link of a
+// package is followed only if it leads to a directory of the closure; other files
+// of the machine are never read. The key covers the whole closure, because a
+// package may link into paths that it refers to.
 func (p *Packer) Root(packages []nix.StorePath, closure nix.Closure, record *Record) *Layer {
 	packages = sortedByName(packages)
 	return &Layer{
@@ -53,11 +57,11 @@ func sortedByName(packages []nix.StorePath) []nix.StorePath {
 	return slices.Compact(sorted)
 }
 
-// tree is a folder, if it has children, or an entry without any.
+// tree is a directory if children is not nil, else a file or link.
 type tree struct {
 	entry    Entry
 	children map[string]*tree
-	owner    nix.StorePath // the package that brought it; none for what every image has
+	owner    nix.StorePath // the package it is from; empty for entries of every image
 	source   source        // of a link to a file of the owner
 }
 
@@ -85,7 +89,8 @@ func (t *tree) yieldBelow(yield func(Entry, error) bool) bool {
 	return true
 }
 
-// directory is t's child of that name, made if there is nothing; nil if it is no folder.
+// directory returns t's child of that name, which it adds if none exists; nil if
+// the child is not a directory.
 func (t *tree) directory(name string, mode fs.FileMode) *tree {
 	child, ok := t.children[name]
 	if !ok {
@@ -98,7 +103,7 @@ func (t *tree) directory(name string, mode fs.FileMode) *tree {
 	return child
 }
 
-// add puts a leaf under t unless something of its name is there.
+// add adds a leaf to t unless t has a child of that name.
 func (t *tree) add(name string, e Entry) {
 	if _, taken := t.children[name]; !taken {
 		e.Name = join(t.entry.Name, name)
@@ -106,15 +111,15 @@ func (t *tree) add(name string, e Entry) {
 	}
 }
 
-func join(folder, name string) string {
-	if folder == "" {
+func join(dir, name string) string {
+	if dir == "" {
 		return name
 	}
-	return folder + "/" + name
+	return dir + "/" + name
 }
 
-// linkPackages plants sorted packages. Where two of them conflict is noted, unless
-// noted is nil.
+// linkPackages returns the tree of a root layer. Packages must be sorted by name;
+// their conflicts are added to noted, unless that is nil.
 func linkPackages(store storeTree, packages []nix.StorePath, noted *conflicts) (*tree, error) {
 	f := linkTree{store: store, conflicts: noted}
 	root := newDirectory("", modeDir)
@@ -127,7 +132,8 @@ func linkPackages(store storeTree, packages []nix.StorePath, noted *conflicts) (
 	return root, nil
 }
 
-// addSystem adds what no package is asked for.
+// addSystem adds the entries of every image, unless packages have them; but /tmp is
+// always a directory of mode 1777.
 func addSystem(root *tree) {
 	tmp := newDirectory("tmp", fs.ModeDir|fs.ModeSticky|0o777)
 	if old := root.children["tmp"]; old != nil && old.isDirectory() {
@@ -143,7 +149,7 @@ func addSystem(root *tree) {
 	}
 }
 
-// addEnv links /usr/bin/env, which half the world's scripts begin with.
+// addEnv links /usr/bin/env, since many scripts begin with #!/usr/bin/env.
 func addEnv(root *tree) {
 	bin := root.children["bin"]
 	if bin == nil || bin.children["env"] == nil {

@@ -113,7 +113,7 @@ func TestRootMergesAFolderWithALinkToOne(t *testing.T) {
 	}
 	s = fstest.MapFS{in(a, "/lib64/y"): file(), in(b, "/lib/x"): file(), in(b, "/lib64"): link("lib")}
 	if diff := gocmp.Diff(swapped, only(list(t, root(t, s, a, b)))); diff != "" {
-		t.Errorf("folder first (-want +got):\n%s", diff)
+		t.Errorf("directory first (-want +got):\n%s", diff)
 	}
 }
 

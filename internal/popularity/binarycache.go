@@ -24,11 +24,11 @@ const (
 	headerTime    = 20 * time.Second // a hung server is asked again before the attempt's time is up
 )
 
-// web fetches over HTTP, again and again if that may help.
+// web fetches over HTTP, and retries where that may help.
 type web struct {
 	client *http.Client
 	agent  string        // User-Agent
-	log    *slog.Logger  // told of each wait
+	log    *slog.Logger  // receives each wait
 	wait   time.Duration // after a first failure; it doubles
 }
 
@@ -52,14 +52,15 @@ func noDowngrade(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// isSafe tells URLs whose answers nobody in between can change.
+// isSafe reports whether the answers of a URL cannot be changed on their way: it is
+// https, or on this machine.
 func isSafe(u *url.URL) bool {
 	ip := net.ParseIP(u.Hostname())
 	loopback := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 	return u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && loopback)
 }
 
-// bare is a URL without what may be secret in it: user, query and fragment.
+// bare returns a URL without the parts that may be secret: user, query and fragment.
 func bare(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
@@ -73,10 +74,10 @@ func parseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// errCut is an answer that ends too early; it is asked for again.
+// errCut is an answer that ends too early; it is retried.
 var errCut = errors.New("the answer is cut off")
 
-// statusError is an answer that is no success. Errors of fetch wrap it.
+// statusError is an answer with a status other than 200. Errors of fetch wrap it.
 type statusError struct {
 	status     int
 	retryAfter time.Duration
@@ -86,7 +87,7 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("the server answered %d %s", e.status, http.StatusText(e.status))
 }
 
-// Unwrap tells backoff how long the server wants to be left alone.
+// Unwrap returns to backoff the delay that the server asks for.
 func (e *statusError) Unwrap() error {
 	if e.retryAfter > 0 {
 		return &backoff.RetryAfterError{Duration: e.retryAfter}
@@ -94,8 +95,8 @@ func (e *statusError) Unwrap() error {
 	return nil
 }
 
-// absent reports whether the server says that there is no such thing. A bucket
-// that may not be listed says 403; Nix takes that for 404 as well.
+// absent reports whether the file does not exist. A bucket that may not be listed
+// answers 403; Nix treats that as 404, too.
 func (e *statusError) absent() bool {
 	return e.status == http.StatusNotFound || e.status == http.StatusGone || e.status == http.StatusForbidden
 }
@@ -104,9 +105,8 @@ func (e *statusError) mayPass() bool {
 	return e.status >= 500 || e.status == http.StatusTooManyRequests || e.status == http.StatusRequestTimeout
 }
 
-// fetch gets at most limit bytes, and the URL that they came from in the end.
-// An answer that check says is cut off is asked for again; other errors of
-// check are final.
+// fetch returns at most limit bytes, and the URL they came from after redirects. It
+// retries an answer for which check returns errCut; other errors of check are final.
 func (w *web) fetch(ctx context.Context, u *url.URL, limit int64, check func([]byte) error) (body []byte, from *url.URL, err error) {
 	waits := backoff.NewExponentialBackOff()
 	waits.InitialInterval, waits.Multiplier = w.wait, 2
@@ -129,7 +129,7 @@ func (w *web) fetch(ctx context.Context, u *url.URL, limit int64, check func([]b
 	return body, from, err
 }
 
-// whole is the check of what cannot be checked.
+// whole is a check that accepts every answer.
 func whole([]byte) error { return nil }
 
 func (w *web) once(ctx context.Context, u *url.URL, limit int64) ([]byte, *url.URL, error) {
@@ -157,8 +157,8 @@ func (w *web) once(ctx context.Context, u *url.URL, limit int64) ([]byte, *url.U
 	return body, resp.Request.URL, nil
 }
 
-// ofConnection tells a server that is not who it should be from one that is not
-// there at the moment.
+// ofConnection makes an error permanent if the server has the wrong certificate, and
+// leaves it to be retried if the server cannot be reached.
 func ofConnection(err error) error {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return backoff.Permanent(err)
@@ -174,8 +174,8 @@ func ofStatus(resp *http.Response) error {
 	return backoff.Permanent(err)
 }
 
-// withoutURL leaves out the URL, which may hold a token; the caller names as
-// much of it as may be named.
+// withoutURL removes the URL from an error, as it may contain a token; the caller
+// adds the bare one.
 func withoutURL(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		return wrapped.Err

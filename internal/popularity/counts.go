@@ -1,10 +1,10 @@
 // Package popularity turns closures, a store or a binary cache into counts: how
 // many store paths refer to a package, by name without version.
 //
-// The planner reads a count as a hint that a store path stands in other images
-// too. It stands apart from the planner because the numbers are data, with a
-// date and an origin, while the plan is a pure function of them: a table
-// changes a plan, and so a digest, but never whether an image is right.
+// To the planner a count is a hint that other images contain a store path too. The
+// package is separate from the planner because the numbers are data, with a date
+// and an origin, while the plan is a pure function of them: a table changes a
+// plan, and so a digest, but never whether an image is correct.
 //
 // Counts do not depend on the order in which store paths come, nor on whether
 // the counting was interrupted: equal sources give equal bytes.
@@ -30,14 +30,18 @@ const maxTable = 16 << 20
 const maxNames = 1 << 20
 
 // Counts maps a name without version to the number of packages that refer to
-// it. The nil map is a table in which nothing stands.
+// it. The nil map is an empty table.
 type Counts map[string]int64
 
-// Of looks up the count of a store path's name, version and all; 0 if unknown.
+// Of returns the count for a store path's name, which may have a version; 0 if the
+// table lacks it.
 func (c Counts) Of(name string) int64 { return c[Name(name)] }
 
 // Name drops the version from a store path's name, by Nix's own rule: the
-// version begins after the first dash that no letter follows.
+// version begins after the first dash that is not followed by a letter.
+//
+//	openssl-3.0.13-dev ▶ openssl    gcc-wrapper-13 ▶ gcc-wrapper    readme.txt ▶ readme.txt
+//
 // Source: "parseDrvName" in the Nix manual.
 func Name(name string) string {
 	for i := 0; i < len(name); i++ {
@@ -65,7 +69,7 @@ func (c Counts) Write(w io.Writer) error {
 	return nil
 }
 
-// SHA256 is the digest of what Write writes, in hex. Tables that are written
+// SHA256 returns the digest of what Write writes, in hex. Tables that are written
 // otherwise but count the same have the same one.
 func (c Counts) SHA256() string {
 	sum := sha256.New()
@@ -105,7 +109,7 @@ func Read(r io.Reader) (Counts, error) {
 //go:embed table.json.gz
 var table []byte
 
-// Embedded is the table that comes with the program. Callers must not change it.
+// Embedded returns the table in the program. Callers must not change it.
 var Embedded = sync.OnceValue(func() Counts {
 	zr, err := gzip.NewReader(bytes.NewReader(table))
 	if err == nil {

@@ -38,10 +38,10 @@ const (
 	// after several attempts, before the cache counts as down.
 	patience = 20
 	// A channel's list may name a few paths that the cache no longer has.
-	maxLost = 2 // one in so many
+	maxLost = 2 // at most one path in maxLost
 )
 
-// Why says for what reason a store path's references are not in the counts.
+// Why is the reason for which a store path's references are not in the counts.
 type Why string
 
 // The reasons.
@@ -59,7 +59,7 @@ type Loss struct {
 	Detail string        `json:"detail,omitempty"` // what was wrong with the answer
 }
 
-// Census is what came of counting a cache.
+// Census is the result of counting a cache.
 type Census struct {
 	Tally *Tally
 	Lost  []Loss // sorted by path
@@ -78,8 +78,8 @@ func (c *Census) Sum() string {
 	return strings.Join(parts, ", ")
 }
 
-// Complete reports whether each path was answered for, so that another run would
-// learn no more.
+// Complete reports whether each path had an answer, so that another run would
+// find no more.
 func (c *Census) Complete() bool {
 	return !slices.ContainsFunc(c.Lost, func(l Loss) bool { return l.Why == Unanswered })
 }
@@ -90,7 +90,7 @@ func (c *Census) Complete() bool {
 //
 // Single narinfos that are absent, malformed or unsigned are in Lost, and no
 // error. It is an error if more than half are lost, or if the cache is down. After
-// an error, and after a cancelled context, the same call goes on where it was.
+// an error, and after a cancelled context, the same call continues where it was.
 // The state file stays; remove it when the counts are safe.
 func (c *Cache) Count(ctx context.Context, paths []nix.StorePath, progress func(done int)) (*Census, error) {
 	base, err := parseURL(c.URL)
@@ -127,7 +127,7 @@ func (c *Cache) web() *web {
 
 func (c *Cache) jobs() int { return cmp.Or(c.Jobs, defaultJobs) }
 
-// crawl is one count under way.
+// crawl is one count that runs.
 type crawl struct {
 	cache    *Cache
 	base     *url.URL
@@ -141,8 +141,8 @@ type crawl struct {
 	unheard int // paths in a row without an answer
 }
 
-// checkCache refuses what is no binary cache before it is asked a hundred
-// thousand times.
+// checkCache verifies that the URL is a binary cache of this store, before the count
+// sends a hundred thousand requests.
 func (c *crawl) checkCache(ctx context.Context) error {
 	text, _, err := c.web.fetch(ctx, c.base.JoinPath("nix-cache-info"), maxNarinfo, whole)
 	if err != nil {
@@ -159,7 +159,7 @@ func (c *crawl) checkCache(ctx context.Context) error {
 	return errors.New("it has no StoreDir in its nix-cache-info")
 }
 
-// resume takes what the journal knows, and returns the paths that are left.
+// resume replays the journal, and returns the paths that it lacks.
 func (c *crawl) resume(file string, paths []nix.StorePath) (left []nix.StorePath, err error) {
 	wanted := make(map[nix.StorePath]bool, len(paths))
 	inputs := []string{bare(c.base)}
@@ -201,7 +201,7 @@ func (c *crawl) run(ctx context.Context, paths []nix.StorePath) error {
 	return context.Cause(ctx)
 }
 
-// ask gets the answer for one path.
+// ask fetches the narinfo of one path.
 func (c *crawl) ask(ctx context.Context, path nix.StorePath) error {
 	var references []nix.StorePath
 	_, _, err := c.web.fetch(ctx, c.base.JoinPath(path.Hash()+".narinfo"), maxNarinfo, func(text []byte) (err error) {
@@ -231,8 +231,8 @@ func (c *crawl) ask(ctx context.Context, path nix.StorePath) error {
 	return c.journal.write(e)
 }
 
-// miss takes a path without an answer. It is not in the journal, so it is asked
-// for again by the next run.
+// miss counts a path without an answer. It is not in the journal, so the next run
+// asks for it again.
 func (c *crawl) miss(path nix.StorePath, err error) error {
 	c.lost = append(c.lost, Loss{path, Unanswered, err.Error()})
 	if c.unheard++; c.unheard == patience {
@@ -241,7 +241,7 @@ func (c *crawl) miss(path nix.StorePath, err error) error {
 	return nil
 }
 
-// narinfoError is what is wrong with an answer that came.
+// narinfoError is an answer that is not a valid narinfo of the path.
 type narinfoError struct{ error }
 
 func (e *narinfoError) Unwrap() error { return e.error }
@@ -283,8 +283,8 @@ func (c *crawl) census(paths []nix.StorePath) (*Census, error) {
 	return all, nil
 }
 
-// LostError says that a cache lacks more than half of what was to be counted:
-// then the list and the cache are not of one kind, or the keys are wrong.
+// LostError reports that a cache lacks more than half of the paths: the list is not
+// of this cache, or the keys are wrong.
 type LostError struct {
 	*Census
 	Cache string

@@ -16,9 +16,13 @@ import (
 )
 
 // journal is a file to which each answer is added as it comes, so that a count
-// that is interrupted, however rudely, goes on where it was. A line is one
-// write; what a crash leaves of the last one is dropped. The nil journal keeps
-// nothing.
+// that is interrupted or killed continues where it was. A line is one write; the
+// incomplete line that a crash may leave at the end is dropped. The nil journal
+// stores nothing.
+//
+//	heading: format and digest of the inputs
+//	{"p":"/nix/store/…-app","n":["glibc","zlib"]}
+//	{"p":"/nix/store/…-lib","w":"absent"}
 type journal struct{ file *os.File }
 
 // entry is a line of a journal: the answer to one path. The short keys are for
@@ -39,7 +43,7 @@ type heading struct {
 
 const journalVersion = "nixery-action popularity 1"
 
-// inputsOf is a digest of all that an answer may depend on.
+// inputsOf returns a digest of all inputs of an answer.
 func inputsOf(parts ...string) string {
 	sum := sha256.New()
 	for _, part := range parts {
@@ -48,8 +52,8 @@ func inputsOf(parts ...string) string {
 	return fmt.Sprintf("%x", sum.Sum(nil))
 }
 
-// openJournal opens or begins the journal in file, and hands each answer that is
-// in it to replay. Without a name there is no journal.
+// openJournal opens or creates the journal in file, and calls replay with each
+// answer in it. For an empty name it returns nil.
 func openJournal(file, inputs string, replay func(entry)) (*journal, error) {
 	if file == "" {
 		return nil, nil
@@ -99,7 +103,7 @@ func (j *journal) resume(inputs string, replay func(entry)) error {
 	return j.file.Truncate(int64(len(first)) + end)
 }
 
-// isStart reports whether text is nothing, or a heading that was cut off.
+// isStart reports whether text is empty, or a heading that was cut off.
 func isStart(text []byte, want heading) bool {
 	line, err := json.Marshal(want)
 	return err == nil && bytes.HasPrefix(line, text)

@@ -19,8 +19,8 @@ const maxNarinfo = 1 << 20
 // errUnsigned is a narinfo that none of the given keys has signed.
 var errUnsigned = errors.New("none of the trusted public keys has signed it")
 
-// wanted are the keys of a narinfo that are needed here. The parser is shown no
-// others: it refuses what it does not know, while Nix passes over it.
+// wanted are the keys of a narinfo that are needed here. Others are removed before
+// the parser sees them, as it refuses unknown keys, which Nix ignores.
 var wanted = []string{"StorePath", "URL", "NarHash", "NarSize", "References", "Sig"}
 
 // parseNarinfo returns the references of path, if text is a narinfo of it that
@@ -75,7 +75,7 @@ func parseReferences(names []string) ([]nix.StorePath, error) {
 	return references, nil
 }
 
-// signed checks what Nix signs: the path, its NAR's hash and size, and its
+// signed verifies a signature over what Nix signs: the path, its NAR's hash and size, and its
 // references in order.
 func signed(parsed *narinfo.NarInfo, keys []signature.PublicKey) bool {
 	slices.Sort(parsed.References)

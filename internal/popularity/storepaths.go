@@ -24,8 +24,8 @@ const maxDictionary = 64 << 20
 
 // StorePaths reads the list of store paths at where, a file or an http or https
 // URL, as channels publish it under the name store-paths.xz: a path a line, as it
-// is or compressed with xz. They come back sorted, each once. from is where they
-// came from in the end: a channel's URL redirects to that of a release.
+// is or compressed with xz. The result is sorted, each path once; from is the
+// URL after redirects, as a channel's URL redirects to that of a release.
 func (c *Cache) StorePaths(ctx context.Context, where string) (paths []nix.StorePath, from string, err error) {
 	data, from, err := c.list(ctx, where)
 	if err == nil {

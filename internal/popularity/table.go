@@ -15,18 +15,18 @@ import (
 	"github.com/org/nixery-action/internal/plainfile"
 )
 
-// Table is counts, and where they are from. The zero value is no table.
+// Table is counts with their source. The zero value is no table.
 type Table struct {
-	Source string // as given to [Load], but a URL without what may be secret in it
+	Source string // as given to [Load], but a URL without its secret parts
 	SHA256 string // of the counts, as [Counts.SHA256] has it; empty for no table
 	Counts Counts
 }
 
-// TableError says why the table that was asked for cannot be had. No other one
-// stands in for it: that would be another plan, and other digests.
+// TableError says why a table cannot be loaded. No other table is used in its
+// place, since that would change the plan, and so digests.
 type TableError struct {
 	Source string // as in [Table]; empty for what is neither file nor URL
-	Remote bool   // it was to be fetched, so another try may help
+	Remote bool   // it is fetched, so a retry may help
 	Err    error
 }
 
@@ -37,7 +37,7 @@ func (e *TableError) Error() string {
 // Unwrap returns Err.
 func (e *TableError) Unwrap() error { return e.Err }
 
-// Load gets the table that where names: "none", "embedded", an https URL, an
+// Load loads the table that where names: "none", "embedded", an https URL, an
 // http URL on this machine, or a file. Files and URLs hold JSON as [Read] reads
 // it, as it is or gzipped. If sum is not empty, it must be the SHA-256 of the
 // file, in hex. Errors are of the type [*TableError].
@@ -106,8 +106,7 @@ func decode(data []byte, sum string) (Counts, error) {
 	return Read(r)
 }
 
-// readFile reads a byte more than limit at most, so that what follows can tell
-// what is too large.
+// readFile reads at most limit+1 bytes, so that the caller can refuse larger files.
 func readFile(file string, limit int64) ([]byte, error) {
 	f, err := plainfile.Open(file)
 	if err != nil {
@@ -117,8 +116,8 @@ func readFile(file string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, limit+1))
 }
 
-// unzipped knows gzip by its first bytes (RFC 1952 §2.3.1): neither a file's
-// name nor a server's headers can be relied on.
+// unzipped detects gzip by its first bytes (RFC 1952 §2.3.1), since neither a file's
+// name nor a server's headers are reliable.
 func unzipped(data []byte) (io.Reader, error) {
 	if bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
 		return gzip.NewReader(bytes.NewReader(data))

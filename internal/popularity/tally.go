@@ -7,7 +7,7 @@ import (
 	"github.com/org/nixery-action/internal/nix"
 )
 
-// Tally counts who refers to what. A referrer is a store path, and counts once
+// Tally counts the referrers of names. A referrer is a store path, and counts once
 // for a name, however many store paths of that name it refers to; what a store
 // path refers to in itself does not count. Derivations are no referrers, since
 // they say what a build needs. The zero value is empty. It is not for concurrent use.
@@ -16,7 +16,7 @@ type Tally struct {
 	seen   map[nix.StorePath]bool
 }
 
-// Add counts what a store path refers to, unless that path was added before.
+// Add counts the references of a store path, unless that path was added before.
 func (t *Tally) Add(path nix.StorePath, references []nix.StorePath) {
 	t.add(path, namesOf(path, references))
 }
@@ -34,17 +34,18 @@ func (t *Tally) add(path nix.StorePath, names map[string]bool) {
 	}
 }
 
-// Referrers is how many store paths were counted, those that refer to nothing too.
+// Referrers returns how many store paths were added, including those without
+// references.
 func (t *Tally) Referrers() int { return len(t.seen) }
 
-// Counts are the names with at least least referrers.
+// Counts returns the names with at least least referrers.
 func (t *Tally) Counts(least int64) Counts {
 	counts := maps.Clone(t.counts)
 	maps.DeleteFunc(counts, func(_ string, n int64) bool { return n < least })
 	return counts
 }
 
-// namesOf are the names without version that path refers to.
+// namesOf returns the names without version that path refers to.
 func namesOf(path nix.StorePath, references []nix.StorePath) map[string]bool {
 	names := map[string]bool{}
 	for _, ref := range references {
