@@ -79,7 +79,7 @@ func (f faulty) place() map[string]string {
 // A step that fails says why, on the line of the spec that it is about and on the page of the run, and publishes nothing.
 func TestFaultsUnderAct(t *testing.T) {
 	open, closed := startRegistry(t), startDocker(t, "u", "hunter2")
-	fill := strings.NewReplacer("TINY", tinySet(t), "REGISTRY", open, "CLOSED", closed, "READONLY", readOnlyRegistry(t), "NOBODY", freeAddress(t), "NODE", onlyNode(t), "▸", "")
+	fill := strings.NewReplacer("TINY", tinySet(t), "REGISTRY", open, "CLOSED", closed, "READONLY", readOnlyRegistry(t), "NOBODY", freeAddress(t), "NODE", withoutNix(t), "▸", "")
 	w, files := faultyWorkflow(t, fill)
 	run := act(t, w, checkout(t, w.text, files), noCaching)
 	if groups := checkGroups(t, run); groups == 0 {
@@ -155,16 +155,18 @@ func (f faulty) check(t *testing.T, step acted) {
 	}
 }
 
-// onlyNode is a folder with no other program than the one that runs actions.
-func onlyNode(t *testing.T) string {
+// withoutNix is a directory with the programs of a runner that has no Nix: the one that runs actions, and git.
+func withoutNix(t *testing.T) string {
 	t.Helper()
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
-	if err := os.Symlink(node, filepath.Join(dir, "node")); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"node", "git"} {
+		program, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(program, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }
