@@ -99,7 +99,7 @@ bench-plan: ## what plans cost, beside those of other tools: of testdata's closu
 
 .PHONY: format
 format: ## gofmt and shellcheck, which take a second; make test has them
-	@unformatted=$$(gofmt -l *.go bench cmd internal); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l *.go bench cmd internal test); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	shellcheck $(SHELL_SCRIPTS)
 
 # A job of its own in CI: on a cold machine staticcheck takes as long as a fifth of the tests.

@@ -11,83 +11,9 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"gopkg.in/yaml.v3"
+
+	"github.com/org/nixery-action/test/pages"
 )
-
-const ourAction = "org/nixery-action@v1"
-
-// workflow is what the tests read of one; the runner reads more.
-type workflow struct {
-	where string
-	text  string
-	Jobs  map[string]struct{ Steps []step }
-}
-
-type step struct {
-	ID   string
-	Uses string
-	With map[string]any
-}
-
-// with is what the step hands to its action, as the runner or an editor sees it: absent is empty.
-func (s step) with() any {
-	if s.With == nil {
-		return map[string]any{}
-	}
-	return s.With
-}
-
-// pages are the project's texts for people.
-func pages(t *testing.T) []string {
-	t.Helper()
-	docs, err := filepath.Glob("docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append(docs, "README.md", "CONTRIBUTING.md", "SECURITY.md")
-}
-
-var yamlBlock = regexp.MustCompile("(?ms)^```yaml\\n(.*?)^```")
-
-// workflows are those in the pages and in examples/.
-func workflows(t *testing.T) (all []workflow) {
-	t.Helper()
-	add := func(where, text string) {
-		// Forgejo wants actions by their URLs; act knows only names.
-		text = strings.ReplaceAll(text, "uses: https://github.com/", "uses: ")
-		w := workflow{where: where, text: text}
-		if err := yaml.Unmarshal([]byte(text), &w); err != nil {
-			t.Errorf("%s: %v", where, err)
-		}
-		if w.Jobs != nil {
-			all = append(all, w)
-		}
-	}
-	for _, page := range pages(t) {
-		for _, block := range yamlBlock.FindAllStringSubmatch(read(t, page), -1) {
-			add(page, block[1])
-		}
-	}
-	examples, err := filepath.Glob("examples/*.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, example := range examples {
-		add(example, read(t, example))
-	}
-	if len(all) < 3 {
-		t.Fatalf("only %d workflows found", len(all))
-	}
-	return all
-}
-
-func read(t *testing.T, file string) string {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
 
 // action is what we offer to workflows: inputs by their schema, outputs by action.yml.
 type action struct {
@@ -97,7 +23,7 @@ type action struct {
 
 func readAction(t *testing.T) (a action) {
 	t.Helper()
-	err := yaml.Unmarshal([]byte(read(t, "action.yml")), &a)
+	err := yaml.Unmarshal([]byte(pages.Read(t, "action.yml")), &a)
 	if err != nil || len(a.Outputs) == 0 {
 		t.Fatalf("action.yml has no outputs: %v", err)
 	}
@@ -110,24 +36,24 @@ func readAction(t *testing.T) (a action) {
 // Workflows in the pages and examples use inputs and outputs that there are, with values that they may have.
 func TestWorkflows(t *testing.T) {
 	a := readAction(t)
-	for _, w := range workflows(t) {
+	for _, w := range pages.Workflows(t) {
 		problems := a.check(w)
 		for _, problem := range problems {
-			t.Errorf("%s: %s", w.where, problem)
+			t.Errorf("%s: %s", w.Where, problem)
 		}
 	}
 }
 
 func TestWorkflowsAreChecked(t *testing.T) {
-	w := workflow{text: "${{ steps.a.outputs.digset }} ${{ steps.b.outputs.any }} ${{ fromJSON(steps.a.outputs.digests).x }}"}
-	if err := yaml.Unmarshal([]byte("jobs: {j: {steps: [{id: a, uses: "+ourAction+", with: {pusch: true, push: true}}, {id: b, uses: other@v1, with: {x: y}}]}}"), &w); err != nil {
+	w := pages.Workflow{Text: "${{ steps.a.outputs.digset }} ${{ steps.b.outputs.any }} ${{ fromJSON(steps.a.outputs.digests).x }}"}
+	if err := yaml.Unmarshal([]byte("jobs: {j: {steps: [{id: a, uses: "+pages.OurAction+", with: {pusch: true, push: true}}, {id: b, uses: other@v1, with: {x: y}}]}}"), &w); err != nil {
 		t.Fatal(err)
 	}
 	problems := readAction(t).check(w)
 	if len(problems) != 2 || !strings.Contains(problems[0], "'pusch' not allowed") || problems[1] != `there is no output "digset"` {
 		t.Errorf("got %q", problems)
 	}
-	if problems := readAction(t).check(workflow{}); len(problems) != 1 {
+	if problems := readAction(t).check(pages.Workflow{}); len(problems) != 1 {
 		t.Errorf("a workflow without our action: %q", problems)
 	}
 }
@@ -163,23 +89,23 @@ func TestActionSchema(t *testing.T) {
 
 var stepOutput = regexp.MustCompile(`steps\.([\w-]+)\.outputs\.([\w-]+)`)
 
-func (a action) check(w workflow) (problems []string) {
+func (a action) check(w pages.Workflow) (problems []string) {
 	ours := map[string]bool{}
 	for _, job := range w.Jobs {
 		for _, s := range job.Steps {
-			if s.Uses != ourAction {
+			if s.Uses != pages.OurAction {
 				continue
 			}
 			ours[s.ID] = true
-			if err := a.with.Validate(s.with()); err != nil {
+			if err := a.with.Validate(s.Given()); err != nil {
 				problems = append(problems, err.Error())
 			}
 		}
 	}
 	if len(ours) == 0 {
-		problems = append(problems, "no step uses "+ourAction)
+		problems = append(problems, "no step uses "+pages.OurAction)
 	}
-	for _, match := range stepOutput.FindAllStringSubmatch(w.text, -1) {
+	for _, match := range stepOutput.FindAllStringSubmatch(w.Text, -1) {
 		if _, known := a.Outputs[match[2]]; ours[match[1]] && !known {
 			problems = append(problems, fmt.Sprintf("there is no output %q", match[2]))
 		}
@@ -195,8 +121,8 @@ var (
 // Command lines in the pages have flags that the command defines, by its source.
 func TestFlagsInPages(t *testing.T) {
 	count := 0
-	for _, page := range pages(t) {
-		for _, line := range command.FindAllStringSubmatch(read(t, page), -1) {
+	for _, page := range pages.All(t) {
+		for _, line := range command.FindAllStringSubmatch(pages.Read(t, page), -1) {
 			source := sourceOf(t, line[1])
 			for _, name := range flag.FindAllStringSubmatch(line[0], -1) {
 				count++
@@ -221,7 +147,7 @@ func sourceOf(t *testing.T, command string) string {
 	var text strings.Builder
 	for _, file := range files {
 		if !strings.HasSuffix(file, "_test.go") {
-			text.WriteString(read(t, file))
+			text.WriteString(pages.Read(t, file))
 		}
 	}
 	return text.String()
@@ -231,8 +157,8 @@ var link = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 
 // Links from page to page lead somewhere.
 func TestLinks(t *testing.T) {
-	for _, page := range pages(t) {
-		for _, match := range link.FindAllStringSubmatch(read(t, page), -1) {
+	for _, page := range pages.All(t) {
+		for _, match := range link.FindAllStringSubmatch(pages.Read(t, page), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), match[1])); err != nil {
 				t.Errorf("%s: %v", page, err)
 			}
@@ -245,8 +171,8 @@ var pathInPage = regexp.MustCompile("`((?:cmd|docs|examples|internal|schema|shim
 // Files and folders that pages name are there.
 func TestPathsInPages(t *testing.T) {
 	count := 0
-	for _, page := range pages(t) {
-		for _, match := range pathInPage.FindAllStringSubmatch(read(t, page), -1) {
+	for _, page := range pages.All(t) {
+		for _, match := range pathInPage.FindAllStringSubmatch(pages.Read(t, page), -1) {
 			count++
 			if _, err := os.Stat(match[1]); err != nil {
 				t.Errorf("%s: %v", page, err)
@@ -271,8 +197,8 @@ func TestTestsInPages(t *testing.T) {
 		}
 	}
 	count := 0
-	for _, page := range pages(t) {
-		for _, match := range testName.FindAllStringSubmatch(read(t, page), -1) {
+	for _, page := range pages.All(t) {
+		for _, match := range testName.FindAllStringSubmatch(pages.Read(t, page), -1) {
 			count++
 			if !defined[match[1]] {
 				t.Errorf("%s: there is no %s", page, match[1])
@@ -297,7 +223,7 @@ func TestThreatsHaveTests(t *testing.T) {
 			t.Errorf("%q: %q have no test, want %d", page, unproved, want)
 		}
 	}
-	count, unproved := threats(read(t, "SECURITY.md"))
+	count, unproved := threats(pages.Read(t, "SECURITY.md"))
 	if count < 10 || len(unproved) > 0 {
 		t.Errorf("of %d threats, these have no test: %q", count, unproved)
 	}

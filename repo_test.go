@@ -28,7 +28,7 @@ type source struct {
 	text string
 }
 
-func (s source) test() bool     { return strings.HasSuffix(s.name, "_test.go") }
+func (s source) test() bool     { return strings.HasSuffix(s.name, "_test.go") || strings.HasPrefix(s.name, "test/") }
 func (s source) folder() string { return path.Dir(s.name) }
 
 func (s source) at(pos token.Pos, format string, args ...any) string {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/org/nixery-action/test/pages"
 )
 
 const troubleshooting = "docs/troubleshooting.md"
@@ -25,7 +27,7 @@ var (
 // its heading along.
 func TestTroubleshootingHasRealMessages(t *testing.T) {
 	all := spoken(t)
-	headings := messageHeading.FindAllStringSubmatch(read(t, troubleshooting), -1)
+	headings := messageHeading.FindAllStringSubmatch(pages.Read(t, troubleshooting), -1)
 	if len(headings) < 40 {
 		t.Errorf("only %d messages found", len(headings))
 	}
@@ -50,7 +52,7 @@ func TestMessagesAreFound(t *testing.T) {
 
 // The page has all titles of annotations.
 func TestTroubleshootingHasAllTitles(t *testing.T) {
-	page, count := read(t, troubleshooting), 0
+	page, count := pages.Read(t, troubleshooting), 0
 	all := spoken(t)
 	for _, literal := range slices.Concat(all["internal/cli/faults_title.go"], all["internal/build/warning.go"]) {
 		if !unicode.IsUpper([]rune(literal + " ")[0]) {
@@ -100,7 +102,7 @@ func shimSources(t *testing.T) map[string]string {
 	texts := map[string]string{}
 	for _, file := range files {
 		if !strings.Contains(file, "test") {
-			texts[file] = read(t, file)
+			texts[file] = pages.Read(t, file)
 		}
 	}
 	return texts

@@ -1,6 +1,6 @@
 //go:build e2e
 
-package nixeryaction_test
+package e2e_test
 
 import (
 	"fmt"
@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/org/nixery-action/internal/progress"
+
+	"github.com/org/nixery-action/test/pages"
 )
 
 // twoImages is what a user writes who knows the inputs from the README only.
@@ -68,14 +70,14 @@ const password = "hunter2-of-the-registry"
 func TestTwoImagesUnderAct(t *testing.T) {
 	host, kept := startDocker(t, "u", password), t.TempDir()
 	w := parseWorkflow(t, strings.ReplaceAll(twoImages, "HOST", host))
-	first := runImages(t, w, host, kept, read(t, "testdata/tiny/default.nix"))
+	first := runImages(t, w, host, kept, pages.Read(t, "testdata/tiny/default.nix"))
 	checkLater(t, first, host)
 	if page := first.ofStep("images").page(t); !strings.Contains(page, "This is the first image under "+host+"/acme/tools:latest") {
 		t.Errorf("the first page is\n%s", page)
 	}
 
 	update := strings.NewReplacer("tiny-lib-1.2", "tiny-lib-1.3", "echo 'reads ${self.base}", "head -c 20000 /dev/zero >$out/lib/more; echo 'reads ${self.base}")
-	second := runImages(t, w, host, kept, update.Replace(read(t, "testdata/tiny/default.nix")))
+	second := runImages(t, w, host, kept, update.Replace(pages.Read(t, "testdata/tiny/default.nix")))
 	checkLater(t, second, host)
 	page := second.ofStep("images").page(t)
 	before, after := first.narSize(t, "tiny-lib-1.2"), second.narSize(t, "tiny-lib-1.3")
@@ -90,12 +92,12 @@ func TestTwoImagesUnderAct(t *testing.T) {
 }
 
 // runImages plays the workflow as on a fresh runner, with what the cache has kept, and wants it to go well and tell no secret.
-func runImages(t *testing.T, w workflow, host, kept, packages string) acted {
+func runImages(t *testing.T, w pages.Workflow, host, kept, packages string) acted {
 	t.Helper()
-	dir := checkout(t, w.text, map[string]string{
+	dir := checkout(t, w.Text, map[string]string{
 		"nixery.yaml":      strings.ReplaceAll(twoImagesSpec, "HOST", host),
 		"pkgs/default.nix": packages,
-		"pkgs/elf.nix":     read(t, "testdata/tiny/elf.nix"),
+		"pkgs/elf.nix":     pages.Read(t, "testdata/tiny/elf.nix"),
 	})
 	run := act(t, w, dir, "--cache-server-addr", "127.0.0.1", "--cache-server-path", kept, "--env", "ACTIONS_RUNTIME_TOKEN=any",
 		"--insecure-secrets", "-s", "REGISTRY_PASSWORD="+password)

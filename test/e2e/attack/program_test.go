@@ -1,6 +1,6 @@
 //go:build e2e
 
-package e2e
+package attack
 
 import (
 	"bufio"
@@ -39,7 +39,7 @@ func prepare(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if root, err = filepath.Abs("../.."); err != nil {
+	if root, err = filepath.Abs("../../.."); err != nil {
 		return 0, err
 	}
 	binary = filepath.Join(dir, "nixery-action")

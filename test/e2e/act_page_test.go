@@ -1,6 +1,6 @@
 //go:build e2e
 
-package nixeryaction_test
+package e2e_test
 
 import (
 	"bytes"

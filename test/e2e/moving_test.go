@@ -1,6 +1,6 @@
 //go:build e2e
 
-package nixeryaction_test
+package e2e_test
 
 import (
 	"archive/tar"
@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/test/pages"
 )
 
 const movingPage = "docs/moving.md"
@@ -46,7 +48,7 @@ func TestMovedImages(t *testing.T) {
 			links:  map[string]string{"bin/app": "/bin/app"},
 		},
 	}
-	for _, block := range yamlBlock.FindAllStringSubmatch(read(t, movingPage), -1) {
+	for _, block := range pages.YamlBlocks.FindAllStringSubmatch(pages.Read(t, movingPage), -1) {
 		name, published := buildMoved(t, block[1])
 		want, known := images[name]
 		if !known || len(published) == 0 {

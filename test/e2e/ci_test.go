@@ -1,6 +1,6 @@
 //go:build e2e
 
-package nixeryaction_test
+package e2e_test
 
 import (
 	"fmt"
@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"gopkg.in/yaml.v3"
+
+	"github.com/org/nixery-action/test/pages"
 )
 
 const (
@@ -25,7 +27,7 @@ var shellBlock = regexp.MustCompile("(?ms)^```sh\\n(.*?)^```")
 // shellScript is the block of the page that has some words.
 func shellScript(t *testing.T, words string) string {
 	t.Helper()
-	for _, block := range shellBlock.FindAllStringSubmatch(read(t, ciPage), -1) {
+	for _, block := range shellBlock.FindAllStringSubmatch(pages.Read(t, ciPage), -1) {
 		if strings.Contains(block[1], words) {
 			return block[1]
 		}
@@ -39,7 +41,7 @@ var fence = regexp.MustCompile("(?m)^```(\\w+)$")
 // The tests below, and those of workflows, run all blocks that the page has.
 func TestBlocksOfCI(t *testing.T) {
 	var got []string
-	for _, match := range fence.FindAllStringSubmatch(read(t, ciPage), -1) {
+	for _, match := range fence.FindAllStringSubmatch(pages.Read(t, ciPage), -1) {
 		got = append(got, match[1])
 	}
 	if want := []string{"sh", "yaml", "yaml", "sh"}; !slices.Equal(got, want) {
@@ -77,11 +79,11 @@ func TestGitLabOfCI(t *testing.T) {
 // The command for act runs the README's workflow.
 func TestActOfCI(t *testing.T) {
 	ci := newCI(t)
-	all := workflows(t)
-	w := all[slices.IndexFunc(all, func(w workflow) bool { return w.where == "README.md" })]
+	all := pages.Workflows(t)
+	w := all[slices.IndexFunc(all, func(w pages.Workflow) bool { return w.Where == "README.md" })]
 	repository := startRegistry(t) + "/acme/toolbox"
 	spec := fmt.Sprintf("nixpkgs: {path: %s}\nrepository: %s\npackages: [hello]\n", tinySet(t), repository)
-	ci.dir = checkout(t, w.text, map[string]string{"nixery.yaml": spec, ".github/workflows/toolbox.yml": w.text})
+	ci.dir = checkout(t, w.Text, map[string]string{"nixery.yaml": spec, ".github/workflows/toolbox.yml": w.Text})
 	program, err := exec.Command("testdata/scripts/act").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +91,7 @@ func TestActOfCI(t *testing.T) {
 	home := t.TempDir()
 	ci.put(t, filepath.Join(home, "act/actrc"), "", 0o644)
 	ci.put(t, filepath.Join(ci.bin, "act"), fmt.Sprintf("#!/bin/sh\nexec %s \"$@\" --local-repository %s=%s --cache-server-addr 127.0.0.1 --cache-server-path %s\n",
-		strings.TrimSpace(string(program)), ourAction, actionFolder(t), t.TempDir()), 0o755)
+		strings.TrimSpace(string(program)), pages.OurAction, actionFolder(t), t.TempDir()), 0o755)
 	built, err := binary()
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +122,7 @@ func checkWarm(t *testing.T, first, second string) {
 // gitLabScript is what GitLab makes of the page's job: a shell script, and variables.
 func gitLabScript(t *testing.T) (script string, variables []string) {
 	t.Helper()
-	for _, block := range yamlBlock.FindAllStringSubmatch(read(t, ciPage), -1) {
+	for _, block := range pages.YamlBlocks.FindAllStringSubmatch(pages.Read(t, ciPage), -1) {
 		if !strings.HasPrefix(block[1], "# .gitlab-ci.yml\n") {
 			continue
 		}

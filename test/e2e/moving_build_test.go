@@ -1,6 +1,6 @@
 //go:build e2e
 
-package nixeryaction_test
+package e2e_test
 
 import (
 	"fmt"
@@ -14,6 +14,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"gopkg.in/yaml.v3"
+
+	"github.com/org/nixery-action/test/pages"
 )
 
 // nixBlock is a file of Nix; its first line is its name.
@@ -40,7 +42,7 @@ func buildMoved(t *testing.T, text string) (string, []v1.Image) {
 		t.Fatal(err)
 	}
 	files := map[string]string{"nixery.yaml": string(file), "set/default.nix": standIns(t, spec.Packages), "site/index.html": "welcome\n"}
-	for _, block := range nixBlock.FindAllStringSubmatch(read(t, movingPage), -1) {
+	for _, block := range nixBlock.FindAllStringSubmatch(pages.Read(t, movingPage), -1) {
 		files[block[1]] = block[2]
 	}
 	program, err := binary()

@@ -1,6 +1,6 @@
 //go:build e2e
 
-package nixeryaction_test
+package e2e_test
 
 import (
 	"os"
@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/org/nixery-action/test/pages"
 )
 
 var (
@@ -29,7 +31,7 @@ func TestDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := elapsed.ReplaceAllString(strings.ReplaceAll(loopback.ReplaceAllString(string(out), "127.0.0.1:5000"), root+"/", ""), "(0.0 s)")
-	_, rest, _ := strings.Cut(read(t, "README.md"), "```console\n")
+	_, rest, _ := strings.Cut(pages.Read(t, "README.md"), "```console\n")
 	want, _, _ := strings.Cut(rest, "```")
 	if want == "" || !strings.HasSuffix(got, want) {
 		t.Errorf("the README shows\n%s\nand make demo printed\n%s", want, got)

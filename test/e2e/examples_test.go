@@ -1,6 +1,6 @@
 //go:build e2e
 
-package nixeryaction_test
+package e2e_test
 
 import (
 	"errors"
@@ -23,6 +23,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"gopkg.in/yaml.v3"
+
+	"github.com/org/nixery-action/test/pages"
 )
 
 // places stand in for what examples and pages name and this machine does not reach.
@@ -97,14 +99,14 @@ func (p places) exampleFiles(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{
 		"nixery.yaml":         fmt.Sprintf("nixpkgs: {path: %s}\nrepository: %s/acme/toolbox\npackages: [hello, app]\narchitectures: [amd64, arm64]\n", p.packages, p.open),
-		"overlay/default.nix": read(t, "examples/overlay/default.nix"),
+		"overlay/default.nix": pages.Read(t, "examples/overlay/default.nix"),
 	}
 	specs, err := filepath.Glob("examples/*.yaml")
 	if err != nil || len(specs) < 6 {
 		t.Fatalf("the specs are %q: %v", specs, err)
 	}
 	for _, spec := range specs {
-		files[filepath.Base(spec)] = p.standIn(read(t, spec))
+		files[filepath.Base(spec)] = p.standIn(pages.Read(t, spec))
 	}
 	return files
 }

@@ -1,6 +1,6 @@
 //go:build e2e
 
-package nixeryaction_test
+package e2e_test
 
 import (
 	"crypto/sha256"
@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/org/nixery-action/test/pages"
 )
 
 const releaseTag = "v1.2.3"
@@ -109,7 +111,7 @@ func publishRelease(t *testing.T, clone string) (uploads string) {
 		mustRun(t, clone, env, "bash", "-eo", "pipefail", "-c", step.Run)
 	}
 	want := "release create v1.2.3 --verify-tag --generate-notes --title v1.2.3 dist/SHA256SUMS dist/" + released + "\n"
-	if got := read(t, filepath.Join(programs, "log")); got != want {
+	if got := pages.Read(t, filepath.Join(programs, "log")); got != want {
 		t.Errorf("gh was asked for %q, want %q", got, want)
 	}
 	return uploads
@@ -122,7 +124,7 @@ func releaseSteps(t *testing.T) (steps []runStep) {
 	var workflow struct {
 		Jobs map[string]struct{ Steps []runStep }
 	}
-	if err := yaml.Unmarshal([]byte(read(t, ".github/workflows/release.yml")), &workflow); err != nil {
+	if err := yaml.Unmarshal([]byte(pages.Read(t, ".github/workflows/release.yml")), &workflow); err != nil {
 		t.Fatal(err)
 	}
 	for _, step := range workflow.Jobs["release"].Steps {
@@ -140,7 +142,7 @@ func releaseSteps(t *testing.T) (steps []runStep) {
 func checkOtherBytesStop(t *testing.T, clone string, env []string, step string) {
 	t.Helper()
 	file := filepath.Join(clone, "shim/release.json")
-	made := read(t, file)
+	made := pages.Read(t, file)
 	other := strings.Replace(made, `"sha256": "`, `"sha256": "0`, 1)
 	if err := os.WriteFile(file, []byte(other), 0o644); err != nil {
 		t.Fatal(err)
@@ -164,14 +166,14 @@ func runReleased(t *testing.T, action, uploads string) {
 		Repository, Version string
 		Programs            map[string]struct{ SHA256 string }
 	}
-	if err := json.Unmarshal([]byte(read(t, file)), &release); err != nil {
+	if err := json.Unmarshal([]byte(pages.Read(t, file)), &release); err != nil {
 		t.Fatal(err)
 	}
-	published := []byte(read(t, filepath.Join(uploads, released)))
+	published := []byte(pages.Read(t, filepath.Join(uploads, released)))
 	if got := release.Programs["linux-"+runtime.GOARCH].SHA256; got != fmt.Sprintf("%x", sha256.Sum256(published)) || release.Version != releaseTag {
 		t.Errorf("release.json has %q for %s", got, release.Version)
 	}
-	text := strings.Replace(read(t, file), "https://github.com", server.URL, 1)
+	text := strings.Replace(pages.Read(t, file), "https://github.com", server.URL, 1)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

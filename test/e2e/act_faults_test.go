@@ -1,6 +1,6 @@
 //go:build e2e
 
-package nixeryaction_test
+package e2e_test
 
 import (
 	"fmt"
@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"gopkg.in/yaml.v3"
+
+	"github.com/org/nixery-action/test/pages"
 )
 
 // faulty is a step that must fail.
@@ -81,7 +83,7 @@ func TestFaultsUnderAct(t *testing.T) {
 	open, closed := startRegistry(t), startDocker(t, "u", "hunter2")
 	fill := strings.NewReplacer("TINY", tinySet(t), "REGISTRY", open, "CLOSED", closed, "READONLY", readOnlyRegistry(t), "NOBODY", freeAddress(t), "NODE", withoutNix(t), "▸", "")
 	w, files := faultyWorkflow(t, fill)
-	run := act(t, w, checkout(t, w.text, files), noCaching)
+	run := act(t, w, checkout(t, w.Text, files), noCaching)
 	if groups := checkGroups(t, run); groups == 0 {
 		t.Error("no stage is folded")
 	}
@@ -97,7 +99,7 @@ func TestFaultsUnderAct(t *testing.T) {
 }
 
 // faultyWorkflow has a step for each fault. All but the last let the job go on.
-func faultyWorkflow(t *testing.T, fill *strings.Replacer) (workflow, map[string]string) {
+func faultyWorkflow(t *testing.T, fill *strings.Replacer) (pages.Workflow, map[string]string) {
 	t.Helper()
 	files := map[string]string{}
 	steps := []map[string]any{{"uses": "actions/checkout@v5"}}
@@ -113,7 +115,7 @@ func faultyWorkflow(t *testing.T, fill *strings.Replacer) (workflow, map[string]
 		for key, value := range f.env {
 			env[key] = fill.Replace(value)
 		}
-		steps = append(steps, map[string]any{"id": f.kind, "uses": ourAction, "with": with, "env": env, "continue-on-error": i < len(faults)-1})
+		steps = append(steps, map[string]any{"id": f.kind, "uses": pages.OurAction, "with": with, "env": env, "continue-on-error": i < len(faults)-1})
 	}
 	text, err := yaml.Marshal(map[string]any{"on": "push", "jobs": map[string]any{"faults": map[string]any{"runs-on": "ubuntu-latest", "steps": steps}}})
 	if err != nil {
@@ -122,9 +124,9 @@ func faultyWorkflow(t *testing.T, fill *strings.Replacer) (workflow, map[string]
 	return parseWorkflow(t, string(text)), files
 }
 
-func parseWorkflow(t *testing.T, text string) workflow {
+func parseWorkflow(t *testing.T, text string) pages.Workflow {
 	t.Helper()
-	w := workflow{where: t.Name(), text: text}
+	w := pages.Workflow{Where: t.Name(), Text: text}
 	if err := yaml.Unmarshal([]byte(text), &w); err != nil {
 		t.Fatal(err)
 	}

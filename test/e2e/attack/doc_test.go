@@ -5,4 +5,4 @@
 // others see: exit codes, tags and blobs of docker's registry, logs, outputs and pages of a step. Wording is not.
 //
 // Nothing of the program is imported: it is built, and run with real Nix, git, docker-registry and act.
-package e2e
+package attack
