@@ -1,109 +1,16 @@
 package popularity
 
 import (
-	"errors"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/google/go-cmp/cmp"
 	"github.com/ulikunitz/xz"
 )
-
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	for header, want := range map[string]time.Duration{
-		"":                              0,
-		"7":                             7 * time.Second,
-		"-7":                            0,
-		"soon":                          0,
-		"99999999999":                   maxRetryAfter,
-		"Sat, 21 Nov 2026 12:00:09 GMT": 9 * time.Second,
-		"Sat, 21 Nov 2026 11:00:00 GMT": 0,
-		"Sun, 22 Nov 2026 12:00:00 GMT": maxRetryAfter,
-	} {
-		if got := retryAfter(header, now); got != want {
-			t.Errorf("%q: %s, want %s", header, got, want)
-		}
-	}
-	asked, ok := errors.AsType[*backoff.RetryAfterError](error(&statusError{429, 7 * time.Second}))
-	if !ok || asked.Duration != 7*time.Second {
-		t.Errorf("the wait that the server asks for is not heeded: %v", asked)
-	}
-	if _, ok := errors.AsType[*backoff.RetryAfterError](error(&statusError{503, 0})); ok {
-		t.Error("a wait was asked for")
-	}
-}
-
-func TestIsSafe(t *testing.T) {
-	for text, want := range map[string]bool{
-		"https://example.org/x":      true,
-		"http://127.0.0.1:80/x":      true,
-		"http://[::1]/x":             true,
-		"http://localhost:8080/x":    true,
-		"http://example.org/x":       false,
-		"http://127.0.0.1.evil.org/": false,
-		"http://localhost.evil.org/": false,
-		"ftp://127.0.0.1/":           false,
-		"https:///x":                 false,
-	} {
-		u, err := url.Parse(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if isSafe(u) != want {
-			t.Errorf("%s: safe is %v", text, !want)
-		}
-	}
-}
-
-func TestNoDowngrade(t *testing.T) {
-	from := func(text string) *http.Request {
-		req, err := http.NewRequest(http.MethodGet, text, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return req
-	}
-	for _, c := range []struct {
-		from, to, want string
-	}{
-		{"https://a.org/x", "https://b.org/y", ""},
-		{"https://a.org/x", "http://b.org/y?token=hunter2", "redirects to http://b.org/y, where"},
-		{"http://127.0.0.1/x", "http://b.org/y", "redirects to http://b.org/y, where"},
-		{"http://a.org/x", "http://b.org/y", ""},
-	} {
-		err := noDowngrade(from(c.to), []*http.Request{from(c.from)})
-		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2")) {
-			t.Errorf("from %s to %s: %v", c.from, c.to, err)
-		}
-	}
-	if err := noDowngrade(from("https://a.org"), slices.Repeat([]*http.Request{from("https://a.org")}, 10)); err == nil {
-		t.Error("it goes round for ever")
-	}
-}
-
-func TestFetchIsBounded(t *testing.T) {
-	s := serve(t, []byte("12345678"))
-	u, err := url.Parse(s.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := newFakeCache(t).cache().web()
-	if body, _, err := w.fetch(t.Context(), u, 8, whole); err != nil || string(body) != "12345678" {
-		t.Errorf("%q, %v", body, err)
-	}
-	if _, _, err := w.fetch(t.Context(), u, 7, whole); err == nil || !strings.Contains(err.Error(), "larger than 7 bytes") {
-		t.Errorf("got %v", err)
-	}
-}
 
 func compressed(t testing.TB, text string) []byte {
 	t.Helper()

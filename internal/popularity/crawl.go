@@ -11,11 +11,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nix-community/go-nix/pkg/narinfo/signature"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/org/nixery-action/internal/fetch"
 	"github.com/org/nixery-action/internal/nix"
+	"github.com/org/nixery-action/internal/retry"
 )
 
 // Cache is a binary cache to count. Its methods may be called from any
@@ -28,8 +31,11 @@ type Cache struct {
 	Agent string                // User-Agent
 	Log   *slog.Logger
 
+	retry   retry.Policy  // of one file; the zero value is the usual one
+	timeout time.Duration // of one attempt; 0 for the usual one
+
 	mu     sync.Mutex
-	client *web
+	client *fetch.Client
 }
 
 const (
@@ -93,14 +99,14 @@ func (c *Census) Complete() bool {
 // an error, and after a cancelled context, the same call continues where it was.
 // The state file stays; remove it when the counts are safe.
 func (c *Cache) Count(ctx context.Context, paths []nix.StorePath, progress func(done int)) (*Census, error) {
-	base, err := parseURL(c.URL)
+	base, err := fetch.Parse(c.URL)
 	if err != nil {
 		return nil, fmt.Errorf("binary cache: %w", err)
 	}
 	base.RawQuery, base.Fragment = "", "" // in Nix's settings they are for Nix, not for the server
 	count := &crawl{cache: c, base: base, web: c.web(), progress: progress, tally: &Tally{}}
 	if err := count.checkCache(ctx); err != nil {
-		return nil, fmt.Errorf("binary cache %s: %w", bare(base), err)
+		return nil, fmt.Errorf("binary cache %s: %w", fetch.Bare(base), err)
 	}
 	open, err := count.resume(c.State, paths)
 	if err != nil {
@@ -111,16 +117,18 @@ func (c *Cache) Count(ctx context.Context, paths []nix.StorePath, progress func(
 		err = closeErr
 	}
 	if err != nil {
-		return nil, fmt.Errorf("counting %s: %w", bare(base), err)
+		return nil, fmt.Errorf("counting %s: %w", fetch.Bare(base), err)
 	}
 	return count.census(paths)
 }
 
-func (c *Cache) web() *web {
+func (c *Cache) web() *fetch.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.client == nil {
-		c.client = newWeb(c.Agent, c.Log, c.jobs())
+		c.client = fetch.New(fetch.Options{Agent: c.Agent, Connections: c.jobs(), Timeout: c.timeout, Retry: c.retry, Note: func(where string, wait time.Duration, cause error) {
+			c.Log.Debug("trying again", "where", where, "wait", wait, "cause", cause)
+		}})
 	}
 	return c.client
 }
@@ -131,7 +139,7 @@ func (c *Cache) jobs() int { return cmp.Or(c.Jobs, defaultJobs) }
 type crawl struct {
 	cache    *Cache
 	base     *url.URL
-	web      *web
+	web      *fetch.Client
 	progress func(done int)
 
 	mu      sync.Mutex // of what follows
@@ -144,7 +152,7 @@ type crawl struct {
 // checkCache verifies that the URL is a binary cache of this store, before the count
 // sends a hundred thousand requests.
 func (c *crawl) checkCache(ctx context.Context) error {
-	text, _, err := c.web.fetch(ctx, c.base.JoinPath("nix-cache-info"), maxNarinfo, whole)
+	text, _, err := c.web.Get(ctx, c.base.JoinPath("nix-cache-info"), maxNarinfo, nil)
 	if err != nil {
 		return fmt.Errorf("reading nix-cache-info: %w", err)
 	}
@@ -162,7 +170,7 @@ func (c *crawl) checkCache(ctx context.Context) error {
 // resume replays the journal, and returns the paths that it lacks.
 func (c *crawl) resume(file string, paths []nix.StorePath) (left []nix.StorePath, err error) {
 	wanted := make(map[nix.StorePath]bool, len(paths))
-	inputs := []string{bare(c.base)}
+	inputs := []string{fetch.Bare(c.base)}
 	for _, key := range c.cache.Keys {
 		inputs = append(inputs, key.String())
 	}
@@ -204,7 +212,7 @@ func (c *crawl) run(ctx context.Context, paths []nix.StorePath) error {
 // ask fetches the narinfo of one path.
 func (c *crawl) ask(ctx context.Context, path nix.StorePath) error {
 	var references []nix.StorePath
-	_, _, err := c.web.fetch(ctx, c.base.JoinPath(path.Hash()+".narinfo"), maxNarinfo, func(text []byte) (err error) {
+	_, _, err := c.web.Get(ctx, c.base.JoinPath(path.Hash()+".narinfo"), maxNarinfo, func(text []byte) (err error) {
 		references, err = parseNarinfo(path, text, c.cache.Keys)
 		if err != nil {
 			return &narinfoError{err}
@@ -247,7 +255,7 @@ type narinfoError struct{ error }
 func (e *narinfoError) Unwrap() error { return e.error }
 
 func why(err error) Why {
-	if status, ok := errors.AsType[*statusError](err); ok && status.absent() {
+	if status, ok := errors.AsType[*fetch.StatusError](err); ok && status.Absent() {
 		return Absent
 	}
 	if _, ok := errors.AsType[*narinfoError](err); !ok && err != nil {
@@ -278,7 +286,7 @@ func (c *crawl) census(paths []nix.StorePath) (*Census, error) {
 	slices.SortFunc(c.lost, func(a, b Loss) int { return cmp.Compare(a.Path, b.Path) })
 	all := &Census{Tally: c.tally, Lost: c.lost}
 	if len(c.lost)*maxLost > len(paths) {
-		return nil, &LostError{Census: all, Cache: bare(c.base), Paths: len(paths)}
+		return nil, &LostError{Census: all, Cache: fetch.Bare(c.base), Paths: len(paths)}
 	}
 	return all, nil
 }

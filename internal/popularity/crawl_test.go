@@ -17,6 +17,7 @@ import (
 	"github.com/nix-community/go-nix/pkg/narinfo/signature"
 
 	"github.com/org/nixery-action/internal/nix"
+	"github.com/org/nixery-action/internal/retry"
 )
 
 func mustCount(t *testing.T, c *Cache, paths []nix.StorePath) *Census {
@@ -138,7 +139,7 @@ func TestHungServer(t *testing.T) {
 		return n == 1
 	}
 	c := f.cache()
-	c.web().client.Timeout = time.Second // the others answer at once, even where the machine is busy
+	c.timeout = time.Second // the others answer at once, even where the machine is busy
 	wantCounts(t, mustCount(t, c, paths), want)
 	if f.asked(path("git-2.39")) != 2 {
 		t.Errorf("asked %d times", f.asked(path("git-2.39")))
@@ -289,7 +290,7 @@ func TestUnanswered(t *testing.T) {
 	census := mustCount(t, c, paths)
 	wantCounts(t, census, want)
 	wantLost(t, census, "unanswered lost-1")
-	if census.Complete() || f.asked(path("lost-1")) != tries {
+	if census.Complete() || f.asked(path("lost-1")) != retry.Default.Attempts {
 		t.Errorf("complete %v, asked %d times", census.Complete(), f.asked(path("lost-1")))
 	}
 	census = mustCount(t, c, paths) // one failure more, and then it answers
@@ -304,7 +305,7 @@ func TestDown(t *testing.T) {
 	var paths []nix.StorePath
 	for i := range 3 * patience {
 		p := f.add(fmt.Sprint("p", i, "-1"))
-		f.faults[p] = status(slices.Repeat([]int{503}, tries)...)
+		f.faults[p] = status(slices.Repeat([]int{503}, retry.Default.Attempts)...)
 		paths = append(paths, p)
 	}
 	_, err := f.cache().Count(t.Context(), paths, ignore)
@@ -320,7 +321,7 @@ func TestFlaky(t *testing.T) {
 	for i := range 5 * patience {
 		p := f.add(fmt.Sprintf("p%03d-1", i))
 		if i%3 == 0 {
-			f.faults[p] = status(slices.Repeat([]int{503}, tries)...)
+			f.faults[p] = status(slices.Repeat([]int{503}, retry.Default.Attempts)...)
 		}
 		paths = append(paths, p)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/nix-community/go-nix/pkg/narinfo/signature"
 
 	"github.com/org/nixery-action/internal/nix"
+	"github.com/org/nixery-action/internal/retry"
 )
 
 // fakeCache is a binary cache in memory. A fault replaces the answer to a path's
@@ -100,9 +101,7 @@ func (f *fakeCache) sign(t *testing.T, p nix.StorePath, key signature.SecretKey)
 
 // cache is a client with short waits.
 func (f *fakeCache) cache() *Cache {
-	c := &Cache{URL: f.URL, Jobs: 4, Log: slog.New(slog.DiscardHandler)}
-	c.web().wait = time.Microsecond
-	return c
+	return &Cache{URL: f.URL, Jobs: 4, Log: slog.New(slog.DiscardHandler), retry: retry.Policy{First: time.Microsecond}}
 }
 
 func ignore(int) {}

@@ -10,6 +10,7 @@ import (
 	"github.com/nix-community/go-nix/pkg/narinfo"
 	"github.com/nix-community/go-nix/pkg/narinfo/signature"
 
+	"github.com/org/nixery-action/internal/fetch"
 	"github.com/org/nixery-action/internal/nix"
 )
 
@@ -28,7 +29,7 @@ var wanted = []string{"StorePath", "URL", "NarHash", "NarSize", "References", "S
 func parseNarinfo(path nix.StorePath, text []byte, keys []signature.PublicKey) ([]nix.StorePath, error) {
 	// Nix refuses a last line without its end, too (src/libstore/nar-info.cc).
 	if !bytes.HasSuffix(text, []byte("\n")) {
-		return nil, errCut
+		return nil, fetch.ErrCut
 	}
 	parsed, err := narinfo.Parse(strings.NewReader(needed(text)))
 	if err != nil {

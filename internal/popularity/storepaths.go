@@ -11,6 +11,7 @@ import (
 
 	"github.com/mikelolasagasti/xz"
 
+	"github.com/org/nixery-action/internal/fetch"
 	"github.com/org/nixery-action/internal/nix"
 )
 
@@ -42,15 +43,15 @@ func (c *Cache) list(ctx context.Context, where string) (data []byte, from strin
 		data, err = readFile(where, maxStorePaths)
 		return data, where, err
 	}
-	u, err := parseURL(where)
+	u, err := fetch.Parse(where)
 	if err != nil {
 		return nil, "a URL", err
 	}
-	data, end, err := c.web().fetch(ctx, u, maxStorePaths, whole)
+	data, end, err := c.web().Get(ctx, u, maxStorePaths, nil)
 	if err != nil {
-		return nil, bare(u), err
+		return nil, fetch.Bare(u), err
 	}
-	return data, bare(end), nil
+	return data, fetch.Bare(end), nil
 }
 
 // xzMagic begins each xz file: the .xz file format, §2.1.1.1.

@@ -3,13 +3,10 @@ package popularity
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 
 	"github.com/org/nixery-action/internal/plainfile"
@@ -37,23 +34,6 @@ func (e *TableError) Error() string {
 // Unwrap returns Err.
 func (e *TableError) Unwrap() error { return e.Err }
 
-// Load loads the table that where names: "none", "embedded", an https URL, an
-// http URL on this machine, or a file. Files and URLs hold JSON as [Read] reads
-// it, as it is or gzipped. If sum is not empty, it must be the SHA-256 of the
-// file, in hex. Errors are of the type [*TableError].
-func Load(ctx context.Context, where, sum string) (Table, error) {
-	switch where {
-	case "none":
-		return Table{Source: where}, nil
-	case "embedded":
-		return newTable(where, Embedded()), nil
-	}
-	if !strings.Contains(where, "://") {
-		return loadFile(where, sum)
-	}
-	return loadURL(ctx, newWeb("nixery-action", slog.New(slog.DiscardHandler), 1), where, sum)
-}
-
 func newTable(source string, counts Counts) Table {
 	return Table{Source: source, SHA256: counts.SHA256(), Counts: counts}
 }
@@ -68,30 +48,6 @@ func loadFile(file, sum string) (Table, error) {
 		return Table{}, &TableError{Source: file, Err: err}
 	}
 	return newTable(file, counts), nil
-}
-
-func loadURL(ctx context.Context, w *web, where, sum string) (Table, error) {
-	u, err := parseURL(where)
-	if err != nil {
-		return Table{}, &TableError{Source: "at a URL", Err: err}
-	}
-	fail := &TableError{Source: bare(u)}
-	if !isSafe(u) {
-		fail.Err = errors.New("want https: over plain http anyone on the way could change it")
-		return Table{}, fail
-	}
-	fail.Remote = true
-	data, _, err := w.fetch(ctx, u, maxTable, whole)
-	if err != nil {
-		fail.Err = fmt.Errorf("fetching it: %w; to build without it, say embedded or none instead", err)
-		return Table{}, fail
-	}
-	counts, err := decode(data, sum)
-	if err != nil {
-		fail.Err = err
-		return Table{}, fail
-	}
-	return newTable(bare(u), counts), nil
 }
 
 func decode(data []byte, sum string) (Counts, error) {

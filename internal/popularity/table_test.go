@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/org/nixery-action/internal/fetch"
+	"github.com/org/nixery-action/internal/retry"
 )
 
 func zipped(t *testing.T, text string) []byte {
@@ -114,8 +115,7 @@ func TestLoadTriesAgain(t *testing.T) {
 	p := path("table")
 	f.narinfos[address(p)] = `{"glibc": 7}`
 	f.faults[p] = status(500, http.StatusTooManyRequests)
-	w := newWeb("test", slog.New(slog.DiscardHandler), 1)
-	w.wait = time.Microsecond
+	w := fetch.New(fetch.Options{Retry: retry.Policy{First: time.Microsecond}})
 	table, err := loadURL(t.Context(), w, f.URL+address(p), "")
 	if err != nil || table.Counts["glibc"] != 7 || f.asked(p) != 3 {
 		t.Errorf("got %v, %v after %d requests", table, err, f.asked(p))
