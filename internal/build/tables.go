@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/org/nixery-action/internal/popularity"
+	"github.com/org/nixery-action/internal/popularity/crawl"
 )
 
 // Tables loads the popularity table that each order's spec names, and returns
@@ -13,7 +14,7 @@ import (
 func (l *Line) Tables(ctx context.Context, orders []Order) ([]popularity.Table, error) {
 	load := l.Load
 	if load == nil {
-		load = popularity.Load
+		load = crawl.Load
 	}
 	type name struct{ where, sum string }
 	loaded := map[name]popularity.Table{}

@@ -15,7 +15,7 @@ import (
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/plainfile"
-	"github.com/org/nixery-action/internal/popularity"
+	"github.com/org/nixery-action/internal/popularity/crawl"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -98,7 +98,7 @@ func checkBudget(budget int) error {
 // explainFile plans the closure in a file; a budget of 0 and an empty table are
 // the defaults.
 func explainFile(ctx context.Context, file string, budget int, source string) (explain.Explanation, error) {
-	table, err := popularity.Load(ctx, cmp.Or(source, "embedded"), "")
+	table, err := crawl.Load(ctx, cmp.Or(source, "embedded"), "")
 	if err != nil {
 		return explain.Explanation{}, err
 	}

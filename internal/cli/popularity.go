@@ -13,7 +13,7 @@ import (
 
 	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/nixbuild"
-	"github.com/org/nixery-action/internal/popularity"
+	"github.com/org/nixery-action/internal/popularity/crawl"
 )
 
 func newPopularity(c *console) *cobra.Command {
@@ -138,7 +138,7 @@ func count(ctx context.Context, c *console, o countOptions) error {
 	}
 	made := origin{
 		Source: source, Referrers: census.Tally.Referrers(), Names: len(counts), SHA256: counts.SHA256(),
-		Lost: append([]popularity.Loss{}, census.Lost...),
+		Lost: append([]crawl.Loss{}, census.Lost...),
 	}
 	c.log.Info("popularity table", "names", made.Names, "referrers", made.Referrers, "sha256", made.SHA256)
 	if o.metadata != "" {
@@ -154,15 +154,15 @@ func count(ctx context.Context, c *console, o countOptions) error {
 
 // origin is what the metadata file says of a table.
 type origin struct {
-	Source    string            `json:"source"`    // "the store", the closures' files, or where the list of store paths was found
-	Referrers int               `json:"referrers"` // store paths that were counted
-	Names     int               `json:"names"`     // in the table
-	SHA256    string            `json:"sha256"`    // as a build reports it
-	Lost      []popularity.Loss `json:"lost"`      // store paths that were not counted
+	Source    string       `json:"source"`    // "the store", the closures' files, or where the list of store paths was found
+	Referrers int          `json:"referrers"` // store paths that were counted
+	Names     int          `json:"names"`     // in the table
+	SHA256    string       `json:"sha256"`    // as a build reports it
+	Lost      []crawl.Loss `json:"lost"`      // store paths that were not counted
 }
 
 // census counts the one source that the options name.
-func (o countOptions) census(ctx context.Context, c *console) (census *popularity.Census, source string, err error) {
+func (o countOptions) census(ctx context.Context, c *console) (census *crawl.Census, source string, err error) {
 	switch {
 	case o.cache != "":
 		return o.countCache(ctx, c)
@@ -179,7 +179,7 @@ func (o countOptions) census(ctx context.Context, c *console) (census *popularit
 	return tallied(infos), "the store", err
 }
 
-func countClosures(ctx context.Context, files []string) (*popularity.Census, error) {
+func countClosures(ctx context.Context, files []string) (*crawl.Census, error) {
 	var infos []nix.PathInfo
 	for _, file := range files {
 		closure, err := readClosure(ctx, file)
@@ -191,20 +191,20 @@ func countClosures(ctx context.Context, files []string) (*popularity.Census, err
 	return tallied(infos), nil
 }
 
-func tallied(infos []nix.PathInfo) *popularity.Census {
-	tally := &popularity.Tally{}
+func tallied(infos []nix.PathInfo) *crawl.Census {
+	tally := &crawl.Tally{}
 	for _, info := range infos {
 		tally.Add(info.Path, info.References)
 	}
-	return &popularity.Census{Tally: tally}
+	return &crawl.Census{Tally: tally}
 }
 
-func (o countOptions) countCache(ctx context.Context, c *console) (census *popularity.Census, from string, err error) {
-	keys, err := popularity.ParseKeys(o.keys)
+func (o countOptions) countCache(ctx context.Context, c *console) (census *crawl.Census, from string, err error) {
+	keys, err := crawl.ParseKeys(o.keys)
 	if err != nil {
 		return nil, "", usageError{err}
 	}
-	cache := &popularity.Cache{
+	cache := &crawl.Cache{
 		URL: o.cache, Keys: keys, Jobs: o.jobs, State: o.state, Agent: userAgent(), Log: c.log,
 	}
 	list := cmp.Or(o.storePaths, o.channels+"/"+o.channel+"/store-paths.xz")
@@ -217,7 +217,7 @@ func (o countOptions) countCache(ctx context.Context, c *console) (census *popul
 	return census, from, err
 }
 
-func countWithProgress(ctx context.Context, c *console, cache *popularity.Cache, paths []nix.StorePath) (*popularity.Census, error) {
+func countWithProgress(ctx context.Context, c *console, cache *crawl.Cache, paths []nix.StorePath) (*crawl.Census, error) {
 	stage := c.display.Stage("counting")
 	stage.Total(len(paths), 0)
 	pace := newPace(len(paths))
@@ -225,7 +225,7 @@ func countWithProgress(ctx context.Context, c *console, cache *popularity.Cache,
 		stage.Add(done, 0)
 		stage.Status(pace.after(done))
 	})
-	if lost, ok := errors.AsType[*popularity.LostError](err); ok {
+	if lost, ok := errors.AsType[*crawl.LostError](err); ok {
 		tellLost(c.log, lost.Census)
 	}
 	if err != nil {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/org/nixery-action/internal/popularity"
+	"github.com/org/nixery-action/internal/popularity/crawl"
 )
 
 // mostTold is how many store paths are named that are not in the counts. All of
@@ -12,7 +12,7 @@ import (
 const mostTold = 20
 
 // tellLost warns once, and names the store paths in lines of their own.
-func tellLost(log *slog.Logger, census *popularity.Census) {
+func tellLost(log *slog.Logger, census *crawl.Census) {
 	if len(census.Lost) == 0 {
 		return
 	}

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"path"
 	"strings"
+
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Version is the Nix that is installed.
@@ -20,12 +22,6 @@ var hashes = map[string]string{
 	"aarch64-linux": "4d0302a2910f5eec1c33b8deef634f04899a75737e7001ec49908d003ae5efda",
 }
 
-// systems are Nix's names for what Go calls GOOS/GOARCH.
-var systems = map[string]string{
-	"linux/amd64": "x86_64-linux",
-	"linux/arm64": "aarch64-linux",
-}
-
 // Archive is a tarball in the form of Nix's releases, and what it must hash to.
 type Archive struct {
 	URL    *url.URL // https, or http on loopback
@@ -35,12 +31,13 @@ type Archive struct {
 // Pinned is the archive of [Version] for a machine, as runtime.GOOS and
 // runtime.GOARCH name it.
 func Pinned(goos, goarch string) (Archive, error) {
-	system, ok := systems[goos+"/"+goarch]
+	system, _ := nix.SystemOf(goos, goarch)
+	hash, ok := hashes[system]
 	if !ok {
 		return Archive{}, fmt.Errorf("this is %s/%s, and Nix is installed on Linux for amd64 and arm64 only", goos, goarch)
 	}
 	u := &url.URL{Scheme: "https", Host: "releases.nixos.org", Path: fmt.Sprintf("/nix/nix-%s/nix-%s-%s.tar.xz", Version, Version, system)}
-	return Archive{URL: u, SHA256: hashes[system]}, nil
+	return Archive{URL: u, SHA256: hash}, nil
 }
 
 // At is the archive at another URL: a mirror of a, or, with a hash that is not

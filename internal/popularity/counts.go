@@ -24,7 +24,7 @@ import (
 )
 
 // maxTable bounds the bytes of JSON in a table; nixpkgs has about 120,000 names.
-const maxTable = 16 << 20
+const MaxTable = 16 << 20
 
 // maxNames bounds the names in a table.
 const maxNames = 1 << 20
@@ -80,12 +80,12 @@ func (c Counts) SHA256() string {
 // Read reads a table: one JSON object, name ▶ count. Names may carry versions,
 // as in Nixery's tables; they are dropped, and the largest count stays.
 func Read(r io.Reader) (Counts, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxTable+1))
+	data, err := io.ReadAll(io.LimitReader(r, MaxTable+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading it: %w", err)
 	}
-	if len(data) > maxTable {
-		return nil, fmt.Errorf("it is larger than %d MiB", maxTable>>20)
+	if len(data) > MaxTable {
+		return nil, fmt.Errorf("it is larger than %d MiB", MaxTable>>20)
 	}
 	// Each entry has a colon: so a map of too many is not made.
 	if bytes.Count(data, []byte(":")) > maxNames {

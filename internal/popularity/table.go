@@ -34,23 +34,23 @@ func (e *TableError) Error() string {
 // Unwrap returns Err.
 func (e *TableError) Unwrap() error { return e.Err }
 
-func newTable(source string, counts Counts) Table {
+func NewTable(source string, counts Counts) Table {
 	return Table{Source: source, SHA256: counts.SHA256(), Counts: counts}
 }
 
-func loadFile(file, sum string) (Table, error) {
-	data, err := readFile(file, maxTable)
+func LoadFile(file, sum string) (Table, error) {
+	data, err := ReadFile(file, MaxTable)
 	if err != nil {
 		return Table{}, &TableError{Source: file, Err: err}
 	}
-	counts, err := decode(data, sum)
+	counts, err := Decode(data, sum)
 	if err != nil {
 		return Table{}, &TableError{Source: file, Err: err}
 	}
-	return newTable(file, counts), nil
+	return NewTable(file, counts), nil
 }
 
-func decode(data []byte, sum string) (Counts, error) {
+func Decode(data []byte, sum string) (Counts, error) {
 	got := sha256.Sum256(data)
 	if sum != "" && !strings.EqualFold(sum, hex.EncodeToString(got[:])) {
 		return nil, fmt.Errorf("its SHA-256 is %x, not %s: it is not the table that was pinned", got, sum)
@@ -63,7 +63,7 @@ func decode(data []byte, sum string) (Counts, error) {
 }
 
 // readFile reads at most limit+1 bytes, so that the caller can refuse larger files.
-func readFile(file string, limit int64) ([]byte, error) {
+func ReadFile(file string, limit int64) ([]byte, error) {
 	f, err := plainfile.Open(file)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 	"github.com/org/nixery-action/internal/logline"
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
+	"github.com/org/nixery-action/internal/popularity/crawl"
 	"github.com/org/nixery-action/internal/progress"
 	"github.com/org/nixery-action/internal/spec"
 )
@@ -143,7 +144,7 @@ func (t *tables) load(ctx context.Context, where, sum string) (popularity.Table,
 	if table, ok := t.loaded[[2]string{where, sum}]; ok {
 		return table, nil
 	}
-	table, err := popularity.Load(ctx, where, sum)
+	table, err := crawl.Load(ctx, where, sum)
 	if err == nil {
 		t.loaded[[2]string{where, sum}] = table
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"gopkg.in/yaml.v3"
 
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/suggest"
 )
 
@@ -65,7 +66,7 @@ func (d *decoder) complete(at *yaml.Node, what string, img *Image, given map[str
 		img.Tags = []string{"latest"}
 	}
 	if _, ok := given["architectures"]; !ok {
-		img.Architectures = []string{"amd64"}
+		img.Architectures = nix.Architectures()[:1]
 	}
 	if _, ok := given["format"]; !ok {
 		img.Format = Docker
@@ -195,17 +196,11 @@ func repository(s string) error {
 	return nil
 }
 
-// spellings are the names that architectures have elsewhere.
-var spellings = map[string]string{
-	"x86_64": "amd64", "x86-64": "amd64", "x64": "amd64", "linux/amd64": "amd64", "x86_64-linux": "amd64",
-	"aarch64": "arm64", "linux/arm64": "arm64", "linux/arm64/v8": "arm64", "arm64/v8": "arm64", "arm64v8": "arm64", "aarch64-linux": "arm64",
-}
-
 func architecture(s string) error {
-	if known, ok := spellings[strings.ToLower(s)]; ok {
+	if known, ok := nix.Spelled(s); ok {
 		return fmt.Errorf("it is called %s here", known)
 	}
-	return oneOf("amd64", "arm64")(s)
+	return oneOf(nix.Architectures()...)(s)
 }
 
 // oneOf accepts the words given, and no others.

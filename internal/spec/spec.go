@@ -76,7 +76,7 @@ type Image struct {
 	// Where each of Packages stands in the file.
 	PackagePos []Position `yaml:"-"`
 	// The architectures to build for. The default does not depend on the machine that builds.
-	Architectures []string `yaml:"architectures" jsonschema:"minItems=1,uniqueItems=true,enum=amd64,enum=arm64,default=amd64"`
+	Architectures []string `yaml:"architectures" jsonschema:"minItems=1,uniqueItems=true"`
 	// Where each of Architectures stands in the file; empty if they are the default.
 	ArchitecturePos []Position `yaml:"-"`
 	// What a container made of the image runs, and how.

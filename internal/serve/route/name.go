@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/org/nixery-action/internal/nix"
 )
 
 // Name is what a client calls an image: packages, and before them what is not a package. It is made by ParseName only, so it holds
@@ -24,7 +26,7 @@ const (
 var component = regexp.MustCompile(`^[A-Za-z0-9]+(([.]|_|__|-+)[A-Za-z0-9]+)*$`)
 
 // Architectures are those that a name may begin with, and that there are images for.
-var Architectures = []string{"amd64", "arm64"}
+var Architectures = nix.Architectures()
 
 var metaPackages = []string{"shell", "builder"}
 

@@ -3,6 +3,7 @@ package web
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/org/nixery-action/internal/serve/route"
@@ -26,7 +27,7 @@ func readForm(q url.Values) form {
 		return form{Packages: "git htop", Shell: true, Tag: "latest"}
 	}
 	f := form{Packages: cut(q.Get("packages")), Architecture: q.Get("architecture"), Tag: cut(strings.TrimSpace(q.Get("tag"))), Shell: q.Get("shell") != ""}
-	if f.Architecture != "amd64" && f.Architecture != "arm64" {
+	if !slices.Contains(route.Architectures, f.Architecture) {
 		f.Architecture = ""
 	}
 	var parts []string

@@ -14,6 +14,7 @@ import (
 
 	"github.com/invopop/jsonschema"
 
+	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -63,6 +64,11 @@ func amend(schema *jsonschema.Schema) {
 	root := defs["Spec"]
 	bothForms(root, defs["Image"])
 	atMostOne(defs["Nixpkgs"], "channel", "git", "path", "flake")
+	architectures := property(defs["Image"], "architectures")
+	for _, name := range nix.Architectures() {
+		architectures.Items.Enum = append(architectures.Items.Enum, name)
+	}
+	architectures.Default = []any{nix.Architectures()[0]}
 	config := defs["Config"]
 	property(config, "env").PropertyNames = &jsonschema.Schema{Pattern: "^[A-Za-z_][A-Za-z0-9_]*$"}
 	property(config, "labels").PropertyNames = &jsonschema.Schema{Pattern: "^[!-~]+$"}

@@ -1,4 +1,4 @@
-package popularity
+package crawl
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"github.com/nix-community/go-nix/pkg/narinfo/signature"
 
 	"github.com/org/nixery-action/internal/nix"
+	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/retry"
 )
 
@@ -29,7 +30,7 @@ func mustCount(t *testing.T, c *Cache, paths []nix.StorePath) *Census {
 	return census
 }
 
-func wantCounts(t *testing.T, census *Census, want Counts) {
+func wantCounts(t *testing.T, census *Census, want popularity.Counts) {
 	t.Helper()
 	if diff := cmp.Diff(want, census.Tally.Counts(1)); diff != "" {
 		t.Errorf("counts, -want +got:\n%s", diff)
@@ -50,13 +51,13 @@ func wantLost(t *testing.T, census *Census, want ...string) {
 }
 
 // fill adds four healthy paths, and returns them with what they count to.
-func (f *fakeCache) fill() ([]nix.StorePath, Counts) {
+func (f *fakeCache) fill() ([]nix.StorePath, popularity.Counts) {
 	return []nix.StorePath{
 		f.add("glibc-2.39"),
 		f.add("zlib-1.3", "glibc-2.39", "zlib-1.3"),
 		f.add("git-2.39", "glibc-2.39", "glibc-2.39-bin", "zlib-1.3"),
 		f.add("bash-5.2", "glibc-2.39"),
-	}, Counts{"glibc": 3, "zlib": 1}
+	}, popularity.Counts{"glibc": 3, "zlib": 1}
 }
 
 func TestCount(t *testing.T) {
@@ -294,7 +295,7 @@ func TestUnanswered(t *testing.T) {
 		t.Errorf("complete %v, asked %d times", census.Complete(), f.asked(path("lost-1")))
 	}
 	census = mustCount(t, c, paths) // one failure more, and then it answers
-	wantCounts(t, census, Counts{"glibc": 3, "zlib": 2})
+	wantCounts(t, census, popularity.Counts{"glibc": 3, "zlib": 2})
 	if f.asked(path("bash-5.2")) != 1 {
 		t.Error("what was answered is asked for again")
 	}

@@ -1,4 +1,4 @@
-package popularity
+package crawl
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package popularity
+package crawl
 
 import (
 	"context"
@@ -7,47 +7,48 @@ import (
 	"strings"
 
 	"github.com/org/nixery-action/internal/fetch"
+	"github.com/org/nixery-action/internal/popularity"
 )
 
 // Load loads the table that where names: "none", "embedded", an https URL, an
 // http URL on this machine, or a file. Files and URLs hold JSON as [Read] reads
 // it, as it is or gzipped. If sum is not empty, it must be the SHA-256 of the
 // file, in hex. Errors are of the type [*TableError].
-func Load(ctx context.Context, where, sum string) (Table, error) {
+func Load(ctx context.Context, where, sum string) (popularity.Table, error) {
 	switch where {
 	case "none":
-		return Table{Source: where}, nil
+		return popularity.Table{Source: where}, nil
 	case "embedded":
-		return newTable(where, Embedded()), nil
+		return popularity.NewTable(where, popularity.Embedded()), nil
 	}
 	if !strings.Contains(where, "://") {
-		return loadFile(where, sum)
+		return popularity.LoadFile(where, sum)
 	}
 	client := fetch.New(fetch.Options{Agent: "nixery-action"})
 	defer client.Close()
 	return loadURL(ctx, client, where, sum)
 }
 
-func loadURL(ctx context.Context, client *fetch.Client, where, sum string) (Table, error) {
+func loadURL(ctx context.Context, client *fetch.Client, where, sum string) (popularity.Table, error) {
 	u, err := fetch.Parse(where)
 	if err != nil {
-		return Table{}, &TableError{Source: "at a URL", Err: err}
+		return popularity.Table{}, &popularity.TableError{Source: "at a URL", Err: err}
 	}
-	fail := &TableError{Source: fetch.Bare(u)}
+	fail := &popularity.TableError{Source: fetch.Bare(u)}
 	if !fetch.IsSafe(u) {
 		fail.Err = errors.New("want https: over plain http anyone on the way could change it")
-		return Table{}, fail
+		return popularity.Table{}, fail
 	}
 	fail.Remote = true
-	data, _, err := client.Get(ctx, u, maxTable, nil)
+	data, _, err := client.Get(ctx, u, popularity.MaxTable, nil)
 	if err != nil {
 		fail.Err = fmt.Errorf("fetching it: %w; to build without it, say embedded or none instead", err)
-		return Table{}, fail
+		return popularity.Table{}, fail
 	}
-	counts, err := decode(data, sum)
+	counts, err := popularity.Decode(data, sum)
 	if err != nil {
 		fail.Err = err
-		return Table{}, fail
+		return popularity.Table{}, fail
 	}
-	return newTable(fetch.Bare(u), counts), nil
+	return popularity.NewTable(fetch.Bare(u), counts), nil
 }

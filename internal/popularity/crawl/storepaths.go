@@ -1,4 +1,4 @@
-package popularity
+package crawl
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/org/nixery-action/internal/fetch"
 	"github.com/org/nixery-action/internal/nix"
+	"github.com/org/nixery-action/internal/popularity"
 )
 
 // maxStorePaths bounds a list of store paths, in bytes before and after
@@ -40,7 +41,7 @@ func (c *Cache) StorePaths(ctx context.Context, where string) (paths []nix.Store
 
 func (c *Cache) list(ctx context.Context, where string) (data []byte, from string, err error) {
 	if !strings.Contains(where, "://") {
-		data, err = readFile(where, maxStorePaths)
+		data, err = popularity.ReadFile(where, maxStorePaths)
 		return data, where, err
 	}
 	u, err := fetch.Parse(where)

@@ -1,4 +1,4 @@
-package popularity
+package crawl
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/org/nixery-action/internal/fetch"
+	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/retry"
 )
 
@@ -37,7 +38,7 @@ func sumOf(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }
 
 func TestLoad(t *testing.T) {
 	const text = `{"zlib-1.3": 3, "glibc": 7}`
-	want := Counts{"zlib": 3, "glibc": 7}
+	want := popularity.Counts{"zlib": 3, "glibc": 7}
 	for _, data := range [][]byte{[]byte(text), zipped(t, text)} {
 		file := filepath.Join(t.TempDir(), "table")
 		if err := os.WriteFile(file, data, 0o644); err != nil {
@@ -50,7 +51,7 @@ func TestLoad(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(Table{Source: source, SHA256: want.SHA256(), Counts: want}, got); diff != "" {
+				if diff := cmp.Diff(popularity.Table{Source: source, SHA256: want.SHA256(), Counts: want}, got); diff != "" {
 					t.Errorf("-want +got:\n%s", diff)
 				}
 			}
@@ -77,11 +78,11 @@ func TestLoadPinnedWithContentEncoding(t *testing.T) {
 
 func TestLoadWithoutAFile(t *testing.T) {
 	none, err := Load(t.Context(), "none", "")
-	if err != nil || !cmp.Equal(none, Table{Source: "none"}) {
+	if err != nil || !cmp.Equal(none, popularity.Table{Source: "none"}) {
 		t.Errorf("got %v, %v", none, err)
 	}
 	embedded, err := Load(t.Context(), "embedded", "")
-	if err != nil || embedded.Source != "embedded" || embedded.SHA256 != Embedded().SHA256() || len(embedded.Counts) != len(Embedded()) {
+	if err != nil || embedded.Source != "embedded" || embedded.SHA256 != popularity.Embedded().SHA256() || len(embedded.Counts) != len(popularity.Embedded()) {
 		t.Errorf("got %d counts from %s, %v", len(embedded.Counts), embedded.Source, err)
 	}
 }
@@ -96,7 +97,7 @@ func TestLoadRefuses(t *testing.T) {
 		newFakeCache(t).URL + "/t?hunter2": "/t: fetching it: the server answered 404 Not Found; to build without it",
 	} {
 		_, err := Load(t.Context(), where, "")
-		if _, ok := errors.AsType[*TableError](err); !ok {
+		if _, ok := errors.AsType[*popularity.TableError](err); !ok {
 			t.Errorf("%T", err)
 		}
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
@@ -104,7 +105,7 @@ func TestLoadRefuses(t *testing.T) {
 		}
 	}
 	half := zipped(t, `{"glibc": 7}`)[:20]
-	if _, err := decode(half, ""); err == nil {
+	if _, err := popularity.Decode(half, ""); err == nil {
 		t.Error("half a file was read")
 	}
 }

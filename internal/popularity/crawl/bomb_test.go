@@ -1,4 +1,4 @@
-package popularity
+package crawl
 
 import (
 	"bytes"
@@ -8,22 +8,23 @@ import (
 	"testing"
 
 	"github.com/org/nixery-action/internal/bounded/boundedtest"
+	"github.com/org/nixery-action/internal/popularity"
 )
 
 // mostMemory is what decoding any table may allocate in all.
-const mostMemory = 16 * maxTable
+const mostMemory = 16 * popularity.MaxTable
 
 func TestTableBombs(t *testing.T) {
 	for title, file := range map[string][]byte{
 		"one name often": boundedtest.Gzip(t, `{`, `"a":1,`, 8<<20, `"a":1}`),
 		"short names":    boundedtest.Gzip(t, `{`, `"":1,`, 2<<20, `"b":1}`),
-		"blanks":         boundedtest.Gzip(t, `{`, ` `, 2*maxTable, `}`),
-		"a long name":    boundedtest.Gzip(t, `{"`, `a`, 2*maxTable, `":1}`),
+		"blanks":         boundedtest.Gzip(t, `{`, ` `, 2*popularity.MaxTable, `}`),
+		"a long name":    boundedtest.Gzip(t, `{"`, `a`, 2*popularity.MaxTable, `":1}`),
 		"nested":         boundedtest.Gzip(t, ``, `[`, 8<<20, ``),
 	} {
 		t.Run(title, func(t *testing.T) {
 			boundedtest.Within(t, mostMemory, func() {
-				if counts, err := decode(file, ""); err == nil {
+				if counts, err := popularity.Decode(file, ""); err == nil {
 					t.Errorf("it has %d names", len(counts))
 				}
 			})
@@ -62,7 +63,7 @@ func FuzzTable(f *testing.F) {
 		if bytes.HasPrefix(file, []byte{0x1f, 0x8b}) {
 			most = mostMemory
 		}
-		boundedtest.Within(t, most, func() { _, _ = decode(file, "") })
+		boundedtest.Within(t, most, func() { _, _ = popularity.Decode(file, "") })
 	})
 }
 

@@ -1,4 +1,4 @@
-package popularity
+package crawl
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/org/nixery-action/internal/nix"
+	"github.com/org/nixery-action/internal/popularity"
 )
 
 // path makes a store path whose hash is drawn from its name.
@@ -38,10 +39,10 @@ func TestTally(t *testing.T) {
 	tally.Add(path("curl-8"), paths("zlib-1.3"))                 // it was counted already
 	tally.Add(path("zlib-1.3"), paths("zlib-1.3"))               // itself only
 	tally.Add(path("curl-8.drv"), paths("glibc-2.39"))           // a derivation
-	if want := (Counts{"glibc": 2, "zlib": 1, "git": 1}); !cmp.Equal(tally.Counts(1), want) {
+	if want := (popularity.Counts{"glibc": 2, "zlib": 1, "git": 1}); !cmp.Equal(tally.Counts(1), want) {
 		t.Errorf("got %v, want %v", tally.Counts(1), want)
 	}
-	if want := (Counts{"glibc": 2}); !cmp.Equal(tally.Counts(2), want) {
+	if want := (popularity.Counts{"glibc": 2}); !cmp.Equal(tally.Counts(2), want) {
 		t.Errorf("with two referrers: got %v, want %v", tally.Counts(2), want)
 	}
 	if tally.Referrers() != 4 {
@@ -50,7 +51,7 @@ func TestTally(t *testing.T) {
 }
 
 func TestWriteIsSortedAndReadsBack(t *testing.T) {
-	counts := Counts{"zlib": 3, "glibc": 7, "a+b": 1, "0ad": 2}
+	counts := popularity.Counts{"zlib": 3, "glibc": 7, "a+b": 1, "0ad": 2}
 	var b bytes.Buffer
 	if err := counts.Write(&b); err != nil {
 		t.Fatal(err)
@@ -59,7 +60,7 @@ func TestWriteIsSortedAndReadsBack(t *testing.T) {
 	if b.String() != want {
 		t.Errorf("got %q, want %q", b.String(), want)
 	}
-	read, err := Read(&b)
+	read, err := popularity.Read(&b)
 	if err != nil || !cmp.Equal(read, counts) {
 		t.Errorf("reads back as %v, %v", read, err)
 	}
@@ -68,10 +69,10 @@ func TestWriteIsSortedAndReadsBack(t *testing.T) {
 // The constant is what `sha256sum` says of the file.
 func TestSHA256(t *testing.T) {
 	const want = "cbde123d921be9168f57937793902e39ea739144aabde780051b72ede9500beb"
-	if got := (Counts{"zlib": 3, "glibc": 7}).SHA256(); got != want {
+	if got := (popularity.Counts{"zlib": 3, "glibc": 7}).SHA256(); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if Counts(nil).SHA256() != (Counts{}).SHA256() {
+	if popularity.Counts(nil).SHA256() != (popularity.Counts{}).SHA256() {
 		t.Error("no table and an empty one differ")
 	}
 }

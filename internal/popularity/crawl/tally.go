@@ -1,10 +1,11 @@
-package popularity
+package crawl
 
 import (
 	"maps"
 	"strings"
 
 	"github.com/org/nixery-action/internal/nix"
+	"github.com/org/nixery-action/internal/popularity"
 )
 
 // Tally counts the referrers of names. A referrer is a store path, and counts once
@@ -12,7 +13,7 @@ import (
 // path refers to in itself does not count. Derivations are no referrers, since
 // they say what a build needs. The zero value is empty. It is not for concurrent use.
 type Tally struct {
-	counts Counts
+	counts popularity.Counts
 	seen   map[nix.StorePath]bool
 }
 
@@ -23,7 +24,7 @@ func (t *Tally) Add(path nix.StorePath, references []nix.StorePath) {
 
 func (t *Tally) add(path nix.StorePath, names map[string]bool) {
 	if t.seen == nil {
-		t.counts, t.seen = Counts{}, map[nix.StorePath]bool{}
+		t.counts, t.seen = popularity.Counts{}, map[nix.StorePath]bool{}
 	}
 	if t.seen[path] || strings.HasSuffix(string(path), ".drv") {
 		return
@@ -39,7 +40,7 @@ func (t *Tally) add(path nix.StorePath, names map[string]bool) {
 func (t *Tally) Referrers() int { return len(t.seen) }
 
 // Counts returns the names with at least least referrers.
-func (t *Tally) Counts(least int64) Counts {
+func (t *Tally) Counts(least int64) popularity.Counts {
 	counts := maps.Clone(t.counts)
 	maps.DeleteFunc(counts, func(_ string, n int64) bool { return n < least })
 	return counts
@@ -50,7 +51,7 @@ func namesOf(path nix.StorePath, references []nix.StorePath) map[string]bool {
 	names := map[string]bool{}
 	for _, ref := range references {
 		if ref != path {
-			names[Name(ref.Name())] = true
+			names[popularity.Name(ref.Name())] = true
 		}
 	}
 	return names
