@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"regexp"
 	"slices"
@@ -28,7 +29,11 @@ type source struct {
 	text string
 }
 
-func (s source) test() bool     { return strings.HasSuffix(s.name, "_test.go") || strings.HasPrefix(s.name, "test/") }
+// test reports whether a source is for tests only: it is a test, or in a package for them, such as cachetest.
+func (s source) test() bool {
+	return strings.HasSuffix(s.name, "_test.go") || strings.HasPrefix(s.name, "test/") || strings.HasSuffix(s.folder(), "test")
+}
+
 func (s source) folder() string { return path.Dir(s.name) }
 
 func (s source) at(pos token.Pos, format string, args ...any) string {
@@ -52,6 +57,7 @@ var rules = map[string]rule{
 	"scratch":   scratches,
 	"functions": functions,
 	"markers":   markers,
+	"platforms": platforms,
 }
 
 // Each rule finds what it is for, and nothing in a source that keeps it.
@@ -64,9 +70,6 @@ func TestRules(t *testing.T) {
 		"exec":             {imports, "internal/publish/a.go", `package a; import "os/exec"`, 1},
 		"exec in runner":   {imports, "internal/nixbuild/runner.go", `package a; import "os/exec"`, 0},
 		"exec in test":     {imports, "internal/publish/a_test.go", `package a; import "os/exec"`, 0},
-		"http":             {imports, "internal/layers/a.go", `package a; import "net/http"`, 1},
-		"http below":       {imports, "internal/layers/b/a.go", `package a; import "net/http"`, 1},
-		"http elsewhere":   {imports, "internal/layersets/a.go", `package a; import "net/http"`, 0},
 		"pipeline":         {imports, "internal/cache/a.go", `package a; import "` + module + `internal/build"`, 1},
 		"pipeline in cmd":  {imports, "internal/cli/a.go", `package a; import "` + module + `internal/build"`, 0},
 		"publish sibling":  {imports, "internal/publish/a.go", `package a; import "` + module + `internal/redact"`, 1},
@@ -90,6 +93,8 @@ func TestRules(t *testing.T) {
 		"open":             {opens, "internal/a/a.go", `package a; import "os"; var x, y = os.Open, os.ReadFile`, 2},
 		"open in place":    {opens, "internal/plainfile/plainfile.go", `package a; import "os"; var x = os.OpenFile`, 0},
 		"open in test":     {opens, "internal/a/a_test.go", `package a; import "os"; var x = os.ReadFile`, 0},
+		"architecture":     {platforms, "internal/serve/a.go", `package a; const x = "arm64"`, 1},
+		"in the table":     {platforms, "internal/nix/platform.go", `package nix; const x = "arm64"`, 0},
 		"marker":           {markers, "a.go", "package a // TO" + "DO: the rest", 1},
 		"no marker":        {markers, "a.go", "package a // TODOS", 0},
 	}
@@ -159,10 +164,36 @@ type wall struct {
 
 var walls = []wall{
 	{path: "os/exec", in: everywhere, may: []string{"internal/nixbuild/runner.go"}},
-	{path: "net/http", in: oneOf("layers", "image", "spec", "popularity", "explain"), may: []string{"internal/popularity/binarycache.go"}},
 	{path: module + "internal/build", in: otherThan("internal/cli", "internal/serve")},
 	{path: module, in: oneOf("publish"), but: []string{module + "internal/plainfile", module + "internal/scratch"}}, // which import none themselves
 	{path: module, in: oneOf("scratch")},
+}
+
+// core are the packages that are functions of their arguments: what they link, directly or through others, starts no process and
+// speaks no HTTP.
+var core = []string{"explain", "image", "layers", "nix", "popularity", "spec"}
+
+func TestCoreIsPure(t *testing.T) {
+	for _, name := range core {
+		for _, imported := range dependencies(t, "internal/"+name) {
+			if imported == "os/exec" || imported == "net/http" {
+				t.Errorf("internal/%s links %s", name, imported)
+			}
+		}
+	}
+	if !slices.Contains(dependencies(t, "internal/nixbuild"), "os/exec") {
+		t.Error("the list of dependencies is not whole: nixbuild starts processes")
+	}
+}
+
+// dependencies returns the import paths of all packages that a directory's package links.
+func dependencies(t *testing.T, dir string) []string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-deps", "./"+dir).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(out))
 }
 
 func everywhere(string) bool { return true }
@@ -262,7 +293,7 @@ func names(s source) (violations []string) {
 // openers are the files that open what no user names: their own files, and a generator's in this module.
 var openers = []string{
 	"internal/plainfile/plainfile.go",
-	"internal/scratch/dir.go", "internal/scratch/file.go", "internal/actions/outputs.go", "internal/popularity/journal.go", // with flags that do not wait, or after a check
+	"internal/scratch/dir.go", "internal/scratch/file.go", "internal/actions/outputs.go", "internal/popularity/crawl/journal.go", // with flags that do not wait, or after a check
 	"internal/cache/folder.go", "internal/blobstore/place.go", // a directory, to sync it
 	"internal/nixinstall/register.go", // just made
 	"internal/spec/specdoc/main.go", "internal/actions/actiongen/main.go", "internal/serve/settings/settingsdoc/main.go",
@@ -291,6 +322,23 @@ func scratches(s source) (violations []string) {
 			violations = append(violations, s.at(sel.Pos(), "os.%s leaves what no run sweeps, or follows a link: use scratch", sel.Sel.Name))
 		}
 	}
+	return violations
+}
+
+// platforms sends what decides by a name of an architecture to the one table of them.
+func platforms(s source) (violations []string) {
+	if s.test() || s.name == "internal/nix/platform.go" || s.name == "internal/nixinstall/release.go" || within(s.folder(), "testdata") {
+		return nil
+	}
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		if literal, ok := n.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+			text, _ := strconv.Unquote(literal.Value)
+			if slices.Contains([]string{"amd64", "arm64", "linux/amd64", "linux/arm64", "x86_64-linux", "aarch64-linux"}, text) {
+				violations = append(violations, s.at(literal.Pos(), "%s is decided in internal/nix/platform.go", literal.Value))
+			}
+		}
+		return true
+	})
 	return violations
 }
 

@@ -2,66 +2,41 @@ package nixbuild
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"time"
+
+	"github.com/org/nixery-action/internal/fetch"
+	"github.com/org/nixery-action/internal/retry"
 )
 
-// channelTimeout bounds the question where a channel is; the answer is a line.
-const channelTimeout = 30 * time.Second
+const (
+	channelTimeout = 30 * time.Second // of one attempt to ask which commit a channel is at
+	maxCommit      = 1024             // bytes of the answer, which is a line
+)
+
+// channelRetry is shorter than the usual policy: a run that cannot ask evaluates nothing.
+var channelRetry = retry.Policy{Attempts: 3}
 
 // channelCommit asks which commit of nixpkgs a channel is at. A channel's
 // releases have it in a file, https://releases.nixos.org. The commit's archive
 // is what is fetched then, and not the release: so the pin is something that a
 // spec can say, with the same result.
 func (s Source) channelCommit(ctx context.Context) (string, error) {
-	const tries = 3
 	address := orDefault(s.ChannelBase, officialChannels) + "/" + s.Channel + "/git-revision"
-	for try := 1; ; try++ {
-		commit, again, err := askCommit(ctx, address)
-		if err == nil || !again || try == tries || ctx.Err() != nil {
-			return commit, err
-		}
-	}
-}
-
-// askCommit tells also whether asking again may help.
-func askCommit(ctx context.Context, address string) (commit string, again bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, channelTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	u, err := fetch.Parse(address)
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
-	resp, err := (&http.Client{CheckRedirect: staySafe}).Do(req)
+	client := fetch.New(fetch.Options{Timeout: channelTimeout, Retry: channelRetry})
+	defer client.Close()
+	text, _, err := client.Get(ctx, u, maxCommit, nil)
 	if err != nil {
-		return "", !errors.Is(err, errUnsafe), fmt.Errorf("asking for its commit: %w", err)
+		return "", fmt.Errorf("asking %s for its commit: %w", fetch.Bare(u), err)
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return "", resp.StatusCode >= http.StatusInternalServerError, fmt.Errorf("asking %s for its commit: %s", address, resp.Status)
+	commit := strings.TrimSpace(string(text))
+	if !commitPattern.MatchString(commit) {
+		return "", fmt.Errorf("asking %s for its commit: it says %.80q", fetch.Bare(u), text)
 	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1024))
-	if err != nil {
-		return "", true, fmt.Errorf("asking %s for its commit: %w", address, err)
-	}
-	if commit = strings.TrimSpace(string(text)); !commitPattern.MatchString(commit) {
-		return "", false, fmt.Errorf("asking %s for its commit: it says %q", address, text)
-	}
-	return commit, false, nil
-}
-
-var errUnsafe = errors.New("it is redirected to an address without TLS, or too often")
-
-// staySafe follows the official channels, which redirect twice, but not from
-// TLS to plain HTTP.
-func staySafe(to *http.Request, via []*http.Request) error {
-	const most = 5
-	if len(via) > most || to.URL.Scheme != "https" && via[0].URL.Scheme != "http" {
-		return errUnsafe
-	}
-	return nil
+	return commit, nil
 }

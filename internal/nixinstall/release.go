@@ -4,11 +4,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"path"
 	"strings"
 
+	"github.com/org/nixery-action/internal/fetch"
 	"github.com/org/nixery-action/internal/nix"
 )
 
@@ -45,7 +45,7 @@ func Pinned(goos, goarch string) (Archive, error) {
 // password.
 func (a Archive) At(text, sha256 string) (Archive, error) {
 	u, err := url.Parse(text)
-	if err != nil || !isSafe(u) {
+	if err != nil || !fetch.IsSafe(u) {
 		return Archive{}, errors.New("want an https URL of a tarball of Nix")
 	}
 	if sum, err := hex.DecodeString(sha256); sha256 != "" && (err != nil || len(sum) != 32) {
@@ -56,12 +56,6 @@ func (a Archive) At(text, sha256 string) (Archive, error) {
 		a.SHA256 = strings.ToLower(sha256)
 	}
 	return a, nil
-}
-
-// isSafe tells URLs whose answers nobody in between can read or change.
-func isSafe(u *url.URL) bool {
-	ip := net.ParseIP(u.Hostname())
-	return u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && ip != nil && ip.IsLoopback())
 }
 
 // name is that of the file, as in nix-2.35.2-x86_64-linux.tar.xz.

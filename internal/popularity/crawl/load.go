@@ -1,3 +1,6 @@
+// Package crawl is what popularity reads over the network: tables by their URL,
+// and the narinfos of a binary cache, which become a table. It stands apart so
+// that who plans with counts links no HTTP.
 package crawl
 
 import (
