@@ -23,7 +23,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	"github.com/org/nixery-action/internal/hub"
+	"github.com/org/nixery-action/internal/github"
 )
 
 const hubToken = "ghp_hunter2"
@@ -141,7 +141,7 @@ func (a *cachesAPI) remove(w http.ResponseWriter, id string) {
 }
 
 func (a *cachesAPI) open(t *testing.T) *OnGitHub {
-	repository, err := hub.Open("acme/box", a.URL+"/api/v3", hubToken)
+	repository, err := github.Open("acme/box", a.URL+"/api/v3", hubToken)
 	if err != nil {
 		t.Fatal(err)
 	}

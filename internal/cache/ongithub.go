@@ -8,17 +8,17 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/google/go-github/v60/github"
+	api "github.com/google/go-github/v60/github"
 
-	"github.com/org/nixery-action/internal/hub"
+	"github.com/org/nixery-action/internal/github"
 )
 
 // OnGitHub is the Actions cache of a repository as GitHub's REST API shows it: from anywhere, with a token, while the
 // service that a build uses can neither list nor remove. https://docs.github.com/en/rest/actions/cache
-type OnGitHub struct{ repository *hub.Repository }
+type OnGitHub struct{ repository *github.Repository }
 
 // NewOnGitHub needs a token with actions: read to list, and actions: write to remove.
-func NewOnGitHub(repository *hub.Repository) *OnGitHub { return &OnGitHub{repository} }
+func NewOnGitHub(repository *github.Repository) *OnGitHub { return &OnGitHub{repository} }
 
 func (g *OnGitHub) String() string { return "the Actions cache of " + g.repository.String() }
 
@@ -28,7 +28,7 @@ const mostCachePages = 1000
 // List implements [Inventory].
 func (g *OnGitHub) List(ctx context.Context) ([]Kept, error) {
 	prefix, sort, direction := lanePrefix, "created_at", "asc" // what is added meanwhile comes last, and moves nothing
-	o := &github.ActionsCacheListOptions{Key: &prefix, Sort: &sort, Direction: &direction, ListOptions: github.ListOptions{PerPage: 100}}
+	o := &api.ActionsCacheListOptions{Key: &prefix, Sort: &sort, Direction: &direction, ListOptions: api.ListOptions{PerPage: 100}}
 	all := []Kept{}
 	for range mostCachePages {
 		page, answer, err := g.repository.Client.Actions.ListCaches(ctx, g.repository.Owner, g.repository.Name, o)
@@ -45,7 +45,7 @@ func (g *OnGitHub) List(ctx context.Context) ([]Kept, error) {
 }
 
 // appendOurs goes by key and version: the keys of other actions may begin as ours do.
-func appendOurs(all []Kept, listed []*github.ActionsCache) []Kept {
+func appendOurs(all []Kept, listed []*api.ActionsCache) []Kept {
 	for _, c := range listed {
 		name, ok := parseName(c.GetKey())
 		if !ok || c.GetVersion() != actionsVersion || c.ID == nil {
@@ -77,13 +77,13 @@ func (g *OnGitHub) fault(ctx context.Context, op, right string, err error) error
 	if err == nil {
 		return nil
 	}
-	if limit, ok := errors.AsType[*github.RateLimitError](err); ok {
+	if limit, ok := errors.AsType[*api.RateLimitError](err); ok {
 		return g.throttled(op, limit.Response, "requests are used up until "+limit.Rate.Reset.UTC().Format(time.TimeOnly)+" UTC; run it again then")
 	}
-	if limit, ok := errors.AsType[*github.AbuseRateLimitError](err); ok {
+	if limit, ok := errors.AsType[*api.AbuseRateLimitError](err); ok {
 		return g.throttled(op, limit.Response, "too many requests at once; run it again"+afterWait(limit.GetRetryAfter()))
 	}
-	answer, ok := errors.AsType[*github.ErrorResponse](err)
+	answer, ok := errors.AsType[*api.ErrorResponse](err)
 	if !ok {
 		return failed(ctx, g.String(), op, Unreachable, err)
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/org/nixery-action/internal/cache"
-	"github.com/org/nixery-action/internal/hub"
+	"github.com/org/nixery-action/internal/github"
 )
 
 // cachePlace is which cache a command is about, and how it is printed.
@@ -63,7 +63,7 @@ func (p *cachePlace) open(c *console) (cache.Inventory, error) {
 	if slug == "" {
 		return nil, usagef("which cache? Give --repository OWNER/NAME, --registry REF or --folder PATH")
 	}
-	repository, err := hub.Open(slug, os.Getenv("GITHUB_API_URL"), token)
+	repository, err := github.Open(slug, os.Getenv("GITHUB_API_URL"), token)
 	if err != nil {
 		return nil, usageError{err}
 	}

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/org/nixery-action/internal/actions"
-	"github.com/org/nixery-action/internal/comment"
-	"github.com/org/nixery-action/internal/hub"
+	"github.com/org/nixery-action/internal/github"
+	"github.com/org/nixery-action/internal/github/comment"
 	"github.com/org/nixery-action/internal/summary"
 )
 
@@ -33,7 +33,7 @@ func (c *console) comment(ctx context.Context, inputs actions.Inputs, page summa
 	}
 	ctx, cancel := context.WithTimeout(ctx, longestComment)
 	defer cancel()
-	repository, err := hub.Open(os.Getenv("GITHUB_REPOSITORY"), os.Getenv("GITHUB_API_URL"), inputs.GitHubToken)
+	repository, err := github.Open(os.Getenv("GITHUB_REPOSITORY"), os.Getenv("GITHUB_API_URL"), inputs.GitHubToken)
 	if err != nil {
 		c.log.Warn("there is no comment on the pull request", "cause", err)
 		return

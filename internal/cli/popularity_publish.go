@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/org/nixery-action/internal/github/proposal"
 	"github.com/org/nixery-action/internal/plainfile"
-	"github.com/org/nixery-action/internal/proposal"
 )
 
 type publishOptions struct {

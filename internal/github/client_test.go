@@ -1,4 +1,4 @@
-package hub
+package github
 
 import (
 	"net/http"

@@ -17,9 +17,9 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/google/go-github/v60/github"
+	api "github.com/google/go-github/v60/github"
 
-	"github.com/org/nixery-action/internal/hub"
+	"github.com/org/nixery-action/internal/github"
 )
 
 // A comment of ours is looked for among so many, oldest first.
@@ -49,7 +49,7 @@ func (e *DeniedError) Unwrap() error { return e.Err }
 // Put writes the body, Markdown, as the pull request's comment with that marker:
 // in place of the one that is there, or as a new one. It returns the comment's
 // URL. Where rights are missing the error is a [*DeniedError].
-func Put(ctx context.Context, r *hub.Repository, pull int, marker, body string) (string, error) {
+func Put(ctx context.Context, r *github.Repository, pull int, marker, body string) (string, error) {
 	body = marker + "\n" + body
 	old, err := find(ctx, r, pull, marker)
 	var page string
@@ -67,13 +67,13 @@ func Put(ctx context.Context, r *hub.Repository, pull int, marker, body string) 
 	return page, nil
 }
 
-func create(ctx context.Context, r *hub.Repository, pull int, body string) (string, error) {
-	made, _, err := r.Client.Issues.CreateComment(ctx, r.Owner, r.Name, pull, &github.IssueComment{Body: &body})
+func create(ctx context.Context, r *github.Repository, pull int, body string) (string, error) {
+	made, _, err := r.Client.Issues.CreateComment(ctx, r.Owner, r.Name, pull, &api.IssueComment{Body: &body})
 	return made.GetHTMLURL(), err
 }
 
-func edit(ctx context.Context, r *hub.Repository, id int64, body string) (string, error) {
-	made, _, err := r.Client.Issues.EditComment(ctx, r.Owner, r.Name, id, &github.IssueComment{Body: &body})
+func edit(ctx context.Context, r *github.Repository, id int64, body string) (string, error) {
+	made, _, err := r.Client.Issues.EditComment(ctx, r.Owner, r.Name, id, &api.IssueComment{Body: &body})
 	return made.GetHTMLURL(), err
 }
 
@@ -81,9 +81,9 @@ func edit(ctx context.Context, r *hub.Repository, id int64, body string) (string
 var errNone = errors.New("there is no such comment")
 
 // find returns the first comment that is ours, or errNone.
-func find(ctx context.Context, r *hub.Repository, pull int, marker string) (*github.IssueComment, error) {
+func find(ctx context.Context, r *github.Repository, pull int, marker string) (*api.IssueComment, error) {
 	own := &author{repository: r}
-	options := &github.IssueListCommentsOptions{ListOptions: github.ListOptions{PerPage: perPage}}
+	options := &api.IssueListCommentsOptions{ListOptions: api.ListOptions{PerPage: perPage}}
 	for range mostPages {
 		page, resp, err := r.Client.Issues.ListComments(ctx, r.Owner, r.Name, pull, options)
 		if err != nil {
@@ -105,12 +105,12 @@ func find(ctx context.Context, r *hub.Repository, pull int, marker string) (*git
 // author knows what was written with the token. That of a workflow is a bot's,
 // which has no user to ask for.
 type author struct {
-	repository *hub.Repository
+	repository *github.Repository
 	asked      bool
 	id         int64 // of the token's user, 0 if it has none
 }
 
-func (a *author) wrote(ctx context.Context, c *github.IssueComment) bool {
+func (a *author) wrote(ctx context.Context, c *api.IssueComment) bool {
 	if c.GetUser().GetType() == "Bot" {
 		return true
 	}
@@ -125,7 +125,7 @@ func (a *author) wrote(ctx context.Context, c *github.IssueComment) bool {
 
 // explain tells a missing right from other failures. GitHub answers 404 where a token may not even know.
 func explain(err error) error {
-	answer, ok := errors.AsType[*github.ErrorResponse](err)
+	answer, ok := errors.AsType[*api.ErrorResponse](err)
 	if ok && (answer.Response.StatusCode == http.StatusForbidden || answer.Response.StatusCode == http.StatusNotFound || answer.Response.StatusCode == http.StatusUnauthorized) {
 		return &DeniedError{err}
 	}

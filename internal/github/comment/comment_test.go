@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/org/nixery-action/internal/hub"
+	"github.com/org/nixery-action/internal/github"
 )
 
 const (
@@ -120,7 +120,7 @@ func (f *fakeThread) write(w http.ResponseWriter, r *http.Request) {
 
 func (f *fakeThread) put(t *testing.T, marker, body string) (string, error) {
 	t.Helper()
-	r, err := hub.Open("acme/box", f.URL, token)
+	r, err := github.Open("acme/box", f.URL, token)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,14 +13,14 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/google/go-github/v60/github"
+	api "github.com/google/go-github/v60/github"
 
-	"github.com/org/nixery-action/internal/hub"
+	"github.com/org/nixery-action/internal/github"
 )
 
 // Repository is one on GitHub. Its methods may be called from any goroutine.
 type Repository struct {
-	client      *github.Client
+	client      *api.Client
 	owner, name string
 }
 
@@ -42,7 +42,7 @@ type File struct {
 // Open is the repository owner/name as slug, at an API's URL as GITHUB_API_URL
 // has it; empty means github.com. Errors never hold the token.
 func Open(slug, api, token string) (*Repository, error) {
-	r, err := hub.Open(slug, api, token)
+	r, err := github.Open(slug, api, token)
 	if err != nil && token == "" {
 		return nil, fmt.Errorf("%w; it has to write contents and pull requests", err)
 	}
@@ -94,31 +94,31 @@ func (r *Repository) commit(ctx context.Context, p Proposal) (sha string, err er
 	if tree.GetSHA() == base.GetTree().GetSHA() {
 		return "", nil
 	}
-	made, _, err := r.client.Git.CreateCommit(ctx, r.owner, r.name, &github.Commit{
-		Message: &p.Title, Tree: tree, Parents: []*github.Commit{base},
+	made, _, err := r.client.Git.CreateCommit(ctx, r.owner, r.name, &api.Commit{
+		Message: &p.Title, Tree: tree, Parents: []*api.Commit{base},
 	}, nil)
 	return made.GetSHA(), err
 }
 
-func (r *Repository) entries(ctx context.Context, files []File) ([]*github.TreeEntry, error) {
-	var entries []*github.TreeEntry
+func (r *Repository) entries(ctx context.Context, files []File) ([]*api.TreeEntry, error) {
+	var entries []*api.TreeEntry
 	for _, file := range files {
-		blob, _, err := r.client.Git.CreateBlob(ctx, r.owner, r.name, &github.Blob{
-			Content:  github.String(base64.StdEncoding.EncodeToString(file.Content)),
-			Encoding: github.String("base64"),
+		blob, _, err := r.client.Git.CreateBlob(ctx, r.owner, r.name, &api.Blob{
+			Content:  api.String(base64.StdEncoding.EncodeToString(file.Content)),
+			Encoding: api.String("base64"),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file.Path, err)
 		}
-		entries = append(entries, &github.TreeEntry{
-			Path: github.String(file.Path), Mode: github.String("100644"), Type: github.String("blob"), SHA: blob.SHA,
+		entries = append(entries, &api.TreeEntry{
+			Path: api.String(file.Path), Mode: api.String("100644"), Type: api.String("blob"), SHA: blob.SHA,
 		})
 	}
 	return entries, nil
 }
 
 func (r *Repository) moveBranch(ctx context.Context, branch, sha string) error {
-	ref := &github.Reference{Ref: github.String("refs/heads/" + branch), Object: &github.GitObject{SHA: &sha}}
+	ref := &api.Reference{Ref: api.String("refs/heads/" + branch), Object: &api.GitObject{SHA: &sha}}
 	_, _, err := r.client.Git.GetRef(ctx, r.owner, r.name, "heads/"+branch)
 	switch {
 	case isNotFound(err):
@@ -130,19 +130,19 @@ func (r *Repository) moveBranch(ctx context.Context, branch, sha string) error {
 }
 
 func (r *Repository) pull(ctx context.Context, p Proposal) (page string, err error) {
-	open, _, err := r.client.PullRequests.List(ctx, r.owner, r.name, &github.PullRequestListOptions{
+	open, _, err := r.client.PullRequests.List(ctx, r.owner, r.name, &api.PullRequestListOptions{
 		State: "open", Head: r.owner + ":" + p.Branch, Base: p.Base,
 	})
 	if err != nil {
 		return "", err
 	}
 	if len(open) > 0 {
-		changed, _, err := r.client.PullRequests.Edit(ctx, r.owner, r.name, open[0].GetNumber(), &github.PullRequest{
+		changed, _, err := r.client.PullRequests.Edit(ctx, r.owner, r.name, open[0].GetNumber(), &api.PullRequest{
 			Title: &p.Title, Body: &p.Body,
 		})
 		return changed.GetHTMLURL(), err
 	}
-	opened, _, err := r.client.PullRequests.Create(ctx, r.owner, r.name, &github.NewPullRequest{
+	opened, _, err := r.client.PullRequests.Create(ctx, r.owner, r.name, &api.NewPullRequest{
 		Title: &p.Title, Body: &p.Body, Head: &p.Branch, Base: &p.Base,
 	})
 	return opened.GetHTMLURL(), err
@@ -150,7 +150,7 @@ func (r *Repository) pull(ctx context.Context, p Proposal) (page string, err err
 
 // needs says which line a workflow lacks, if the token may not do what was tried.
 func needs(permission string, err error) error {
-	answer, ok := errors.AsType[*github.ErrorResponse](err)
+	answer, ok := errors.AsType[*api.ErrorResponse](err)
 	if !ok || answer.Response.StatusCode != http.StatusForbidden {
 		return err
 	}
@@ -158,6 +158,6 @@ func needs(permission string, err error) error {
 }
 
 func isNotFound(err error) bool {
-	answer, ok := errors.AsType[*github.ErrorResponse](err)
+	answer, ok := errors.AsType[*api.ErrorResponse](err)
 	return ok && answer.Response.StatusCode == http.StatusNotFound
 }

@@ -1,9 +1,9 @@
-// Package hub turns a repository's name and a token into a client of GitHub's
+// Package github turns a repository's name and a token into a client of GitHub's
 // API. It stands apart because whoever holds a token must be equally careful
 // where it goes.
 //
 // The token is sent to the API's host and to no other, and is in no error.
-package hub
+package github
 
 import (
 	"errors"

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/google/go-github/v60/github"
+	api "github.com/google/go-github/v60/github"
 
 	"github.com/org/nixery-action/internal/plainfile"
 )
@@ -30,19 +30,19 @@ func (r *Repository) Attach(ctx context.Context, tag, base, file string) (string
 	return page, nil
 }
 
-func (r *Repository) release(ctx context.Context, tag, base string) (*github.RepositoryRelease, error) {
+func (r *Repository) release(ctx context.Context, tag, base string) (*api.RepositoryRelease, error) {
 	release, _, err := r.client.Repositories.GetReleaseByTag(ctx, r.owner, r.name, tag)
 	if !isNotFound(err) {
 		return release, err
 	}
-	release, _, err = r.client.Repositories.CreateRelease(ctx, r.owner, r.name, &github.RepositoryRelease{
-		TagName: &tag, TargetCommitish: &base, Name: &tag, MakeLatest: github.String("false"),
+	release, _, err = r.client.Repositories.CreateRelease(ctx, r.owner, r.name, &api.RepositoryRelease{
+		TagName: &tag, TargetCommitish: &base, Name: &tag, MakeLatest: api.String("false"),
 	})
 	return release, err
 }
 
 func (r *Repository) removeAsset(ctx context.Context, release int64, name string) error {
-	opts := &github.ListOptions{PerPage: 100}
+	opts := &api.ListOptions{PerPage: 100}
 	for {
 		assets, resp, err := r.client.Repositories.ListReleaseAssets(ctx, r.owner, r.name, release, opts)
 		if err != nil {
@@ -67,7 +67,7 @@ func (r *Repository) upload(ctx context.Context, release int64, file string) (st
 		return "", err
 	}
 	defer f.Close()
-	opts := &github.UploadOptions{Name: filepath.Base(file), MediaType: "application/octet-stream"}
+	opts := &api.UploadOptions{Name: filepath.Base(file), MediaType: "application/octet-stream"}
 	asset, _, err := r.client.Repositories.UploadReleaseAsset(ctx, r.owner, r.name, release, opts, f)
 	return asset.GetBrowserDownloadURL(), err
 }
