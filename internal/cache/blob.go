@@ -107,7 +107,12 @@ func (p *place) saveBlob(ctx context.Context, bad uint32, digest v1.Hash, size i
 		}
 		return newVerified(content, digest, size, func(err error) error { return err }), nil
 	}
-	for serial := bad + 1; serial <= bad+3 && p.mayWrite(); serial++ {
+	const mostNames = 3
+	for n := uint32(1); n <= mostNames && p.mayWrite(); n++ {
+		serial, err := further(p.Store, blobLane(digest), bad, n)
+		if err != nil {
+			return err
+		}
 		entry, err := p.Store.Newest(ctx, blobLane(digest))
 		if err == nil && entry.Name.Serial > bad {
 			return nil

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 )
@@ -194,10 +196,13 @@ func (p *place) savePage(ctx context.Context, seen *latest, lane Lane, page Page
 		looked := p.look(ctx, lane)
 		seen = &looked
 	}
-	base, serial := seen.ledger, seen.serial+1
+	base := seen.ledger
+	serial, err := further(p.Store, lane, seen.serial, 1)
 	for try := 1; p.mayWrite() && !base.knows(page); try++ {
 		ledger := base.With(page)
-		err := p.save(ctx, Name{lane, serial}, ledger)
+		if err == nil {
+			err = p.save(ctx, Name{lane, serial}, ledger)
+		}
 		if err == nil {
 			p.remember(lane, latest{ledger, serial})
 			return
@@ -206,10 +211,19 @@ func (p *place) savePage(ctx context.Context, seen *latest, lane Lane, page Page
 			p.write(ctx, takenName(err, p.Store))
 			return
 		}
-		if base, serial, err = p.next(ctx, lane, base, serial, try); err != nil {
+		if base, serial, err = p.next(ctx, lane, base, serial, try); ctx.Err() != nil {
 			return
 		}
 	}
+}
+
+// further is the serial that is by further on. Only a lane that was tampered with is near the last one, and all that is saved
+// after that would never be seen.
+func further(store Store, lane Lane, serial, by uint32) (uint32, error) {
+	if serial <= math.MaxUint32-by {
+		return serial + by, nil
+	}
+	return 0, &StoreError{Store: store.String(), Op: savingEntry, Err: fmt.Errorf("no name is left after %s: remove that entry", Name{lane, serial})}
 }
 
 // takenName is ErrExists as a fault.
@@ -226,10 +240,12 @@ func (p *place) next(ctx context.Context, lane Lane, base *Ledger, serial uint32
 	const mostWaits = 3
 	for wait := 1; ; wait++ {
 		if seen := p.look(ctx, lane); seen.serial >= serial {
-			return join(seen.ledger, base), seen.serial + 1, nil
+			serial, err := further(p.Store, lane, seen.serial, 1)
+			return join(seen.ledger, base), serial, err
 		}
 		if wait == mostWaits || try > 1 {
-			return base, serial + 1<<min(3*(try-1), 24), ctx.Err()
+			serial, err := further(p.Store, lane, serial, 1<<min(3*(try-1), 24))
+			return base, serial, errors.Join(err, ctx.Err())
 		}
 		if err := sleep(ctx, backoff(wait)); err != nil {
 			return nil, 0, err

@@ -3,9 +3,11 @@ package cache
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -176,6 +178,37 @@ func TestNothingLearnt(t *testing.T) {
 	}
 	if len(m.entries) != 1 {
 		t.Errorf("%d entries", len(m.entries))
+	}
+}
+
+// A lane whose last serial is taken says so, and nothing goes where it would never be seen.
+func TestLastSerial(t *testing.T) {
+	for _, lane := range []Lane{testIdentity.Lane(""), blobLane(hashOf("blob"))} {
+		for _, serial := range []uint32{math.MaxUint32, math.MaxUint32 - 1} {
+			m := NewMemory()
+			forged := Name{lane, serial}
+			if err := m.Save(t.Context(), forged, 4, opener("evil")); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				c := newTestCache(m)
+				c.Open(t.Context(), testIdentity)
+				if content, err := c.Blob(t.Context(), hashOf("blob"), 4); err == nil {
+					_, _ = io.ReadAll(content)
+				}
+				c.SaveBlob(t.Context(), hashOf("blob"), 4, opener("blob"))
+				c.Save(t.Context(), testIdentity, page(rand.Text()))
+				told := strings.Contains(c.log.String(), "no name is left after "+string(lane)+"-ffffffff: remove that entry")
+				if last := m.newest[lane] == math.MaxUint32; serial == math.MaxUint32 && !told || told && !last {
+					t.Errorf("%s: told %v, newest %x; the log is\n%s", forged, told, m.newest[lane], c.log)
+				}
+			}
+			for name := range m.entries {
+				if name.Lane == lane && name.Serial < serial {
+					t.Errorf("beside %s there is %s", forged, name)
+				}
+			}
+		}
 	}
 }
 

@@ -124,9 +124,10 @@ func (c checkout) files(ctx context.Context, r Runner, below string) ([]string, 
 		return nil, err
 	}
 	var files []string
+	directories := map[string]bool{".": true}
 	for name := range bytes.SplitSeq(out, []byte{0}) {
 		file := strings.TrimSuffix(string(name), "/") // "nested/" is a repository that the index does not have
-		if file == "" {
+		if file == "" || !c.isDirectory(path.Dir(file), directories) {
 			continue
 		}
 		at, err := os.Lstat(filepath.Join(c.root, file))
@@ -149,6 +150,19 @@ func (c checkout) files(ctx context.Context, r Runner, below string) ([]string, 
 	}
 	slices.Sort(files)
 	return slices.Compact(files), nil
+}
+
+// isDirectory reports whether a name below the root, and all above it, are
+// directories. A link or a file may have the place of one whose files are still
+// tracked: then these are removed, whatever the link leads to.
+func (c checkout) isDirectory(below string, known map[string]bool) bool {
+	is, ok := known[below]
+	if !ok {
+		at, err := os.Lstat(filepath.Join(c.root, below))
+		is = err == nil && at.IsDir() && c.isDirectory(path.Dir(below), known)
+		known[below] = is
+	}
+	return is
 }
 
 // nested lists the files of a repository in the checkout; none if it is a

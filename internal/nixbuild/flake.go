@@ -119,14 +119,15 @@ func flakeReference(scheme, dir string, parameters url.Values) string {
 	return reference
 }
 
-// warning says what the user of a flake by path: should know.
-func (s Source) warning() string {
+// warning says what the user of a flake that is copied with all its files should
+// know: one by path:, or a directory that is in no git repository.
+func (s Source) warning(ctx context.Context) string {
 	dir, isPath := strings.CutPrefix(s.Flake, "path:")
-	if !isPath {
+	if !isPath && !filepath.IsAbs(s.Flake) {
 		return ""
 	}
 	dir, _ = splitQuery(dir)
-	if decoded, err := url.PathUnescape(dir); err == nil {
+	if decoded, err := url.PathUnescape(dir); err == nil && isPath {
 		dir = decoded
 	}
 	real, err := filepath.EvalSymlinks(dir)
@@ -135,9 +136,21 @@ func (s Source) warning() string {
 	}
 	root, found := checkoutAbove(real)
 	if !found {
+		return warningBelow(ctx, real)
+	}
+	if !isPath {
 		return ""
 	}
 	return fmt.Sprintf("a flake by path: is copied with all its files, and %s is in the git repository %s: its .git, files that git ignores and untracked ones are readable for builds and can get into the image; leave out path: to take the files that git has", dir, root)
+}
+
+// warningBelow is about repositories below a flake that is in none, such as those
+// that actions/checkout puts into directories of the workspace.
+func warningBelow(ctx context.Context, dir string) string {
+	if _, hasGit, err := allFiles(ctx, dir, "."); err != nil || !hasGit {
+		return "" // Nix tells what is wrong with it
+	}
+	return fmt.Sprintf("the flake in %s is in no git repository, so it is copied with all its files, and a git repository is below it: that one's .git and files that git ignores are readable for builds and can get into the image; run git init and git add in %s to take the files that git has, or move the repository out of it", dir, shellQuote(dir))
 }
 
 // ownerAdvice is what to do if text says that a repository on this machine

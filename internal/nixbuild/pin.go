@@ -38,7 +38,7 @@ func Pin(ctx context.Context, r Runner, src Source) (Source, Pinned, error) {
 		return src, Pinned{}, fmt.Errorf("pinning the package source: %w", err)
 	}
 	key := newPinKey()
-	warning := src.warning()
+	warning := src.warning(ctx)
 	pinned, name, err := src.pin(ctx, r, key)
 	if err == nil {
 		err = key.settings(ctx, r, src)

@@ -68,16 +68,26 @@ func (t tree) request() treeRequest {
 // copies matches a file of a copy in Nix's store, as eval.nix names copies.
 var copies = regexp.MustCompile(regexp.QuoteMeta(nix.StoreDir) + `/[0-9a-z]{32}-source/([^\s:'"’]+)`)
 
-// original puts the places of files in the checkout for those in the copy.
+// original puts the places of files in the checkout for those in the copy, and
+// says why the copy lacks one that the checkout has.
 func (r treeRequest) original(text string) string {
-	return copies.ReplaceAllStringFunc(text, func(name string) string {
+	advice := ""
+	text = copies.ReplaceAllStringFunc(text, func(name string) string {
 		file := copies.FindStringSubmatch(name)[1]
-		if !r.Names[file] {
+		origin := filepath.Join(r.Root, file)
+		if r.Names[file] {
+			return origin
+		}
+		if _, err := os.Lstat(origin); err != nil || !r.copied() || advice != "" {
 			return name
 		}
-		return filepath.Join(r.Root, file)
+		advice = fmt.Sprintf("\n%s exists, but is not read, since git ignores it or it is outside of the directory of the path; let git know it, or write include-ignored: true beside the path", origin)
+		return origin
 	})
+	return text + advice
 }
+
+func (r treeRequest) copied() bool { return r.Root != "" }
 
 // treeOf finds out how Nix gets the expression at name. A name that does not
 // exist stays as it is, for the evaluation to say so.

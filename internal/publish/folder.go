@@ -38,8 +38,14 @@ func checkFile(path string) error {
 	if scratch.InPlace(path) {
 		return nil
 	}
-	if info, err := os.Lstat(path); err == nil && info.IsDir() {
+	info, err := os.Lstat(path)
+	switch {
+	case err == nil && info.IsDir():
 		return &DestinationError{path, errors.New("it is a folder, and a file is asked for")}
+	case err == nil:
+		if err := scratch.Check(path); err != nil { // such as a pipe, which nothing may ever read
+			return &DestinationError{path, err}
+		}
 	}
 	return checkFolder(filepath.Dir(path))
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -324,6 +325,10 @@ func TestDestinationsThatCannotBeWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		destination Destination
 		says        string
@@ -336,6 +341,8 @@ func TestDestinationsThatCannotBeWritten(t *testing.T) {
 		{Layout{Path: full, Tar: true}, "it is a folder"},
 		{Archive{Path: filepath.Join(file, "a.tar")}, file + " is a file"},
 		{Archive{Path: full}, "it is a folder"},
+		{Layout{Path: pipe, Tar: true}, "it is a named pipe"},
+		{Archive{Path: pipe}, "it is a named pipe"},
 	} {
 		layer := newLayer(t, 1, 100)
 		artifact := Artifact{Name: "a", Image: imageOf(t, "amd64", layer)}
