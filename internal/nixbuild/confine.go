@@ -54,6 +54,7 @@ func (c Confinement) Evaluate(ctx context.Context, r Runner, src Source, wants [
 		}
 	}
 	ctx = context.WithValue(ctx, boundsKey{}, c.Bounds)
+	ctx = context.WithValue(ctx, variablesKey{}, c.variables())
 	answers, err := e.askAll(ctx, wants)
 	if err != nil {
 		return nil, nil, err
@@ -136,6 +137,29 @@ func (c Confinement) options(paths []string) []string {
 		args = append(args, "-I", fmt.Sprintf("nixery-%d=%s", i, path))
 	}
 	return args
+}
+
+// variables keep a restricted evaluation from git and hg. Nix lets fetchGit
+// (before 2.20) and fetchMercurial read whatever the expression may read, and so
+// a repository within the source, whose settings name programs to run.
+func (c Confinement) variables() []string {
+	onlyFiles := !slices.ContainsFunc(c.Allow, func(allowed string) bool { return !filepath.IsAbs(allowed) })
+	switch {
+	case !c.Restrict:
+		return nil
+	case onlyFiles && !c.ImportFromDerivation: // nothing to fetch, and no builders to reach by ssh
+		return []string{"PATH=/path-not-set"}
+	}
+	return []string{"HGRCSKIPREPO=1", "GIT_NO_LAZY_FETCH=1",
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.bareRepository", "GIT_CONFIG_VALUE_0=explicit"}
+}
+
+// variablesKey finds what a [Runner] of processes is to add to their environment.
+type variablesKey struct{}
+
+func variablesOf(ctx context.Context) []string {
+	variables, _ := ctx.Value(variablesKey{}).([]string)
+	return variables
 }
 
 // readable lists the directories of paths: those of files too, as an expression

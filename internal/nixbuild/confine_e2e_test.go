@@ -130,3 +130,61 @@ func TestBoundsHold(t *testing.T) {
 		}
 	})
 }
+
+// A source may contain repositories, whose settings name programs: a restricted evaluation runs neither git nor hg on them.
+func TestConfinedRunsNoPrograms(t *testing.T) {
+	eachNix(t, func(t *testing.T, nix Exec) {
+		src, marks := t.TempDir(), t.TempDir()
+		bin := t.TempDir()
+		for _, program := range []string{"git", "hg"} {
+			text := "#!/bin/sh\n: >" + filepath.Join(marks, program) + "\nenv >" + filepath.Join(marks, program) + ".env\nexit 1\n"
+			if err := os.WriteFile(filepath.Join(bin, program), []byte(text), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+		expressions := `{ system ? builtins.currentSystem }:
+let p = name: text: derivation { inherit name system; builder = "/bin/sh"; args = [ "-c" "echo ${toString text} >$out" ]; }; in {
+  innocent = p "innocent" "x";
+  path = p "path" (builtins.fetchGit ./repository);
+  ref = p "ref" (builtins.fetchGit { url = toString ./repository; ref = "main"; });
+  rev = p "rev" (builtins.fetchGit { url = "file://${toString ./repository}"; rev = "5d37abbbbddcdd59be3c5ae4f14431af53687785"; });
+  hg = p "hg" (builtins.fetchMercurial (toString ./repository));
+  hgPath = p "hgPath" (builtins.fetchMercurial { url = ./repository; });
+}`
+		for name, text := range map[string]string{
+			"default.nix": expressions, "repository/HEAD": "ref: refs/heads/main\n", "repository/config": "", "repository/.hg/hgrc": "",
+		} {
+			file := filepath.Join(src, name)
+			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, name := range []string{"path", "ref", "rev", "hg", "hgPath"} {
+			_, _, err := Confinement{Restrict: true}.Evaluate(t.Context(), nix, Source{Path: src}, onSystems([]string{native}, name))
+			if _, ok := errors.AsType[*EvaluationError](err); !ok {
+				t.Errorf("%s: error is %v", name, err)
+			}
+		}
+		if ran, err := os.ReadDir(marks); err != nil || len(ran) > 0 {
+			t.Errorf("ran %v (%v)", ran, err)
+		}
+		if _, _, err := (Confinement{Restrict: true}).Evaluate(t.Context(), nix, Source{Path: src}, onSystems([]string{native}, "innocent")); err != nil {
+			t.Error(err)
+		}
+		// Where addresses may be fetched, programs run, and heed no settings of what they find in the source.
+		open := Confinement{Restrict: true, Allow: []string{"https://example.org/"}}
+		if _, _, err := open.Evaluate(t.Context(), nix, Source{Path: src}, onSystems([]string{native}, "hg")); err == nil {
+			t.Error("hg is no failure")
+		}
+		env, err := os.ReadFile(filepath.Join(marks, "hg.env"))
+		for _, want := range []string{"HGRCSKIPREPO=1\n", "GIT_CONFIG_VALUE_0=explicit\n"} {
+			if err != nil || !strings.Contains(string(env), want) {
+				t.Errorf("hg got no %q (%v)", want, err)
+			}
+		}
+	})
+}

@@ -87,7 +87,7 @@ func (e Exec) Run(ctx context.Context, args ...string) ([]byte, error) {
 	}
 	cmd.Dir = e.Dir
 	var secret string
-	cmd.Env, secret = environment(cmd.Environ(), e.Pass, e.Env)
+	cmd.Env, secret = environment(cmd.Environ(), e.Pass, slices.Concat(e.Env, variablesOf(ctx)))
 	e.ownGroup(cmd)
 
 	err := run(ctx, cmd, secret)

@@ -94,13 +94,12 @@ func (m *mirror) fetch(ctx context.Context, r nixbuild.Runner) error {
 		}
 		m.scratch, m.dir = dir, dir.Path()
 	}
-	// The remote is not written into the mirror: nothing else can fetch from it, and its credentials are not kept.
 	_, err := r.Run(fetching, "git", "init", "--quiet", "--bare", "--template=", m.dir)
 	if err == nil {
-		_, err = r.Run(fetching, m.git("-c", "remote.origin.url="+m.url, "-c", "remote.origin.promisor=true", "-c", "remote.origin.partialclonefilter=tree:0",
-			"-c", "gc.auto=0", "-c", "fetch.writeCommitGraph=true",
-			"fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--filter=tree:0",
-			"origin", "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")...)
+		err = m.fetchBy(fetching, r, "tree:0")
+	}
+	if exit, ok := errors.AsType[*nixbuild.ExitError](err); ok && strings.Contains(strings.Join(exit.Stderr, "\n"), "all necessary objects") {
+		err = m.fetchBy(fetching, r, "blob:none") // a tag names a tree, which git then wants whole
 	}
 	if ctx.Err() != nil { // its clients have gone: that tells nothing about the repository
 		return context.Cause(ctx)
@@ -110,6 +109,16 @@ func (m *mirror) fetch(ctx context.Context, r nixbuild.Runner) error {
 		m.err = &unsureError{fmt.Errorf("fetching branches and tags of the package set's repository: %w", err)}
 	}
 	return m.err
+}
+
+// fetchBy leaves out what filter does. The remote is not written into the mirror: nothing else can fetch from it, and its credentials
+// are not kept.
+func (m *mirror) fetchBy(ctx context.Context, r nixbuild.Runner, filter string) error {
+	_, err := r.Run(ctx, m.git("-c", "remote.origin.url="+m.url, "-c", "remote.origin.promisor=true", "-c", "remote.origin.partialclonefilter="+filter,
+		"-c", "gc.auto=0", "-c", "fetch.writeCommitGraph=true",
+		"fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--filter="+filter,
+		"origin", "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")...)
+	return err
 }
 
 func (m *mirror) git(args ...string) []string {
