@@ -89,7 +89,7 @@ test('says which part has come', async (t) => {
   assert.equal(end.error, 'downloading http://server/file: it ended after 11999 of 12000 bytes');
 });
 
-test('says that nobody listens', async (t) => {
+test('reports that no server listens', async (t) => {
   const stop = new AbortController();
   await assert.rejects(download('http://127.0.0.1:1/x', '/no/such', wanted, stop.signal, { ...patience, tries: 1 }), {
     message: /^downloading http:\/\/127.0.0.1:1\/x: fetch failed: .*(ECONNREFUSED|bad port)/,

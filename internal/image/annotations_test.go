@@ -36,7 +36,7 @@ func TestAnnotations(t *testing.T) {
 		t.Errorf("%d manifests, annotations (-want +got):\n%s", len(index.Manifests), diff)
 	}
 	if got := index.Manifests[0].Annotations; len(got) > 0 {
-		t.Errorf("a descriptor has annotations that nobody asked for: %v", got)
+		t.Errorf("a descriptor has unwanted annotations: %v", got)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package markdown makes GitHub-flavoured Markdown of text that nobody has
-// vouched for: names of packages, tags, messages of errors.
+// Package markdown makes GitHub-flavoured Markdown of untrusted
+// text: names of packages, tags, messages of errors.
 //
 // It stands apart because summaries, comments and the diff command all write
 // Markdown, and what one of them forgets to escape is a hole in a page that

@@ -6,7 +6,7 @@ import (
 )
 
 // StoreDir is where every store path lives. Other store directories exist
-// (NIX_STORE_DIR), but their binaries share no path with anybody's cache.
+// (NIX_STORE_DIR), but their binaries share no path with public binary caches.
 const StoreDir = "/nix/store"
 
 // hashLen is the length of the base-32 digest that begins a store path's name.

@@ -5,7 +5,7 @@ import (
 	"regexp"
 )
 
-// What Nix says to root where nobody made the users that it builds as, in its source unix/user-lock.cc: so it is with Debian's
+// What Nix says to root where the users that it builds as do not exist, in its source unix/user-lock.cc: so it is with Debian's
 // package, and with a Nix that was copied from somewhere.
 var noBuildUsers = regexp.MustCompile(`specified in 'build-users-group' does not exist|the build users group '[^']*' has no members`)
 

@@ -20,7 +20,7 @@ import (
 //go:embed eval.nix
 var evalNix []byte
 
-// Want is a package that somebody asks for, on one system.
+// Want is a requested package, on one system.
 type Want struct {
 	Name     string // dotted names descend: python3Packages.requests
 	System   string // as Nix names it: aarch64-linux

@@ -28,7 +28,7 @@ const (
 	resultExpected = 106
 )
 
-// What Nix shows if nobody asks for more or less, from error.hh.
+// What Nix shows by default, from error.hh.
 const usualLevel = 3
 
 // mostActivities is how many activities are followed at a time. Nix runs as many as it has jobs and

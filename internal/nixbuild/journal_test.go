@@ -65,7 +65,7 @@ func TestJournalOfAFailingBuild(t *testing.T) {
 	}
 }
 
-// A package set is one download, of a size that nobody foretells. Its URL may hold a password.
+// A package set is one download, of unknown size. Its URL may hold a password.
 func TestJournalOfAPackageSet(t *testing.T) {
 	_, all := journalOf(`@nix {"action":"start","id":1,"level":4,"text":"downloading 'https://u:hunter2@example.org/x?t=hunter2'","type":101,"fields":["https://u:hunter2@example.org/x?t=hunter2"]}
 @nix {"action":"result","id":1,"type":105,"fields":[1000,0,0,0]}
@@ -84,7 +84,7 @@ func TestJournalOfStrangeLines(t *testing.T) {
 		"@nix {}":                       "",
 		`@nix {"id":-1}`:                `@nix {"id":-1}`,
 		`@nix {"action":"stop","id":7}`: "",
-		`@nix {"action":"result","id":7,"type":101,"fields":["of nobody"]}`:                                        "",
+		`@nix {"action":"result","id":7,"type":101,"fields":["of none"]}`:                                        "",
 		`@nix {"action":"start","id":7,"type":105,"level":3,"text":"building"}`:                                    "building...",
 		`@nix {"action":"start","id":7,"type":100,"level":9,"text":"x","fields":[{"a":1}]}`:                        "",
 		`@nix {"action":"result","id":7,"type":106,"fields":[100,-5]}`:                                             "",

@@ -37,7 +37,7 @@ func enter(ctx context.Context, dir string) (*room, error) {
 	return r, nil
 }
 
-// mustBeEmpty keeps us away from every /nix that somebody else made. A volume
+// mustBeEmpty refuses a /nix that this run did not create. A volume
 // of its own has a folder lost+found.
 func mustBeEmpty(dir string) error {
 	entries, err := os.ReadDir(dir)
@@ -66,7 +66,7 @@ func (r *room) staging() string { return filepath.Join(r.dir, ".nixery-action") 
 
 func (r *room) store() string { return filepath.Join(r.dir, "store") }
 
-// leave removes what nobody needs, and if nothing came of it, everything.
+// leave removes what is not needed, and if nothing came of it, everything.
 func (r *room) leave(done bool) error {
 	if done {
 		return removeAll(r.staging())
@@ -95,7 +95,7 @@ func removeAll(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// bySudo makes dir, and gives it to who we are. -n asks for no password: nobody
+// bySudo makes dir, and gives it to who we are. -n asks for no password: there is no one
 // would answer.
 func bySudo(ctx context.Context, dir string) error {
 	user, group := strconv.Itoa(os.Getuid()), strconv.Itoa(os.Getgid())

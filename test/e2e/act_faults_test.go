@@ -54,7 +54,7 @@ var faults = []faulty{
 	{kind: "switch", spec: goodSpec, with: map[string]string{"push": "yes"}, title: "Input push", message: "write true or false"},
 	{kind: "login", spec: strings.Replace(goodSpec, "REGISTRY", "▸CLOSED", 1), title: "Not logged in", message: "not logged in to"},
 	{kind: "read-only", spec: strings.Replace(goodSpec, "REGISTRY", "▸READONLY", 1), title: "Registry refused", message: "permission denied"},
-	{kind: "unreachable", spec: strings.Replace(goodSpec, "REGISTRY", "▸NOBODY", 1), title: "Registry cannot be reached", message: "connection refused"},
+	{kind: "unreachable", spec: strings.Replace(goodSpec, "REGISTRY", "▸UNUSED", 1), title: "Registry cannot be reached", message: "connection refused"},
 	{kind: "daemon", spec: goodSpec, with: map[string]string{"push": "false", "load": "true", "platforms": "linux/amd64"},
 		env: map[string]string{"DOCKER_HOST": "unix:///no/such.sock"}, title: "Docker's daemon", message: "there is no such socket"},
 	{kind: "verify", spec: goodSpec, with: map[string]string{"verify": "true", "no-cache": "true"}, title: "Input verify", message: "to verify is to compare"},
@@ -81,7 +81,7 @@ func (f faulty) place() map[string]string {
 // A step that fails says why, on the line of the spec that it is about and on the page of the run, and publishes nothing.
 func TestFaultsUnderAct(t *testing.T) {
 	open, closed := startRegistry(t), startDocker(t, "u", "hunter2")
-	fill := strings.NewReplacer("TINY", tinySet(t), "REGISTRY", open, "CLOSED", closed, "READONLY", readOnlyRegistry(t), "NOBODY", freeAddress(t), "NODE", withoutNix(t), "▸", "")
+	fill := strings.NewReplacer("TINY", tinySet(t), "REGISTRY", open, "CLOSED", closed, "READONLY", readOnlyRegistry(t), "UNUSED", freeAddress(t), "NODE", withoutNix(t), "▸", "")
 	w, files := faultyWorkflow(t, fill)
 	run := act(t, w, checkout(t, w.Text, files), noCaching)
 	if groups := checkGroups(t, run); groups == 0 {

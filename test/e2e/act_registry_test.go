@@ -60,7 +60,7 @@ func catalog(t *testing.T, registry string, login ...remote.Option) []string {
 	return repositories
 }
 
-// readOnlyRegistry lets nobody write.
+// readOnlyRegistry refuses every write.
 func readOnlyRegistry(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -72,7 +72,7 @@ func readOnlyRegistry(t *testing.T) string {
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
-// freeAddress is one where nobody listens.
+// freeAddress is one where no server listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

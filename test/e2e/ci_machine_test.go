@@ -101,7 +101,7 @@ func mustReference(t *testing.T, text string) name.Reference {
 	return ref
 }
 
-// startPrivateRegistry starts a registry that answers nobody but ciLogin.
+// startPrivateRegistry starts a registry that answers ciLogin only.
 func startPrivateRegistry(t *testing.T) string {
 	t.Helper()
 	open := registry.New(registry.Logger(log.New(io.Discard, "", 0)))

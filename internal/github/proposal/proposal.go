@@ -24,7 +24,7 @@ type Repository struct {
 	owner, name string
 }
 
-// Proposal is a commit that somebody is to review.
+// Proposal is a commit to review.
 type Proposal struct {
 	Branch string // that the commit is put on; what was there before is replaced
 	Base   string // branch to merge into

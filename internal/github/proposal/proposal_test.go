@@ -12,7 +12,7 @@ import (
 )
 
 var proposal = Proposal{
-	Branch: "refresh", Base: "main", Title: "Count anew", Body: "| a |",
+	Branch: "refresh", Base: "main", Title: "Count again", Body: "| a |",
 	Files: []File{{"internal/table.gz", []byte{0x1f, 0x8b}}, {"origin.go", []byte("package x\n")}},
 }
 
@@ -39,7 +39,7 @@ var committing = []string{
 
 const (
 	pullsQuery = "/pulls?base=main&head=acme%3Arefresh&state=open"
-	newCommit  = "POST " + repo + `/git/commits {"message":"Count anew","parents":["c0"],"tree":"t1"}`
+	newCommit  = "POST " + repo + `/git/commits {"message":"Count again","parents":["c0"],"tree":"t1"}`
 )
 
 func answers(more map[string]string) map[string]string {
@@ -61,7 +61,7 @@ func TestProposeFirst(t *testing.T) {
 		"GET "+repo+"/git/ref/heads/refresh",
 		"POST "+repo+`/git/refs {"ref":"refs/heads/refresh","sha":"c1"}`,
 		"GET "+repo+pullsQuery,
-		"POST "+repo+`/pulls {"base":"main","body":"| a |","head":"refresh","title":"Count anew"}`)...)
+		"POST "+repo+`/pulls {"base":"main","body":"| a |","head":"refresh","title":"Count again"}`)...)
 }
 
 func TestProposeAgain(t *testing.T) {
@@ -78,7 +78,7 @@ func TestProposeAgain(t *testing.T) {
 		"GET "+repo+"/git/ref/heads/refresh",
 		"PATCH "+repo+`/git/refs/heads/refresh {"force":true,"sha":"c1"}`,
 		"GET "+repo+pullsQuery,
-		"PATCH "+repo+`/pulls/7 {"body":"| a |","title":"Count anew"}`)...)
+		"PATCH "+repo+`/pulls/7 {"body":"| a |","title":"Count again"}`)...)
 }
 
 func TestProposeNothingNew(t *testing.T) {
