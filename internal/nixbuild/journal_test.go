@@ -84,7 +84,7 @@ func TestJournalOfStrangeLines(t *testing.T) {
 		"@nix {}":                       "",
 		`@nix {"id":-1}`:                `@nix {"id":-1}`,
 		`@nix {"action":"stop","id":7}`: "",
-		`@nix {"action":"result","id":7,"type":101,"fields":["of none"]}`:                                        "",
+		`@nix {"action":"result","id":7,"type":101,"fields":["of none"]}`:                                          "",
 		`@nix {"action":"start","id":7,"type":105,"level":3,"text":"building"}`:                                    "building...",
 		`@nix {"action":"start","id":7,"type":100,"level":9,"text":"x","fields":[{"a":1}]}`:                        "",
 		`@nix {"action":"result","id":7,"type":106,"fields":[100,-5]}`:                                             "",

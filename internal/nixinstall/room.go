@@ -95,8 +95,8 @@ func removeAll(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// bySudo makes dir, and gives it to who we are. -n asks for no password: there is no one
-// would answer.
+// bySudo makes dir, and gives it to who we are. -n asks for no
+// password, which could not be given.
 func bySudo(ctx context.Context, dir string) error {
 	user, group := strconv.Itoa(os.Getuid()), strconv.Itoa(os.Getgid())
 	err := run(ctx, nil, "sudo", "-n", "install", "-d", "-m", "755", "-o", user, "-g", group, dir)
