@@ -166,7 +166,7 @@ func (o planOptions) replace(l *spec.Layers) {
 // readClosure reads a file, a pipe that a shell made, or standard input. It ends
 // with the context.
 func readClosure(ctx context.Context, file string) (nix.Closure, error) {
-	in, where := os.Stdin, "standard input"
+	in, where := io.ReadCloser(os.Stdin), "standard input"
 	if file != "-" {
 		f, err := plainfile.OpenStream(file)
 		if err != nil {

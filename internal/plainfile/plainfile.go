@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"syscall"
 )
 
@@ -37,18 +38,47 @@ func Open(name string) (*os.File, error) {
 	return f, nil
 }
 
-// OpenStream is [Open] that accepts a pipe as well, as a shell makes one of
-// <(command). A pipe without a writer is empty.
-func OpenStream(name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return Open(name)
+// OpenStream is [Open] that accepts a named pipe as well, as a shell makes one of
+// <(command). Opening a pipe waits for its writer, so the first Read does it:
+// give it to a reader that ends with the context.
+func OpenStream(name string) (io.ReadCloser, error) {
+	if stat, err := os.Stat(name); err == nil && stat.Mode()&fs.ModeNamedPipe != 0 {
+		return &pipe{name: name}, nil
 	}
-	if stat, err := f.Stat(); err == nil && stat.Mode()&fs.ModeNamedPipe != 0 {
-		return f, nil
-	}
-	f.Close()
 	return Open(name)
+}
+
+// pipe is opened by its first Read. Close may be called during a Read, and does
+// not end it.
+type pipe struct {
+	name string
+	mu   sync.Mutex
+	file *os.File
+}
+
+func (p *pipe) Read(b []byte) (int, error) {
+	p.mu.Lock()
+	file := p.file
+	p.mu.Unlock()
+	if file == nil {
+		var err error
+		if file, err = os.Open(p.name); err != nil {
+			return 0, err
+		}
+		p.mu.Lock()
+		p.file = file
+		p.mu.Unlock()
+	}
+	return file.Read(b)
+}
+
+func (p *pipe) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.file == nil {
+		return nil
+	}
+	return p.file.Close()
 }
 
 // ReadFile reads a regular file of at most limit bytes.

@@ -53,14 +53,10 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// A pipe with a writer is read to its end.
+// A pipe is read to its end, though its writer comes later than its reader.
 func TestStream(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	writer, err := os.OpenFile(pipe, os.O_RDWR, 0)
-	if err != nil {
 		t.Fatal(err)
 	}
 	f, err := OpenStream(pipe)
@@ -69,8 +65,14 @@ func TestStream(t *testing.T) {
 	}
 	defer f.Close()
 	go func() {
-		_, _ = writer.WriteString("text")
-		writer.Close()
+		writer, err := os.OpenFile(pipe, os.O_WRONLY, 0) // waits for the reader
+		if err == nil {
+			_, err = writer.WriteString("text")
+			err = errors.Join(err, writer.Close())
+		}
+		if err != nil {
+			t.Error(err)
+		}
 	}()
 	if text, err := io.ReadAll(f); err != nil || string(text) != "text" {
 		t.Errorf("%q, %v", text, err)
