@@ -21,13 +21,39 @@ const githubRegistry = "ghcr.io"
 func Keychain(githubToken string) authn.Keychain {
 	// The helper logs each miss at error level, and a miss is the normal case.
 	amazon := ecr.NewECRHelper(ecr.WithLogger(io.Discard))
-	return authn.NewMultiKeychain(
+	return endingKeychain{authn.NewMultiKeychain(
 		authn.DefaultKeychain,
 		githubKeychain{token: githubToken},
 		google.Keychain,
 		authn.NewKeychainFromHelper(amazon),
 		authn.NewKeychainFromHelper(credhelper.NewACRCredentialsHelper()),
-	)
+	)}
+}
+
+// endingKeychain ends with its context, whatever it waits for: docker's library has no context for a credential helper that
+// does not answer, nor for a configuration that is a named pipe.
+type endingKeychain struct{ inner authn.Keychain }
+
+func (k endingKeychain) Resolve(r authn.Resource) (authn.Authenticator, error) {
+	return k.inner.Resolve(r)
+}
+
+func (k endingKeychain) ResolveContext(ctx context.Context, r authn.Resource) (authn.Authenticator, error) {
+	type answer struct {
+		auth authn.Authenticator
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		auth, err := authn.Resolve(ctx, k.inner, r)
+		answered <- answer{auth, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.auth, a.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 type githubKeychain struct{ token string }

@@ -1,10 +1,14 @@
 package publish
 
 import (
+	"context"
 	"encoding/base64"
+	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -61,5 +65,39 @@ func TestKeychainPrefersALogin(t *testing.T) {
 	login(t, "ghcr.io", "u", "login")
 	if got := passwordFor(t, Keychain("token"), "ghcr.io"); got != "login" {
 		t.Errorf("ghcr.io gets %q", got)
+	}
+}
+
+// A credential helper that never answers, or a configuration that is a pipe, is waited for as long as the context.
+func TestKeychainEndsWithItsContext(t *testing.T) {
+	login(t, "unused.example", "a", "b")
+	config := filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json")
+	if err := errors.Join(os.Remove(config), syscall.Mkfifo(config, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	repo, err := name.NewRepository("registry.example/acme/box")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cause := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := authn.Resolve(ctx, namedKeychain{Keychain("")}, repo)
+		ended <- err
+	}()
+	writer, err := os.OpenFile(config, os.O_WRONLY, 0) // it is open as soon as the keychain reads it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	cancel(cause)
+	select {
+	case err := <-ended:
+		if !errors.Is(err, cause) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits on")
 	}
 }
