@@ -79,41 +79,41 @@ func (t TagRun) Set() bool {
 
 // LayerRun is how a layer came to be where it is.
 type LayerRun struct {
-	Digest v1.Hash `json:"digest"`
-	Came   Came    `json:"came"`
+	Digest v1.Hash     `json:"digest"`
+	Status LayerStatus `json:"came"`
 }
 
 // Came is how a layer came to be where it is. Where it went to several
 // repositories, the one that cost most counts.
-type Came string
+type LayerStatus string
 
 // In the order of what they cost; the first two are no registry's.
 const (
-	Known    Came = "known"    // from an earlier run; nobody asked for its bytes
-	Made     Came = "made"     // its bytes were made, for a file or a digest
-	Existing Came = "existing" // the registry had it
-	Mounted  Came = "mounted"  // from another repository of the registry
-	Uploaded Came = "uploaded"
+	Cached   LayerStatus = "known"    // from an earlier run; nobody asked for its bytes
+	Built    LayerStatus = "made"     // its bytes were made, for a file or a digest
+	Existing LayerStatus = "existing" // the registry had it
+	Mounted  LayerStatus = "mounted"  // from another repository of the registry
+	Uploaded LayerStatus = "uploaded"
 )
 
 // Reused tells whether its bytes were neither made nor sent.
-func (c Came) Reused() bool { return c != Made && c != Uploaded }
+func (c LayerStatus) Reused() bool { return c != Built && c != Uploaded }
 
 // Changes are the differences from the image that a tag stood for until now.
 type Changes struct {
-	What      What                 `json:"what"`
-	Since     string               `json:"since"`         // the tag
+	Change    ChangeKind           `json:"what"`
+	Previous  string               `json:"since"`         // the tag
 	Old       string               `json:"old,omitempty"` // the digest that it had
 	Platforms []explain.Difference `json:"platforms,omitempty"`
 }
 
 // What says which kind of changes they are.
-type What string
+type ChangeKind string
 
 // Only Changed has differences.
 const (
-	First   What = "first"   // nothing was under the tag
-	Same    What = "same"    // the same image was
-	Changed What = "changed" // another was
-	Unread  What = "unread"  // another was, and could not be read
+	First   ChangeKind = "first"   // nothing was under the tag
+	Same    ChangeKind = "same"    // the same image was
+	Changed ChangeKind = "changed" // another was
+	Unread  ChangeKind = "unread"  // another was, and could not be read
 )
