@@ -169,11 +169,11 @@ func TestReportJSON(t *testing.T) {
 		{"layer", r.Images[0].Platforms[0].Layers[0], []string{"diffID", "digest", "key", "narSizes", "paths", "size"}},
 		{"run", r.Run, []string{"cacheHit", "images", "published", "seconds"}},
 		{"image of a run", r.Run.Images[0], []string{"changes", "layers", "name", "seconds", "tags"}},
-		{"layer of a run", r.Run.Images[0].Layers[0], []string{"came", "digest"}},
-		{"changes", r.Run.Images[0].Changes, []string{"old", "platforms", "since", "what"}},
+		{"layer of a run", r.Run.Images[0].Layers[0], []string{"digest", "status"}},
+		{"changes", r.Run.Images[0].Changes, []string{"change", "old", "platforms", "previous"}},
 		{"short", r.WithoutLayers().Images[0].Platforms[0], []string{"config", "digest", "platform", "size", "unpackedSize"}},
 		{"short run", r.WithoutLayers().Run.Images[0], []string{"changes", "name", "seconds", "tags"}},
-		{"short changes", r.WithoutLayers().Run.Images[0].Changes, []string{"old", "since", "what"}},
+		{"short changes", r.WithoutLayers().Run.Images[0].Changes, []string{"change", "old", "previous"}},
 	} {
 		if diff := cmp.Diff(c.want, keysOf(t, c.value)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.title, diff)
