@@ -28,7 +28,7 @@ func (j *job) account(made []built) report.Run {
 			if err != nil {
 				continue // no destination wanted it
 			}
-			img.Layers = append(img.Layers, report.LayerRun{Digest: digest, Came: j.meter.came(layer, digest, repositories)})
+			img.Layers = append(img.Layers, report.LayerRun{Digest: digest, Status: j.meter.came(layer, digest, repositories)})
 		}
 		img.Inspections = j.inspections.of(made[i].platforms, repositories)
 		run.Images = append(run.Images, img)
@@ -40,25 +40,25 @@ func (j *job) account(made []built) report.Run {
 func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
 
 // since is the time from t until publishing began.
-func (m *Meter) since(t time.Time) time.Duration {
+func (m *Stats) since(t time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.begun.Sub(t)
 }
 
 // came says how a layer came to be in those repositories.
-func (m *Meter) came(layer *layers.Layer, digest v1.Hash, repositories []name.Repository) report.Came {
-	came := report.Known
+func (m *Stats) came(layer *layers.Layer, digest v1.Hash, repositories []name.Repository) report.LayerStatus {
+	came := report.Cached
 	if layer.Made() {
-		came = report.Made
+		came = report.Built
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	most := publish.Existing
 	for _, repository := range repositories {
-		if a, there := m.arrived[place{repository.Name(), digest}]; there {
+		if a, there := m.arrived[location{repository.Name(), digest}]; there {
 			most = max(most, a.How)
-			came = map[publish.How]report.Came{
+			came = map[publish.How]report.LayerStatus{
 				publish.Existing: report.Existing, publish.Mounted: report.Mounted, publish.Uploaded: report.Uploaded,
 			}[most]
 		}

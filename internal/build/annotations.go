@@ -37,7 +37,7 @@ var ErrNoIndex = errors.New("an image of one platform has no index to annotate; 
 
 // CheckAnnotations tells whether an order's annotations have a place to go to.
 // It costs nothing. Otherwise it is [ErrNoIndex] or [image.ErrNoAnnotations].
-func (o Order) CheckAnnotations() error {
+func (o Target) CheckAnnotations() error {
 	if len(o.Architectures) == 1 && len(o.Annotations.Index) > 0 {
 		return fmt.Errorf("image %s: %w", o.Name, ErrNoIndex)
 	}
@@ -49,7 +49,7 @@ func (o Order) CheckAnnotations() error {
 	return nil
 }
 
-func checkAnnotations(orders []Order) error {
+func checkAnnotations(orders []Target) error {
 	for _, order := range orders {
 		if err := order.CheckAnnotations(); err != nil {
 			return err

@@ -22,13 +22,13 @@ type built struct {
 }
 
 type builtPlatform struct {
-	wish   Wish
+	wish   TargetPlatform
 	image  v1.Image
 	layers []*layers.Layer
 }
 
 // assemble makes images of closures. Nothing is read yet: layers are lazy.
-func (l *Line) assemble(packers *packers, orders []Order, wishes []Wish, tables []popularity.Table) ([]built, error) {
+func (l *Builder) assemble(packers *packers, orders []Target, wishes []TargetPlatform, tables []popularity.Table) ([]built, error) {
 	all := make([]built, len(orders))
 	for i, order := range orders {
 		all[i].table = tables[i]
@@ -57,7 +57,7 @@ func (l *Line) assemble(packers *packers, orders []Order, wishes []Wish, tables 
 	return all, nil
 }
 
-func (l *Line) assemblePlatform(packers *packers, order Order, w Wish, counts popularity.Counts) (builtPlatform, error) {
+func (l *Builder) assemblePlatform(packers *packers, order Target, w TargetPlatform, counts popularity.Counts) (builtPlatform, error) {
 	packer, err := packers.of(order.Image)
 	if err != nil {
 		return builtPlatform{}, err
@@ -79,7 +79,7 @@ func (l *Line) assemblePlatform(packers *packers, order Order, w Wish, counts po
 }
 
 // packagesOf is what the history of an image says of its packages.
-func packagesOf(w Wish) []image.Package {
+func packagesOf(w TargetPlatform) []image.Package {
 	packages := make([]image.Package, len(w.Packages))
 	for i, p := range w.Packages {
 		packages[i] = image.Package{Name: p.Name, Path: p.Out}
@@ -101,7 +101,7 @@ func unread(all []built) bool {
 // several images are one layer, made once.
 type packers struct {
 	store fs.FS
-	known recalled
+	known cached
 	noted func(in nix.StorePath, name string) // of files that may hold credentials
 	made  map[packing]*packer
 }
@@ -114,11 +114,11 @@ type packing struct {
 type packer struct {
 	*layers.Packer
 	compression layers.Compression
-	known       recalled
+	known       cached
 	layers      map[layers.Key]*layers.Layer
 }
 
-func newPackers(store fs.FS, known recalled, noted func(nix.StorePath, string)) *packers {
+func newPackers(store fs.FS, known cached, noted func(nix.StorePath, string)) *packers {
 	return &packers{store: store, known: known, noted: noted, made: map[packing]*packer{}}
 }
 
@@ -143,7 +143,7 @@ func (p *packer) layer(g layers.Group) *layers.Layer {
 	return p.once(layers.KeyOf(g, p.compression), func(r *layers.Record) *layers.Layer { return p.Layer(g, r) })
 }
 
-func (p *packer) root(w Wish) *layers.Layer {
+func (p *packer) root(w TargetPlatform) *layers.Layer {
 	key := layers.RootKeyOf(w.Roots(), w.Closure, p.compression)
 	return p.once(key, func(r *layers.Record) *layers.Layer { return p.Root(w.Roots(), w.Closure, r) })
 }

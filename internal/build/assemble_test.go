@@ -73,12 +73,12 @@ func TestAnnotationsWithoutAPlace(t *testing.T) {
 	oci.Format = spec.OCI
 	oci.Annotations.Index = map[string]string{"a": "1"}
 	docker.Annotations.Manifest = map[string]map[string]string{"linux/amd64": {"a": "1"}}
-	for want, o := range map[error]Order{ErrNoIndex: oci, image.ErrNoAnnotations: docker} {
+	for want, o := range map[error]Target{ErrNoIndex: oci, image.ErrNoAnnotations: docker} {
 		nix, dest := &fakeNix{}, newDestination(t)
 		if _, err := run(t, newLine(t, nix), dest, o); !errors.Is(err, want) || len(nix.calls) > 0 || dest.checked != nil {
 			t.Errorf("run: got %v after %v, want %v", err, nix.calls, want)
 		}
-		_, err := newLine(t, nix).Rehearse(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Order{o}, nil)
+		_, err := newLine(t, nix).DryRun(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{o}, nil)
 		if !errors.Is(err, want) || len(nix.calls) > 0 {
 			t.Errorf("rehearsal: got %v after %v, want %v", err, nix.calls, want)
 		}

@@ -14,13 +14,13 @@ import (
 )
 
 // longestLook is how long images that tags stood for are read: it is for the report only.
-const longestLook = 30 * time.Second
+const maxCompareTime = 30 * time.Second
 
 // changes compares each image with the one that its first tag stood for. What
 // cannot be read is left out: everything is published by then. An image that
 // is the same costs no request.
 func (j *job) changes(ctx context.Context, made []built, r *Report) {
-	ctx, cancel := context.WithTimeout(ctx, longestLook)
+	ctx, cancel := context.WithTimeout(ctx, maxCompareTime)
 	defer cancel()
 	for _, d := range j.dests {
 		for i := range j.orders {
@@ -37,27 +37,27 @@ func (j *job) changes(ctx context.Context, made []built, r *Report) {
 
 func (j *job) compare(ctx context.Context, d Delivery, t publish.Tagging, made built) *report.Changes {
 	tag, old, now := t.Tag, t.From, t.To
-	c := &report.Changes{Since: tag.Name(), What: report.First}
+	c := &report.Changes{Previous: tag.Name(), Change: report.First}
 	if old == (v1.Hash{}) {
 		return c
 	}
-	c.Old, c.What = old.String(), report.Same
+	c.Old, c.Change = old.String(), report.Same
 	if old == now {
 		return c
 	}
 	before, err := Published(ctx, d.Pull, tag.Digest(old.String()))
 	if err != nil {
 		j.Log.Debug("the image that was replaced cannot be read", "tag", tag.Name(), "cause", err)
-		c.What = report.Unread
+		c.Change = report.Unread
 		return c
 	}
 	after, err := made.contents()
 	if err != nil {
 		j.Log.Debug("the new image cannot be compared", "tag", tag.Name(), "cause", err)
-		c.What = report.Unread
+		c.Change = report.Unread
 		return c
 	}
-	c.What, c.Platforms = report.Changed, explain.CompareAll(before, after)
+	c.Change, c.Platforms = report.Changed, explain.CompareAll(before, after)
 	return c
 }
 

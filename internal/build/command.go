@@ -26,7 +26,7 @@ type command struct {
 }
 
 // checkProgram warns of an entrypoint or command that no container can start.
-func checkProgram(contents *layers.Contents, order Order, config v1.Config) ([]Warning, error) {
+func checkProgram(contents *layers.Contents, order Target, config v1.Config) ([]Warning, error) {
 	c := command{contents: contents, config: config}
 	pos := order.Config.EntrypointPos
 	switch {
@@ -148,7 +148,7 @@ const maxAccounts = 1 << 20
 
 // checkUser warns of a user or group that the image has no entry for, which no
 // container can be started as. Numbers need none.
-func checkUser(contents *layers.Contents, order Order, config v1.Config) ([]Warning, error) {
+func checkUser(contents *layers.Contents, order Target, config v1.Config) ([]Warning, error) {
 	user, group, _ := strings.Cut(config.User, ":")
 	var all []Warning
 	for _, one := range []struct{ kind, name, file string }{{"user", user, "/etc/passwd"}, {"group", group, "/etc/group"}} {

@@ -10,7 +10,7 @@ import (
 // configOf is an image's configuration: what the spec says over what every
 // image has. An entrypoint of one's own takes no default command with it, as
 // in a Dockerfile.
-func configOf(c spec.Config, w Wish) v1.Config {
+func configOf(c spec.Config, w TargetPlatform) v1.Config {
 	config := image.Defaults(w.Shell, w.has("cacert"))
 	image.SetEnv(&config, c.Env)
 	if c.Entrypoint != nil {

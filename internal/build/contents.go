@@ -47,14 +47,14 @@ func (j *job) lookInto(ctx context.Context, all []built) error {
 }
 
 // present tells whether a wish's packages are in the store now.
-func (j *job) present(w Wish) bool {
+func (j *job) present(w TargetPlatform) bool {
 	return !slices.ContainsFunc(w.Roots(), func(p nix.StorePath) bool {
 		_, err := fs.Lstat(j.Store, string(p[1:]))
 		return err != nil
 	})
 }
 
-func warningsOf(store fs.FS, order Order, w Wish) ([]Warning, error) {
+func warningsOf(store fs.FS, order Target, w TargetPlatform) ([]Warning, error) {
 	contents, err := layers.NewContents(store, w.Roots(), w.Closure)
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func warningsOf(store fs.FS, order Order, w Wish) ([]Warning, error) {
 }
 
 // conflictsOf says of packages with equal files whose are used.
-func conflictsOf(order Order, w Wish, found []layers.Conflict) []Warning {
+func conflictsOf(order Target, w TargetPlatform, found []layers.Conflict) []Warning {
 	asked, _ := nixbuild.Expand(order.Packages)
 	nameOf := func(p nix.StorePath) string {
 		i := slices.IndexFunc(w.Packages, func(one nixbuild.Package) bool { return one.Out == p })
@@ -104,7 +104,7 @@ func sortedAs(p, other nix.StorePath) string {
 }
 
 // packagePos is where the spec asks for a package; zero if it does not.
-func packagePos(order Order, name string) spec.Position {
+func packagePos(order Target, name string) spec.Position {
 	for i, asked := range order.Packages {
 		expanded, _ := nixbuild.Expand([]string{asked})
 		if slices.Contains(expanded, name) && i < len(order.PackagePos) {
@@ -148,7 +148,7 @@ func (j *job) warnOfCredentials() {
 			if !slices.ContainsFunc(w.Closure.Paths, func(p nix.PathInfo) bool { return p.Path == in }) {
 				continue
 			}
-			i := slices.IndexFunc(j.orders, func(o Order) bool { return o.Name == w.Image })
+			i := slices.IndexFunc(j.orders, func(o Target) bool { return o.Name == w.Image })
 			pkg, pos := blamed(j.orders[i], w, in)
 			j.warn(Warning{report.Warning{
 				Image: w.Image, Title: titleCredential,
@@ -160,7 +160,7 @@ func (j *job) warnOfCredentials() {
 
 // blamed is a package of the spec that refers to a store path, and where the
 // spec asks for it.
-func blamed(order Order, w Wish, in nix.StorePath) (string, spec.Position) {
+func blamed(order Target, w TargetPlatform, in nix.StorePath) (string, spec.Position) {
 	for _, p := range w.Packages {
 		closure, err := nix.NewClosure([]nix.StorePath{p.Out}, w.Closure.Paths)
 		if err != nil || !slices.ContainsFunc(closure.Paths, func(i nix.PathInfo) bool { return i.Path == in }) {

@@ -33,7 +33,7 @@ func storeWith(more ...fstest.MapFS) fstest.MapFS {
 }
 
 // heard collects a line's warnings: "line:column title: message".
-func heard(line *Line) *[]string {
+func heard(line *Builder) *[]string {
 	var all []string
 	line.Warn = func(w Warning) {
 		all = append(all, fmt.Sprintf("%d:%d %s: %s", w.Pos.Line, w.Pos.Column, w.Title, w.Message))
@@ -103,7 +103,7 @@ func TestWarningsOfACachedRun(t *testing.T) {
 		o := order("box", both, "app")
 		o.Config.Cmd = []string{c.cmd}
 		got := heard(line)
-		_, err := line.Run(t.Context(), spec.Nixpkgs{Path: pkgs}, []Order{o}, nil, &Meter{})
+		_, err := line.Run(t.Context(), spec.Nixpkgs{Path: pkgs}, []Target{o}, nil, &Stats{})
 		if err != nil || len(*got) != c.warns || i > 0 && len(nix.calls) > 0 {
 			t.Errorf("run %d: warnings %q, processes %q, %v", i, *got, nix.calls, err)
 		}
@@ -224,7 +224,7 @@ func (s brokenStore) Lstat(string) (fs.FileInfo, error) { return nil, s.err }
 func TestWarningsOfCredentialsAreFew(t *testing.T) {
 	line := newLine(t, &fakeNix{})
 	got := heard(line)
-	j := &job{Line: line, orders: []Order{order("box", both[:1])}, wishes: []Wish{{Image: "box"}}}
+	j := &job{Builder: line, orders: []Target{order("box", both[:1])}, wishes: []TargetPlatform{{Image: "box"}}}
 	for i := range 25 {
 		p := nix.StorePath(fmt.Sprintf("%s/%032d-p%d", nix.StoreDir, i, i))
 		j.wishes[0].Closure.Paths = append(j.wishes[0].Closure.Paths, nix.PathInfo{Path: p})

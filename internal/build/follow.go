@@ -10,7 +10,7 @@ import (
 
 // Hear takes what Nix prints, a line at a time. The stage that is under way shows it, unless
 // Nix says how far it is.
-func (l *Line) Hear(line string) {
+func (l *Builder) NixLine(line string) {
 	l.Log.Debug(line)
 	if stage := l.now.Load(); stage != nil && l.far.Load() == nil {
 		stage.Status(line)
@@ -18,7 +18,7 @@ func (l *Line) Hear(line string) {
 }
 
 // Follow takes how far Nix is, and shows it with the stage that is under way.
-func (l *Line) Follow(p nixbuild.Progress) {
+func (l *Builder) NixProgress(p nixbuild.Progress) {
 	l.far.Store(&p)
 	text := farText(p)
 	if stage := l.now.Load(); stage != nil && text != "" {
@@ -26,7 +26,7 @@ func (l *Line) Follow(p nixbuild.Progress) {
 	}
 }
 
-func (l *Line) begin(name string) *progress.Stage {
+func (l *Builder) begin(name string) *progress.Stage {
 	stage := l.Display.Stage(name)
 	l.now.Store(stage)
 	l.far.Store(nil)
@@ -55,7 +55,7 @@ func farText(p nixbuild.Progress) string {
 }
 
 // realised says at the end what it took.
-func (l *Line) realised(packages int) string {
+func (l *Builder) realised(packages int) string {
 	text := fmt.Sprintf("%d packages", packages)
 	p := l.far.Load()
 	if p == nil {

@@ -28,22 +28,22 @@ func TestFarText(t *testing.T) {
 func TestFollow(t *testing.T) {
 	var b bytes.Buffer
 	now := time.Unix(1000, 0)
-	l := &Line{Log: slog.New(slog.DiscardHandler), Display: progress.New(&b, false, nil, func() time.Time { return now })}
+	l := &Builder{Log: slog.New(slog.DiscardHandler), Display: progress.New(&b, false, nil, func() time.Time { return now })}
 	pass := func() {
 		now = now.Add(5 * time.Second)
 		l.Display.Refresh()
 	}
 	first := l.begin("realising")
-	l.Hear("these paths will be fetched")
+	l.NixLine("these paths will be fetched")
 	pass()
-	l.Follow(nixbuild.Progress{})
-	l.Follow(nixbuild.Progress{Fetched: 1, Fetch: 2, Bytes: 1e6, AllBytes: 2e6})
-	l.Hear("a line of a builder")
+	l.NixProgress(nixbuild.Progress{})
+	l.NixProgress(nixbuild.Progress{Fetched: 1, Fetch: 2, Bytes: 1e6, AllBytes: 2e6})
+	l.NixLine("a line of a builder")
 	pass()
-	l.Follow(nixbuild.Progress{Fetched: 2, Fetch: 2, Bytes: 2e6, AllBytes: 2e6, Built: 1})
+	l.NixProgress(nixbuild.Progress{Fetched: 2, Fetch: 2, Bytes: 2e6, AllBytes: 2e6, Built: 1})
 	first.Done(l.realised(3))
 	second := l.begin("reading")
-	l.Hear("a line of another program")
+	l.NixLine("a line of another program")
 	pass()
 	second.Done(l.realised(3))
 	want := `realising

@@ -22,7 +22,7 @@ const inspectEvery = 24 * time.Hour
 // not say that a repository had all of it within the last day, and all images
 // if the cache is not believed.
 type inspections struct {
-	known  recalled
+	known  cached
 	always bool
 	now    time.Time
 	log    *slog.Logger
@@ -34,7 +34,7 @@ type inspections struct {
 
 var _ publish.Inspector = (*inspections)(nil)
 
-func (l *Line) newInspections(known recalled) *inspections {
+func (l *Builder) newInspections(known cached) *inspections {
 	now := l.Now
 	if now == nil {
 		now = time.Now

@@ -12,7 +12,7 @@ import (
 )
 
 // Tagged takes what became of a tag.
-func (m *Meter) Tagged(t publish.Tagging) {
+func (m *Stats) AddTag(t publish.Tagging) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.tagged == nil {
@@ -25,33 +25,33 @@ func (m *Meter) Tagged(t publish.Tagging) {
 }
 
 // Stored takes a repository that has an image, by digest.
-func (m *Meter) Stored(repository name.Repository, digest v1.Hash) {
+func (m *Stats) AddImage(repository name.Repository, digest v1.Hash) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.stored = append(m.stored, place{repository.Name(), digest})
+	m.stored = append(m.stored, location{repository.Name(), digest})
 }
 
-func (m *Meter) tagging(tag name.Tag) (publish.Tagging, bool) {
+func (m *Stats) tagging(tag name.Tag) (publish.Tagging, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t, ok := m.tagged[tag.Name()]
 	return t, ok
 }
 
-func (m *Meter) has(repository name.Repository, digest v1.Hash) bool {
+func (m *Stats) has(repository name.Repository, digest v1.Hash) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Contains(m.stored, place{repository.Name(), digest})
+	return slices.Contains(m.stored, location{repository.Name(), digest})
 }
 
-func (m *Meter) anyStored() bool {
+func (m *Stats) anyStored() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.stored) > 0
 }
 
 // deliver notes that a destination has everything.
-func (m *Meter) deliver(d Delivery) {
+func (m *Stats) deliver(d Delivery) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := report.Published{Kind: d.Kind, Path: d.Path, Names: []string{}}
@@ -66,18 +66,18 @@ func (m *Meter) deliver(d Delivery) {
 	m.done = append(m.done, p)
 }
 
-func (m *Meter) published() []report.Published {
+func (m *Stats) published() []report.Published {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.done)
 }
 
-func (m *Meter) delivered(d Delivery) bool {
+func (m *Stats) delivered(d Delivery) bool {
 	return slices.ContainsFunc(m.published(), func(p report.Published) bool { return p.Kind == d.Kind && p.Path == d.Path })
 }
 
 // warnOfDelivered says what stays when a later destination fails.
-func (m *Meter) warnOfDelivered() {
+func (m *Stats) warnOfDelivered() {
 	for _, p := range m.published() {
 		m.log.Warn("already published, and it stays: " + strings.TrimSpace("type="+string(p.Kind)+" "+p.Path))
 	}

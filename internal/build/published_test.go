@@ -17,8 +17,8 @@ import (
 
 // deliver runs two images to a file and a registry, in which each has a tag of its own and latest.
 func (w *workshop) deliver(file *destination) (*Report, error) {
-	meter := &Meter{}
-	orders := []Order{order("one", both[:1], "app"), order("two", both[:1], "lib")}
+	meter := &Stats{}
+	orders := []Target{order("one", both[:1], "app"), order("two", both[:1], "lib")}
 	to := w.destinations(meter, orders...)
 	for i := range to[0].Names {
 		tags := &to[0].Names[i].Tags
@@ -72,7 +72,7 @@ func TestNothingIsLearntIfATagIsRefused(t *testing.T) {
 	}
 	line := newLine(t, &fakeNix{})
 	line.Cache = cache.New([]cache.Place{{Store: w.store}}, nil, line.Log)
-	j := &job{Line: line, orders: []Order{order("box", both[:1], "app")}}
+	j := &job{Builder: line, orders: []Target{order("box", both[:1], "app")}}
 	wishes, err := wishesOf(j.orders)
 	if err != nil {
 		t.Fatal(err)
@@ -115,13 +115,13 @@ func TestNothingPublishedIsNoReport(t *testing.T) {
 // An image that is in a file under a name, and in a registry by digest, has no tag.
 func TestTagsAreThoseThatWereSet(t *testing.T) {
 	w := newWorkshop(t)
-	meter := &Meter{}
+	meter := &Stats{}
 	box := order("box", both[:1], "app")
 	to := w.destinations(meter, box)
 	tag := to[0].Names[0].Tags[0]
 	to[0].Names = []Names{{Repositories: []name.Repository{tag.Context()}}}
 	to = append(to, Delivery{Destination: newDestination(t), Kind: report.ToArchive, Path: "f", Names: []Names{{Tags: []name.Tag{tag}}}})
-	r, err := newLine(t, &fakeNix{}).Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Order{box}, to, meter)
+	r, err := newLine(t, &fakeNix{}).Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{box}, to, meter)
 	if err != nil {
 		t.Fatal(err)
 	}

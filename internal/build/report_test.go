@@ -19,10 +19,10 @@ import (
 )
 
 // came counts layers by how they came.
-func came(img report.ImageRun) map[report.Came]int {
-	counts := map[report.Came]int{}
+func came(img report.ImageRun) map[report.LayerStatus]int {
+	counts := map[report.LayerStatus]int{}
 	for _, l := range img.Layers {
-		counts[l.Came]++
+		counts[l.Status]++
 	}
 	return counts
 }
@@ -32,16 +32,16 @@ func TestReportOfARun(t *testing.T) {
 	for _, c := range []struct {
 		title string
 		lose  bool // the registry
-		order Order
+		order Target
 		hit   bool
-		what  report.What
-		came  map[report.Came]int
+		what  report.ChangeKind
+		came  map[report.LayerStatus]int
 	}{
-		{"first", false, order("box", both[:1], "lib"), false, report.First, map[report.Came]int{report.Uploaded: 3}},
-		{"same", false, order("box", both[:1], "lib"), true, report.Same, map[report.Came]int{report.Existing: 3}},
-		{"more", false, order("box", both[:1], "app"), false, report.Changed, map[report.Came]int{report.Existing: 2, report.Uploaded: 2}},
-		{"both", false, order("box", both, "app"), false, report.Changed, map[report.Came]int{report.Existing: 4, report.Uploaded: 2}},
-		{"lost", true, order("box", both, "app"), false, report.First, map[report.Came]int{report.Uploaded: 6}},
+		{"first", false, order("box", both[:1], "lib"), false, report.First, map[report.LayerStatus]int{report.Uploaded: 3}},
+		{"same", false, order("box", both[:1], "lib"), true, report.Same, map[report.LayerStatus]int{report.Existing: 3}},
+		{"more", false, order("box", both[:1], "app"), false, report.Changed, map[report.LayerStatus]int{report.Existing: 2, report.Uploaded: 2}},
+		{"both", false, order("box", both, "app"), false, report.Changed, map[report.LayerStatus]int{report.Existing: 4, report.Uploaded: 2}},
+		{"lost", true, order("box", both, "app"), false, report.First, map[report.LayerStatus]int{report.Uploaded: 6}},
 	} {
 		t.Run(c.title, func(t *testing.T) {
 			if c.lose {
@@ -49,7 +49,7 @@ func TestReportOfARun(t *testing.T) {
 			}
 			w.run(&fakeNix{}, c.order)
 			img := w.cost.Images[0]
-			if w.cost.CacheHit != c.hit || img.Changes == nil || img.Changes.What != c.what || img.Name != "box" {
+			if w.cost.CacheHit != c.hit || img.Changes == nil || img.Changes.Change != c.what || img.Name != "box" {
 				t.Errorf("cache hit %v, image %+v, changes %+v", w.cost.CacheHit, img, img.Changes)
 			}
 			if diff := cmp.Diff(c.came, came(img)); diff != "" {
@@ -87,7 +87,7 @@ func TestReportWithoutARegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if img := r.Run.Images[0]; img.Changes != nil || came(img)[report.Made] != 4 || r.Run.CacheHit {
+	if img := r.Run.Images[0]; img.Changes != nil || came(img)[report.Built] != 4 || r.Run.CacheHit {
 		t.Errorf("%+v", r.Run)
 	}
 }
@@ -97,7 +97,7 @@ func TestReportOfChanges(t *testing.T) {
 	w.run(&fakeNix{}, order("box", both[:1], "lib"))
 	w.run(&fakeNix{}, order("box", both, "app"))
 	c := w.cost.Images[0].Changes
-	if c.Since != w.host+"/box:latest" || c.Old == "" || len(c.Platforms) != 2 {
+	if c.Previous != w.host+"/box:latest" || c.Old == "" || len(c.Platforms) != 2 {
 		t.Fatalf("%+v", c)
 	}
 	amd := c.Platforms[0]
@@ -121,7 +121,7 @@ func TestChangesThatCannotBeReadFailNothing(t *testing.T) {
 			first := w.run(&fakeNix{}, order("box", both[:1], "lib"))
 			w.refuse = func(r *http.Request) bool { return r.Method == http.MethodGet && strings.Contains(r.URL.Path, part) }
 			w.run(&fakeNix{}, order("box", both[:1], "app"))
-			want := &report.Changes{What: report.Unread, Since: w.host + "/box:latest", Old: first.Images[0].Digest.String()}
+			want := &report.Changes{Change: report.Unread, Previous: w.host + "/box:latest", Old: first.Images[0].Digest.String()}
 			if diff := cmp.Diff(want, w.cost.Images[0].Changes); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -169,11 +169,11 @@ func TestReportJSON(t *testing.T) {
 		{"layer", r.Images[0].Platforms[0].Layers[0], []string{"diffID", "digest", "key", "narSizes", "paths", "size"}},
 		{"run", r.Run, []string{"cacheHit", "images", "published", "seconds"}},
 		{"image of a run", r.Run.Images[0], []string{"changes", "layers", "name", "seconds", "tags"}},
-		{"layer of a run", r.Run.Images[0].Layers[0], []string{"came", "digest"}},
-		{"changes", r.Run.Images[0].Changes, []string{"old", "platforms", "since", "what"}},
+		{"layer of a run", r.Run.Images[0].Layers[0], []string{"digest", "status"}},
+		{"changes", r.Run.Images[0].Changes, []string{"change", "old", "platforms", "previous"}},
 		{"short", r.WithoutLayers().Images[0].Platforms[0], []string{"config", "digest", "platform", "size", "unpackedSize"}},
 		{"short run", r.WithoutLayers().Run.Images[0], []string{"changes", "name", "seconds", "tags"}},
-		{"short changes", r.WithoutLayers().Run.Images[0].Changes, []string{"old", "since", "what"}},
+		{"short changes", r.WithoutLayers().Run.Images[0].Changes, []string{"change", "old", "previous"}},
 	} {
 		if diff := cmp.Diff(c.want, keysOf(t, c.value)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.title, diff)
@@ -200,23 +200,23 @@ func keysOf(t *testing.T, value any) []string {
 }
 
 func TestCameIsWhatCostMost(t *testing.T) {
-	m, layer, digest := &Meter{}, &layers.Layer{}, v1.Hash{Algorithm: "sha256", Hex: "aa"}
+	m, layer, digest := &Stats{}, &layers.Layer{}, v1.Hash{Algorithm: "sha256", Hex: "aa"}
 	var repositories []name.Repository
 	for i, c := range []struct {
 		how  publish.How
-		want report.Came
+		want report.LayerStatus
 	}{{publish.Existing, report.Existing}, {publish.Uploaded, report.Uploaded}, {publish.Mounted, report.Uploaded}} {
 		repository, err := name.NewRepository(fmt.Sprintf("example.com/box-%d", i))
 		if err != nil {
 			t.Fatal(err)
 		}
 		repositories = append(repositories, repository)
-		m.Report(publish.Upload{Repository: repository, Digest: digest, How: c.how})
+		m.AddLayer(publish.Upload{Repository: repository, Digest: digest, How: c.how})
 		if got := m.came(layer, digest, repositories); got != c.want {
 			t.Errorf("after %s: %s, want %s", c.how, got, c.want)
 		}
 	}
-	if got := m.came(layer, digest, nil); got != report.Known {
+	if got := m.came(layer, digest, nil); got != report.Cached {
 		t.Errorf("of no repository: %s", got)
 	}
 }

@@ -17,7 +17,7 @@ func TestPinnedSourceIsNotAskedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.edit("{ moved = true; }")
-	report, err := line.Run(t.Context(), spec.Nixpkgs{Path: w.source.Path}, []Order{order("box", both[:1], "app")}, nil, &Meter{})
+	report, err := line.Run(t.Context(), spec.Nixpkgs{Path: w.source.Path}, []Target{order("box", both[:1], "app")}, nil, &Stats{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,10 +29,10 @@ func TestPinnedSourceIsNotAskedAgain(t *testing.T) {
 // Who runs many lines loads tables once.
 func TestTablesAreLoadedByTheLineThatCan(t *testing.T) {
 	line, dest := newLine(t, &fakeNix{}), newDestination(t)
-	line.Load = func(_ context.Context, where, _ string) (popularity.Table, error) {
+	line.LoadTable = func(_ context.Context, where, _ string) (popularity.Table, error) {
 		return popularity.Table{Source: "kept " + where}, nil
 	}
-	report, err := line.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Order{order("box", both[:1], "app")}, []Delivery{{Destination: dest}}, &Meter{})
+	report, err := line.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{order("box", both[:1], "app")}, []Delivery{{Destination: dest}}, &Stats{})
 	if err != nil || report.Images[0].Popularity.Source != "kept embedded" {
 		t.Errorf("got %v, %v", report, err)
 	}

@@ -28,7 +28,7 @@ type Pinned struct{ pinned }
 func (p *Pinned) Report() report.Source { return p.report }
 
 // Pin finds out what a source stands for now. Give it to a Line as its Pinned, and runs ask no more.
-func (l *Line) Pin(ctx context.Context, source spec.Nixpkgs) (*Pinned, error) {
+func (l *Builder) Pin(ctx context.Context, source spec.Nixpkgs) (*Pinned, error) {
 	p, err := l.pin(ctx, source)
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (l *Line) Pin(ctx context.Context, source spec.Nixpkgs) (*Pinned, error) {
 }
 
 // fix is the source of a run.
-func (l *Line) fix(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
+func (l *Builder) fix(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
 	if l.Pinned != nil {
 		return l.Pinned.pinned, nil
 	}
@@ -45,7 +45,7 @@ func (l *Line) fix(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
 }
 
 // pin fixes what the source stands for, for the whole run.
-func (l *Line) pin(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
+func (l *Builder) pin(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
 	moving := sourceOf(source)
 	p := pinned{Source: moving, report: report.Source{Source: Describe(source)}}
 	level := slog.LevelInfo
@@ -74,7 +74,7 @@ func (l *Line) pin(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
 
 // keyOf is that of all that fixes which packages a wish gets; "" if the source
 // is not pinned.
-func (p pinned) keyOf(w Wish) string {
+func (p pinned) keyOf(w TargetPlatform) string {
 	if p.key == "" {
 		return ""
 	}

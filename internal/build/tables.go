@@ -11,8 +11,8 @@ import (
 
 // Tables loads the popularity table that each order's spec names, and returns
 // them in the order of the orders. One that several name is loaded once.
-func (l *Line) Tables(ctx context.Context, orders []Order) ([]popularity.Table, error) {
-	load := l.Load
+func (l *Builder) Tables(ctx context.Context, orders []Target) ([]popularity.Table, error) {
+	load := l.LoadTable
 	if load == nil {
 		load = crawl.Load
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
-func orderWith(name, table string) Order {
-	return Order{Image: spec.Image{Name: name, Layers: spec.Layers{Popularity: table}}}
+func orderWith(name, table string) Target {
+	return Target{Image: spec.Image{Name: name, Layers: spec.Layers{Popularity: table}}}
 }
 
 func TestTablesAreLoadedOnceAndLogged(t *testing.T) {
@@ -24,8 +24,8 @@ func TestTablesAreLoadedOnceAndLogged(t *testing.T) {
 	}))
 	defer s.Close()
 	var log strings.Builder
-	l := &Line{Log: slog.New(slog.NewTextHandler(&log, nil))}
-	orders := []Order{orderWith("a", s.URL+"/t?token=hunter2"), orderWith("b", "none"), orderWith("c", s.URL+"/t?token=hunter2"), orderWith("d", "embedded")}
+	l := &Builder{Log: slog.New(slog.NewTextHandler(&log, nil))}
+	orders := []Target{orderWith("a", s.URL+"/t?token=hunter2"), orderWith("b", "none"), orderWith("c", s.URL+"/t?token=hunter2"), orderWith("d", "embedded")}
 	tables, err := l.Tables(t.Context(), orders)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func TestTablesAreLoadedOnceAndLogged(t *testing.T) {
 		t.Errorf("the log is %s", log.String())
 	}
 	s.Close()
-	if _, err := l.Tables(t.Context(), []Order{orderWith("a", t.TempDir()+"/table.json")}); err == nil || !strings.HasPrefix(err.Error(), "image a: popularity table ") {
+	if _, err := l.Tables(t.Context(), []Target{orderWith("a", t.TempDir()+"/table.json")}); err == nil || !strings.HasPrefix(err.Error(), "image a: popularity table ") {
 		t.Errorf("got %v", err)
 	}
 }

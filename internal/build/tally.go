@@ -12,19 +12,19 @@ import (
 )
 
 // tally counts layers and their bytes by how they came to be there.
-type tally struct {
+type layerTotals struct {
 	layers [3]int
 	bytes  [3]int64
 	after  time.Duration // when the last of them was there
 }
 
-func (t *tally) add(a arrival) {
+func (t *layerTotals) add(a layerStats) {
 	t.layers[a.How]++
 	t.bytes[a.How] += a.Size
 	t.after = max(t.after, a.after)
 }
 
-func (t *tally) String() string {
+func (t *layerTotals) String() string {
 	text := fmt.Sprintf("%d layers uploaded, %s", t.layers[publish.Uploaded], progress.Size(t.bytes[publish.Uploaded]))
 	if n := t.layers[publish.Mounted]; n > 0 {
 		text += fmt.Sprintf("; %d mounted, %s", n, progress.Size(t.bytes[publish.Mounted]))
@@ -36,16 +36,16 @@ func (t *tally) String() string {
 }
 
 // saved is the bytes that need not be sent.
-func (t *tally) saved() int64 { return t.bytes[publish.Mounted] + t.bytes[publish.Existing] }
+func (t *layerTotals) saved() int64 { return t.bytes[publish.Mounted] + t.bytes[publish.Existing] }
 
 // of is what became of some layers in some repositories. It is false if no
 // registry got them.
-func (m *Meter) of(digests []v1.Hash, repositories []name.Repository) (t tally, ok bool) {
+func (m *Stats) of(digests []v1.Hash, repositories []name.Repository) (t layerTotals, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, repository := range repositories {
 		for _, digest := range digests {
-			if a, there := m.arrived[place{repository.Name(), digest}]; there {
+			if a, there := m.arrived[location{repository.Name(), digest}]; there {
 				t.add(a)
 				ok = true
 			}
@@ -56,7 +56,7 @@ func (m *Meter) of(digests []v1.Hash, repositories []name.Repository) (t tally, 
 
 // tellImages says of each image what its layers cost. For a single one the
 // stage has said it.
-func (l *Line) tellImages(orders []Order, dests []Delivery, made []built, meter *Meter) {
+func (l *Builder) tellImages(orders []Target, dests []Delivery, made []built, meter *Stats) {
 	if len(orders) < 2 {
 		return
 	}

@@ -79,19 +79,19 @@ func TestUnchangedImageGetsItsTag(t *testing.T) {
 // Whatever may change what packages evaluate to takes an evaluation; what does not, none.
 func TestWhatTakesAnEvaluation(t *testing.T) {
 	for title, c := range map[string]struct {
-		change    func(*workshop, *Order)
+		change    func(*workshop, *Target)
 		evaluates bool
 	}{
-		"source":        {func(w *workshop, _ *Order) { w.edit("{  }") }, true},
-		"config":        {func(w *workshop, _ *Order) { w.source.Config = map[string]any{"a": 1} }, true},
-		"packages":      {func(_ *workshop, o *Order) { o.Packages = []string{"app", "lib"} }, true},
-		"architectures": {func(_ *workshop, o *Order) { o.Architectures = both }, true},
-		"another spec":  {func(w *workshop, _ *Order) { w.spec = "other.yaml" }, true},
-		"no cache":      {func(w *workshop, _ *Order) { w.store = cache.NewMemory() }, true},
-		"label":         {func(_ *workshop, o *Order) { o.Config.Labels = map[string]string{"a": "b"} }, false},
-		"budget":        {func(_ *workshop, o *Order) { o.Layers.Budget = 90 }, false},
-		"created":       {func(w *workshop, _ *Order) { w.created = time.Unix(9, 0) }, false},
-		"format":        {func(_ *workshop, o *Order) { o.Format = spec.OCI }, false},
+		"source":        {func(w *workshop, _ *Target) { w.edit("{  }") }, true},
+		"config":        {func(w *workshop, _ *Target) { w.source.Config = map[string]any{"a": 1} }, true},
+		"packages":      {func(_ *workshop, o *Target) { o.Packages = []string{"app", "lib"} }, true},
+		"architectures": {func(_ *workshop, o *Target) { o.Architectures = both }, true},
+		"another spec":  {func(w *workshop, _ *Target) { w.spec = "other.yaml" }, true},
+		"no cache":      {func(w *workshop, _ *Target) { w.store = cache.NewMemory() }, true},
+		"label":         {func(_ *workshop, o *Target) { o.Config.Labels = map[string]string{"a": "b"} }, false},
+		"budget":        {func(_ *workshop, o *Target) { o.Layers.Budget = 90 }, false},
+		"created":       {func(w *workshop, _ *Target) { w.created = time.Unix(9, 0) }, false},
+		"format":        {func(_ *workshop, o *Target) { o.Format = spec.OCI }, false},
 	} {
 		t.Run(title, func(t *testing.T) {
 			w := newPinnedWorkshop(t)
@@ -155,7 +155,7 @@ func TestRootsThatLieAreNotBelieved(t *testing.T) {
 		"same paths":  {{Name: "app", Path: path("app-x86_64-linux")}, {Name: "cacert", Path: path("cacert")}, {Name: "lib", Path: path("lib")}},
 	} {
 		w := newPinnedWorkshop(t)
-		box := func() Order { return order("box", both[:1], "app") }
+		box := func() Target { return order("box", both[:1], "app") }
 		first := w.run(&fakeNix{}, box())
 		w.learn(box(), lie)
 		w.open()
@@ -169,7 +169,7 @@ func TestRootsThatLieAreNotBelieved(t *testing.T) {
 }
 
 // learn has the cache say what an image's first platform evaluated to.
-func (w *workshop) learn(o Order, roots []cache.Root) {
+func (w *workshop) learn(o Target, roots []cache.Root) {
 	w.t.Helper()
 	line := newLine(w.t, &fakeNix{})
 	place := []cache.Place{{Store: w.store}}
@@ -178,7 +178,7 @@ func (w *workshop) learn(o Order, roots []cache.Root) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	wishes, err := wishesOf([]Order{o})
+	wishes, err := wishesOf([]Target{o})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func (w *workshop) refused(when string) {
 	line := newLine(w.t, nix)
 	place := []cache.Place{{Store: w.store}}
 	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
-	if _, err := line.Run(w.t.Context(), w.source, []Order{o}, w.destinations(&Meter{}, o), &Meter{}); err == nil || len(nix.calls) != 0 {
+	if _, err := line.Run(w.t.Context(), w.source, []Target{o}, w.destinations(&Stats{}, o), &Stats{}); err == nil || len(nix.calls) != 0 {
 		w.t.Errorf("%s: error %v, processes %q", when, err, nix.calls)
 	}
 }
@@ -225,7 +225,7 @@ func (w *workshop) refused(when string) {
 // Who verifies has Nix say what packages are, and is told if the cache says otherwise.
 func TestVerifyEvaluates(t *testing.T) {
 	w := newPinnedWorkshop(t)
-	box := func() Order { return order("box", both[:1], "app") }
+	box := func() Target { return order("box", both[:1], "app") }
 	first := w.run(&fakeNix{}, box())
 	w.verify = true
 	nix := &fakeNix{}

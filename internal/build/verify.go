@@ -13,7 +13,7 @@ import (
 // verified makes all layers as if there were no cache, and compares them, and
 // closures, with what is recalled. Nothing is published yet. The error joins
 // one for each difference.
-func (j *job) verified(ctx context.Context, known recalled) ([]built, error) {
+func (j *job) verified(ctx context.Context, known cached) ([]built, error) {
 	made, err := j.prepare(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (j *job) verified(ctx context.Context, known recalled) ([]built, error) {
 // verification counts what is the same, and keeps what is not.
 type verification struct {
 	source           pinned
-	known            recalled
+	known            cached
 	layers, closures int
 	differences      []error
 }

@@ -22,7 +22,7 @@ func (w *workshop) published() (requests []string) {
 	return requests
 }
 
-func box() Order { return order("box", both, "app") }
+func box() Target { return order("box", both, "app") }
 
 func TestVerifyMakesEverythingAnew(t *testing.T) {
 	w := newWorkshop(t)
@@ -153,9 +153,9 @@ func TestLogSaysWhyNixRuns(t *testing.T) {
 }
 
 func TestTally(t *testing.T) {
-	var all tally
+	var all layerTotals
 	for how, size := range map[publish.How]int64{publish.Uploaded: 1000, publish.Mounted: 20, publish.Existing: 3} {
-		all.add(arrival{publish.Upload{How: how, Size: size}, time.Duration(size) * time.Second})
+		all.add(layerStats{publish.Upload{How: how, Size: size}, time.Duration(size) * time.Second})
 	}
 	want := "1 layers uploaded, 1.0 kB; 1 mounted, 20 B; 1 were there, 3 B"
 	if got := all.String(); got != want || all.saved() != 23 || all.after != 1000*time.Second {

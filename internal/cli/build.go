@@ -68,7 +68,7 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*build.Report, e
 	for _, notice := range request.notices {
 		c.log.Log(ctx, logline.Notice, notice)
 	}
-	meter := &build.Meter{}
+	meter := &build.Stats{}
 	dests, err := request.destinations(c, o, meter)
 	if err != nil {
 		return nil, err
@@ -104,8 +104,8 @@ func (o buildOptions) withPlaces(err error, w wanted) error {
 }
 
 // dryRun prints what would be built, and what would have its tags.
-func dryRun(ctx context.Context, c *console, line *build.Line, o buildOptions, w wanted, r *request, dests []build.Delivery) error {
-	wishes, err := line.Rehearse(ctx, w.Nixpkgs, r.orders, dests)
+func dryRun(ctx context.Context, c *console, line *build.Builder, o buildOptions, w wanted, r *request, dests []build.Delivery) error {
+	wishes, err := line.DryRun(ctx, w.Nixpkgs, r.orders, dests)
 	if err != nil {
 		return o.withPlaces(err, w)
 	}

@@ -79,7 +79,7 @@ func (r *request) checkAnnotations(a build.Annotations) error {
 		errs = append(errs, order.CheckAnnotations())
 	}
 	for platform := range a.Manifest {
-		made := func(o build.Order) bool { return slices.Contains(o.Architectures, architectureOf(platform)) }
+		made := func(o build.Target) bool { return slices.Contains(o.Architectures, architectureOf(platform)) }
 		if platform != "" && !slices.ContainsFunc(r.orders, made) {
 			errs = append(errs, fmt.Errorf("annotations for manifest[%s]: no image is made for it", platform))
 		}

@@ -24,7 +24,7 @@ type clash struct {
 }
 
 // tellClashes says each once, so that nobody looks for the fault in the spec.
-func (o buildOptions) tellClashes(ctx context.Context, c *console, w wanted, orders []build.Order) {
+func (o buildOptions) tellClashes(ctx context.Context, c *console, w wanted, orders []build.Target) {
 	for _, clash := range o.clashes(w, orders) {
 		where := c.relative(w.File)
 		if clash.image != "" {
@@ -34,7 +34,7 @@ func (o buildOptions) tellClashes(ctx context.Context, c *console, w wanted, ord
 	}
 }
 
-func (o buildOptions) clashes(w wanted, orders []build.Order) []clash {
+func (o buildOptions) clashes(w wanted, orders []build.Target) []clash {
 	var all []clash
 	if o.Nixpkgs != "" && w.source.Pos != (spec.Position{}) && !sameSource(w.source, w.Nixpkgs) {
 		all = append(all, clash{input: "nixpkgs", given: sourceName(w.Nixpkgs), said: sourceName(w.source)})
@@ -54,7 +54,7 @@ func (o buildOptions) clashes(w wanted, orders []build.Order) []clash {
 }
 
 // clashesOf are those of one image.
-func (o buildOptions) clashesOf(said spec.Image, order build.Order) []clash {
+func (o buildOptions) clashesOf(said spec.Image, order build.Target) []clash {
 	var all []clash
 	compare := func(input string, given, said []string) {
 		given, said = slices.Sorted(slices.Values(given)), slices.Sorted(slices.Values(said))

@@ -15,7 +15,7 @@ import (
 )
 
 // newLine is the pipeline with all that the options say of it.
-func (o buildOptions) newLine(c *console) (*build.Line, error) {
+func (o buildOptions) newLine(c *console) (*build.Builder, error) {
 	line, err := newLine(c)
 	known, errCache := newCache(c, o)
 	if err := errors.Join(err, errCache); err != nil {
@@ -28,13 +28,13 @@ func (o buildOptions) newLine(c *console) (*build.Line, error) {
 }
 
 // newLine is the pipeline on this machine's Nix and store.
-func newLine(c *console) (*build.Line, error) {
+func newLine(c *console) (*build.Builder, error) {
 	created, err := sourceDateEpoch(os.Getenv("SOURCE_DATE_EPOCH"))
 	if err != nil {
 		return nil, err
 	}
 	c.sweep()
-	line := &build.Line{
+	line := &build.Builder{
 		Store:   nixbuild.NewStore(nix.StoreDir),
 		Created: created,
 		TempDir: c.env.TempDir,
@@ -46,7 +46,7 @@ func newLine(c *console) (*build.Line, error) {
 	if err != nil {
 		return nil, err
 	}
-	nix.Stderr, nix.Moved = line.Hear, line.Follow
+	nix.Stderr, nix.Moved = line.NixLine, line.NixProgress
 	line.Runner = nix
 	return line, nil
 }

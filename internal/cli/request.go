@@ -13,7 +13,7 @@ import (
 
 // request is buildOptions, checked and applied to the images of a spec.
 type request struct {
-	orders       []build.Order
+	orders       []build.Target
 	publications []publication
 	notices      []string // of what has no effect
 }
@@ -47,7 +47,7 @@ func newRequest(o buildOptions, w wanted) (*request, error) {
 }
 
 // newOrder lets the options replace what the image's spec says.
-func newOrder(img spec.Image, architectures []string, labels map[string]string) build.Order {
+func newOrder(img spec.Image, architectures []string, labels map[string]string) build.Target {
 	if len(architectures) > 0 {
 		img.Architectures = architectures
 	}
@@ -57,7 +57,7 @@ func newOrder(img spec.Image, architectures []string, labels map[string]string) 
 		maps.Copy(merged, labels)
 		img.Config.Labels = merged
 	}
-	return build.Order{Image: img}
+	return build.Target{Image: img}
 }
 
 // checkSingle: neither a docker archive nor a daemon has indexes, so several

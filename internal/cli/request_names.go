@@ -42,7 +42,7 @@ func (r *request) nameAll(o buildOptions, w wanted, tags []name.Tag) error {
 }
 
 // nameEach names each image.
-func (p *publication) nameEach(orders []build.Order, of func(spec.Image) []name.Tag) {
+func (p *publication) nameEach(orders []build.Target, of func(spec.Image) []name.Tag) {
 	for _, order := range orders {
 		names := build.Names{Tags: of(order.Image)}
 		if p.PushByDigest {

@@ -9,17 +9,17 @@ import (
 )
 
 // destinations are files first: a registry is the place that others look at.
-func (r *request) destinations(c *console, o buildOptions, meter *build.Meter) ([]build.Delivery, error) {
+func (r *request) destinations(c *console, o buildOptions, meter *build.Stats) ([]build.Delivery, error) {
 	var dests []build.Delivery
 	for _, p := range r.publications {
 		d := build.Delivery{Kind: report.Kind(p.Kind), Path: p.Dest, Names: p.names}
 		switch p.Kind {
 		case publish.ToLayout:
-			d.Destination = publish.Layout{Path: p.Dest, Tar: p.Tar, Stdout: c.stdout, Sent: meter.Sent}
+			d.Destination = publish.Layout{Path: p.Dest, Tar: p.Tar, Stdout: c.stdout, Sent: meter.AddBytes}
 		case publish.ToArchive:
-			d.Destination = publish.Archive{Path: p.Dest, Stdout: c.stdout, Sent: meter.Sent}
+			d.Destination = publish.Archive{Path: p.Dest, Stdout: c.stdout, Sent: meter.AddBytes}
 		case publish.ToDaemon:
-			daemon, err := newDaemon(meter.Sent)
+			daemon, err := newDaemon(meter.AddBytes)
 			if err != nil {
 				return nil, err
 			}
@@ -41,10 +41,10 @@ func (r *request) destinations(c *console, o buildOptions, meter *build.Meter) (
 		Insecure:  append(insecure, o.insecure...),
 		UserAgent: userAgent(),
 		Logger:    c.log,
-		Report:    meter.Report,
-		Stored:    meter.Stored,
-		Tagged:    meter.Tagged,
-		Sent:      meter.Sent,
+		Report:    meter.AddLayer,
+		Stored:    meter.AddImage,
+		Tagged:    meter.AddTag,
+		Sent:      meter.AddBytes,
 	})
 	return append(dests, build.Delivery{Destination: registry, Kind: report.ToRegistry, Names: r.pushed(), Pull: registry.Pull}), nil
 }

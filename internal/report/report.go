@@ -93,7 +93,7 @@ func (r *Report) WithoutLayers() *Report {
 	for i := range short.Run.Images {
 		short.Run.Images[i].Layers = nil
 		if c := short.Run.Images[i].Changes; c != nil {
-			short.Run.Images[i].Changes = &Changes{What: c.What, Since: c.Since, Old: c.Old}
+			short.Run.Images[i].Changes = &Changes{Change: c.Change, Previous: c.Previous, Old: c.Old}
 		}
 	}
 	return short

@@ -77,43 +77,43 @@ func (t TagRun) Set() bool {
 	return t.Outcome == "same" || t.Outcome == "created" || t.Outcome == "moved"
 }
 
-// LayerRun is how a layer came to be where it is.
+// LayerRun is what a run did with one layer.
 type LayerRun struct {
-	Digest v1.Hash `json:"digest"`
-	Came   Came    `json:"came"`
+	Digest v1.Hash     `json:"digest"`
+	Status LayerStatus `json:"status"`
 }
 
-// Came is how a layer came to be where it is. Where it went to several
-// repositories, the one that cost most counts.
-type Came string
+// LayerStatus is where the bytes of a layer came from. For a layer that went to
+// several repositories, it is the status that cost most.
+type LayerStatus string
 
-// In the order of what they cost; the first two are no registry's.
+// In the order of what they cost. The first two are of layers that went to no registry.
 const (
-	Known    Came = "known"    // from an earlier run; nobody asked for its bytes
-	Made     Came = "made"     // its bytes were made, for a file or a digest
-	Existing Came = "existing" // the registry had it
-	Mounted  Came = "mounted"  // from another repository of the registry
-	Uploaded Came = "uploaded"
+	Cached   LayerStatus = "cached"   // by an earlier run; no destination read its bytes
+	Built    LayerStatus = "built"    // packed by this run, for a file or a digest
+	Existing LayerStatus = "existing" // the registry had it
+	Mounted  LayerStatus = "mounted"  // from another repository of the registry
+	Uploaded LayerStatus = "uploaded"
 )
 
-// Reused tells whether its bytes were neither made nor sent.
-func (c Came) Reused() bool { return c != Made && c != Uploaded }
+// Reused reports whether the layer was neither packed for a file nor uploaded.
+func (s LayerStatus) Reused() bool { return s != Built && s != Uploaded }
 
-// Changes are the differences from the image that a tag stood for until now.
+// Changes are the differences from the image that a tag named before the run.
 type Changes struct {
-	What      What                 `json:"what"`
-	Since     string               `json:"since"`         // the tag
+	Change    ChangeKind           `json:"change"`
+	Previous  string               `json:"previous"`      // the tag, example.com/box:v1
 	Old       string               `json:"old,omitempty"` // the digest that it had
 	Platforms []explain.Difference `json:"platforms,omitempty"`
 }
 
-// What says which kind of changes they are.
-type What string
+// ChangeKind is how an image differs from the one that its tag named before.
+type ChangeKind string
 
 // Only Changed has differences.
 const (
-	First   What = "first"   // nothing was under the tag
-	Same    What = "same"    // the same image was
-	Changed What = "changed" // another was
-	Unread  What = "unread"  // another was, and could not be read
+	First   ChangeKind = "first"   // nothing was under the tag
+	Same    ChangeKind = "same"    // the same image was
+	Changed ChangeKind = "changed" // another was
+	Unread  ChangeKind = "unread"  // another was, and could not be read
 )

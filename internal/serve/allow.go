@@ -43,12 +43,12 @@ func (s *Server) alike(q query) map[string][]string {
 
 // hold makes a line compare such packages with those that --allow names: a package is looked up by other rules than a name is matched
 // by, and GIT may be another one than git.
-func hold(line *build.Line, alike map[string][]string) {
+func hold(line *build.Builder, alike map[string][]string) {
 	if len(alike) == 0 {
 		return
 	}
 	for _, pkg := range slices.Sorted(maps.Keys(alike)) {
-		line.Beside = append(line.Beside, alike[pkg]...)
+		line.AlsoEvaluate = append(line.AlsoEvaluate, alike[pkg]...)
 	}
 	line.Approve = func(evaluated []nixbuild.Package) error { return approve(evaluated, alike) }
 }

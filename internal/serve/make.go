@@ -52,7 +52,7 @@ func (s *Server) make(ctx context.Context, j *job) (v1.Hash, error) {
 
 func (s *Server) runLine(ctx context.Context, j *job, source spec.Nixpkgs) (*build.Report, error) {
 	line := s.newLine(j)
-	line.Others = line.Cache.Open(ctx, everyImage)
+	line.Shared = line.Cache.Open(ctx, everyImage)
 	hold(line, s.alike(j.query))
 	source, err := s.vouch(ctx, line.Runner, j.query, source)
 	if err != nil {
@@ -63,10 +63,10 @@ func (s *Server) runLine(ctx context.Context, j *job, source spec.Nixpkgs) (*bui
 			return nil, err
 		}
 	}
-	meter := &build.Meter{}
+	meter := &build.Stats{}
 	repository, _ := name.NewRepository("localhost/" + strings.ToLower(j.query.image)) // for the log: an empty one will do
-	dest := s.options.Depot.Destination(blobstore.DestinationOptions{Repository: repository, Report: meter.Report, Sent: meter.Sent})
-	report, err := line.Run(ctx, source, []build.Order{s.order(j.query)}, []build.Delivery{{Destination: dest}}, meter)
+	dest := s.options.Depot.Destination(blobstore.DestinationOptions{Repository: repository, Report: meter.AddLayer, Sent: meter.AddBytes})
+	report, err := line.Run(ctx, source, []build.Target{s.order(j.query)}, []build.Delivery{{Destination: dest}}, meter)
 	if err == nil {
 		line.Cache.Save(ctx, everyImage, pageOf(report))
 	}
@@ -98,13 +98,13 @@ func lasting(err error) bool {
 const maxRuns = 8
 
 // newLine is a pipeline of one build's own: what it says goes to the build's log, and with the build's number to the server's.
-func (s *Server) newLine(j *job) *build.Line {
+func (s *Server) newLine(j *job) *build.Builder {
 	log := slog.New(fork{
 		main: s.options.Log.Handler().WithAttrs([]slog.Attr{slog.Int64("build", j.build.Serial), slog.String("image", j.query.String())}),
 		own:  logline.NewPlain(j.journal, slog.LevelInfo, false),
 	})
 	ledgers := []cache.Place{{Store: s.options.Depot.Cache(), Mode: cache.Min}} // the depot has the blobs
-	line := &build.Line{
+	line := &build.Builder{
 		Store:   s.options.Store,
 		Created: s.options.Created,
 		TempDir: s.options.TempDir,
@@ -112,14 +112,14 @@ func (s *Server) newLine(j *job) *build.Line {
 		Spec:    "serve",
 		// Whoever can push to a branch, or gets a change into nixpkgs, writes what is evaluated here.
 		Confinement: s.options.Confinement,
-		Load:        s.tables.load,
+		LoadTable:   s.tables.load,
 		Log:         log,
 		Display:     progress.New(j.journal, false, nil, time.Now),
 	}
 	line.Runner = nixbuild.AtMost(s.options.Runner(func(text string) {
 		fmt.Fprintln(j.journal, text)
-		line.Hear(s.plain(text)) // which shows it, too
-	}, line.Follow), maxRuns)
+		line.NixLine(s.plain(text)) // which shows it, too
+	}, line.NixProgress), maxRuns)
 	return line
 }
 

@@ -33,7 +33,7 @@ type pin struct {
 const mostPins = 256
 
 // of returns what a source stands for. If nobody can tell just now, what was told before counts.
-func (p *pins) of(ctx context.Context, line *build.Line, source spec.Nixpkgs) (*build.Pinned, error) {
+func (p *pins) of(ctx context.Context, line *build.Builder, source spec.Nixpkgs) (*build.Pinned, error) {
 	e, err := p.entry(source)
 	if err != nil {
 		return nil, err

@@ -42,8 +42,8 @@ func (q query) variant() string { return string(q.format) + " " + q.architecture
 func (q query) split() []string { return strings.Split(q.architectures, ",") }
 
 // order is the query as the pipeline takes it: what a spec of these packages says.
-func (s *Server) order(q query) build.Order {
-	return build.Order{Image: spec.Image{
+func (s *Server) order(q query) build.Target {
+	return build.Target{Image: spec.Image{
 		Name:          q.image,
 		Packages:      strings.Split(q.image, "/"),
 		Architectures: q.split(),

@@ -161,14 +161,14 @@ func TestMemoryIsBounded(t *testing.T) {
 // The same packages by a spec's build, on a machine of its own: the same digests, of all that there is.
 func TestBuildGivesTheSame(t *testing.T) {
 	nix := &fakeNix{}
-	line := &build.Line{
+	line := &build.Builder{
 		Runner: nix.with(func(string) {}, nil), Store: nix.store(), Created: image.Epoch, TempDir: t.TempDir(), Log: quiet,
 		Cache: cache.New(nil, nil, quiet), Display: progress.New(&strings.Builder{}, false, nil, time.Now),
 	}
 	file := filepath.Join(t.TempDir(), "nixery.yaml")
 	s := loadSpec(t, file, "packages: [lib, shell, app]\narchitectures: [amd64, arm64]\nnixpkgs: {channel: \""+someCommit+"\"}\n")
 	layout := publish.Layout{Path: filepath.Join(t.TempDir(), "layout")}
-	report, err := line.Run(t.Context(), s.Nixpkgs, []build.Order{{Image: s.Images[0]}}, []build.Delivery{{Destination: layout}}, &build.Meter{})
+	report, err := line.Run(t.Context(), s.Nixpkgs, []build.Target{{Image: s.Images[0]}}, []build.Delivery{{Destination: layout}}, &build.Stats{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,15 +10,15 @@ import (
 
 // changes says how the image differs from the one that had its tag before.
 func (p *pen) changes(c report.Changes, rows int) {
-	switch c.What {
+	switch c.Change {
 	case report.First:
-		p.printf("\nThis is the first image under %s.\n", p.code(c.Since))
+		p.printf("\nThis is the first image under %s.\n", p.code(c.Previous))
 	case report.Same:
-		p.printf("\nNothing changed: %s had this digest already.\n", p.code(c.Since))
+		p.printf("\nNothing changed: %s had this digest already.\n", p.code(c.Previous))
 	case report.Unread:
-		p.printf("\n%s was %s, which could not be read to compare.\n", p.code(c.Since), p.code(c.Old))
+		p.printf("\n%s was %s, which could not be read to compare.\n", p.code(c.Previous), p.code(c.Old))
 	case report.Changed:
-		p.printf("\nWhat changed since %s was %s:\n", p.code(c.Since), p.code(c.Old))
+		p.printf("\nWhat changed since %s was %s:\n", p.code(c.Previous), p.code(c.Old))
 		p.differences(c, rows)
 	}
 }

@@ -59,11 +59,11 @@ func reuseOf(r *report.Report, i int) (u reuse) {
 	return u
 }
 
-func cameOf(r *report.Report, i int) map[string]report.Came {
-	came := map[string]report.Came{}
+func cameOf(r *report.Report, i int) map[string]report.LayerStatus {
+	came := map[string]report.LayerStatus{}
 	if i < len(r.Run.Images) {
 		for _, layer := range r.Run.Images[i].Layers {
-			came[layer.Digest.String()] = layer.Came
+			came[layer.Digest.String()] = layer.Status
 		}
 	}
 	return came
@@ -90,7 +90,7 @@ func (u reuse) bar() string {
 // pushed tells whether a registry has the image: then it has its layers.
 func pushed(r *report.Report, i int) bool {
 	return i < len(r.Run.Images) && slices.ContainsFunc(r.Run.Images[i].Layers, func(l report.LayerRun) bool {
-		return l.Came == report.Existing || l.Came == report.Mounted || l.Came == report.Uploaded
+		return l.Status == report.Existing || l.Status == report.Mounted || l.Status == report.Uploaded
 	})
 }
 

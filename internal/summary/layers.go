@@ -24,7 +24,7 @@ func (p *pen) layers(r *report.Report, i, rows int) {
 	}
 }
 
-func (p *pen) layersOf(platform report.Platform, came map[string]report.Came, limit int) {
+func (p *pen) layersOf(platform report.Platform, came map[string]report.LayerStatus, limit int) {
 	defer p.fold(fmt.Sprintf("%s for %s", plural(len(platform.Layers), "layer"), p.plain(platform.Platform)), false)()
 	var rows [][]string
 	for n, layer := range platform.Layers[:min(limit, len(platform.Layers))] {

@@ -45,7 +45,7 @@ func (p Page) least(rows int) (sum int) {
 	return sum
 }
 
-const shortestRow = len("| 1 | 1 B | 1 B | 1 | a | made |\n")
+const shortestRow = len("| 1 | 1 B | 1 B | 1 | a | built |\n")
 
 func (p Page) write(w *pen, rows int) string {
 	p.heading(w)

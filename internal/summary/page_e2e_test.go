@@ -113,7 +113,7 @@ func TestPageOfHostileNames(t *testing.T) {
 	const evil = `<img src=x onerror=alert(1)>|**b**</details><script>alert(2)</script>@octocat`
 	r := box()
 	r.Images[0].Platforms[0].Layers[0].Paths[1] = storePath(1, evil)
-	r.Run.Images[0].Changes = &report.Changes{What: report.Changed, Since: evil, Old: evil, Platforms: []explain.Difference{
+	r.Run.Images[0].Changes = &report.Changes{Change: report.Changed, Previous: evil, Old: evil, Platforms: []explain.Difference{
 		explain.Compare(contents(map[string]int64{"tree-2.1": 1}), contents(map[string]int64{evil + "-1": 5_000_000}))}}
 	ctx := view(t, Page{Title: evil, Report: r, Faults: []Remark{{evil, evil + "\n" + evil}}}.Markdown(StepLimit))
 	screenshot(t, ctx, "hostile.png")

@@ -42,7 +42,7 @@ func box() *report.Report {
 		}},
 		Source: report.Source{Source: "channel nixos-25.11", Pinned: "nixpkgs commit 1f"},
 		Run: report.Run{Seconds: 75, Images: []report.ImageRun{{Name: "box", Seconds: 12.34, Layers: []report.LayerRun{
-			{Digest: hash(1), Came: report.Existing}, {Digest: hash(11), Came: report.Uploaded}, {Digest: hash(21), Came: report.Mounted},
+			{Digest: hash(1), Status: report.Existing}, {Digest: hash(11), Status: report.Uploaded}, {Digest: hash(21), Status: report.Mounted},
 		}}}},
 	}
 }
@@ -63,7 +63,7 @@ func contents(sizes map[string]int64) explain.Contents {
 	return c
 }
 
-var changed = &report.Changes{What: report.Changed, Since: "ghcr.io/acme/box:v1", Old: hash(8).String(), Platforms: []explain.Difference{explain.Compare(
+var changed = &report.Changes{Change: report.Changed, Previous: "ghcr.io/acme/box:v1", Old: hash(8).String(), Platforms: []explain.Difference{explain.Compare(
 	contents(map[string]int64{"openssl-3.0.13": 6_000_000, "tree-2.1": 100_000}), contents(map[string]int64{"openssl-3.0.15": 6_012_000, "jq-1.7": 200_000}))}}
 
 var gfm = goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(unsafe.WithUnsafe()))
@@ -123,20 +123,20 @@ func TestMarkdown(t *testing.T) {
 }
 
 func TestMarkdownOfOtherChanges(t *testing.T) {
-	for what, want := range map[report.What]string{
+	for what, want := range map[report.ChangeKind]string{
 		report.First:  "This is the first image under ghcr.io/acme/box:v1.",
 		report.Same:   "Nothing changed: ghcr.io/acme/box:v1 had this digest already.",
 		report.Unread: "ghcr.io/acme/box:v1 was sha256:0, which could not be read to compare.",
 	} {
 		r := box()
-		r.Run.Images[0].Changes = &report.Changes{What: what, Since: "ghcr.io/acme/box:v1", Old: "sha256:0"}
+		r.Run.Images[0].Changes = &report.Changes{Change: what, Previous: "ghcr.io/acme/box:v1", Old: "sha256:0"}
 		if text := shown(t, Page{Report: r}.Markdown(StepLimit)); !slices.Contains(text, want) {
 			t.Errorf("%s: got %q, want %q", what, text, want)
 		}
 	}
 	r := box()
 	for i := range r.Run.Images[0].Layers {
-		r.Run.Images[0].Layers[i].Came = report.Made
+		r.Run.Images[0].Layers[i].Status = report.Built
 	}
 	if page := (Page{Report: r}).Markdown(StepLimit); strings.Contains(page, "docker pull") || strings.Contains(page, "first image") {
 		t.Errorf("nothing was pushed, but it says\n%s", page)
@@ -163,9 +163,9 @@ func TestHostileTextsStayText(t *testing.T) {
 		img.Platforms[0].Layers[0].Paths[0] = storePath(1, evil)
 		img.Platforms[0].Layers[0].NarSizes[0] = 1 << 30
 		r.Source.Source, r.Source.Pinned = evil, evil+" pinned"
-		r.Run.Images[0].Layers[0].Came = report.Came(evil)
+		r.Run.Images[0].Layers[0].Status = report.LayerStatus(evil)
 		c := *changed
-		c.Since, c.Old = evil, evil
+		c.Previous, c.Old = evil, evil
 		c.Platforms = []explain.Difference{explain.Compare(contents(map[string]int64{evil + "-1": 1}), contents(map[string]int64{evil + "-2": 2}))}
 		c.Platforms[0].Platform = evil
 		r.Run.Images[0].Changes = &c
@@ -220,7 +220,7 @@ func large(images, layers, paths int) *report.Report {
 		held[i], sizes[i] = storePath(i, fmt.Sprintf("package_number-%d-1.2.3", i)), int64(i*7919%1_000_003)
 		old[fmt.Sprintf("p%dx-1.2.3", i)], now[fmt.Sprintf("p%dx-1.2.4", i)] = 1, 2
 	}
-	changes := &report.Changes{What: report.Changed, Since: "ghcr.io/acme/box:v1", Old: hash(8).String(), Platforms: []explain.Difference{explain.Compare(contents(old), contents(now))}}
+	changes := &report.Changes{Change: report.Changed, Previous: "ghcr.io/acme/box:v1", Old: hash(8).String(), Platforms: []explain.Difference{explain.Compare(contents(old), contents(now))}}
 	for i := range images {
 		img := report.Image{Name: fmt.Sprintf("image-%d", i), Digest: hash(i), Tags: []string{fmt.Sprintf("ghcr.io/acme/image-%d:latest", i)}}
 		for _, name := range []string{"linux/amd64", "linux/arm64/v8"} {
@@ -231,7 +231,7 @@ func large(images, layers, paths int) *report.Report {
 			img.Platforms = append(img.Platforms, p)
 		}
 		r.Images = append(r.Images, img)
-		r.Run.Images = append(r.Run.Images, report.ImageRun{Changes: changes, Layers: []report.LayerRun{{Came: report.Existing}}})
+		r.Run.Images = append(r.Run.Images, report.ImageRun{Changes: changes, Layers: []report.LayerRun{{Status: report.Existing}}})
 	}
 	return r
 }

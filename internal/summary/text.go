@@ -50,8 +50,8 @@ func (p *pen) news(c *report.Changes) {
 	if c == nil {
 		return
 	}
-	since := logline.Clean(c.Since)
-	switch c.What {
+	since := logline.Clean(c.Previous)
+	switch c.Change {
 	case report.First:
 		p.printf("  first image under %s\n", since)
 	case report.Same:

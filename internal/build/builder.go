@@ -29,20 +29,20 @@ import (
 )
 
 // Order is one image to make.
-type Order struct {
+type Target struct {
 	spec.Image
 	Annotations Annotations
 }
 
 // Line is what makes images: a Nix, a store, and what does not differ between
 // orders. Its fields are not changed while it runs, and it runs one job at a time.
-type Line struct {
+type Builder struct {
 	Runner  nixbuild.Runner
 	Store   fs.FS // its root is the one that nix/store lies in
 	Created time.Time
 	TempDir string        // for links that keep packages from the garbage collector
 	Cache   *cache.Cache  // what earlier runs learnt; never nil
-	Others  *cache.Ledger // layers' records that other images' runs learnt; believed no more than the cache, and nil for none
+	Shared  *cache.Ledger // layers' records that other images' runs learnt; believed no more than the cache, and nil for none
 	Verify  bool          // make everything anew, and publish it only if the cache's records say the same
 	Spec    string        // which spec of its repository this is, for the cache
 	Pinned  *Pinned       // the source, if it was pinned before: then Run does not look at the one it is given
@@ -52,10 +52,10 @@ type Line struct {
 	// source has them, and are in no image. Approve sees all that was evaluated
 	// before anything is built, and its error ends the run. Nil approves, and
 	// lets packages be what an earlier run evaluated.
-	Beside  []string
-	Approve func(evaluated []nixbuild.Package) error
+	AlsoEvaluate []string
+	Approve      func(evaluated []nixbuild.Package) error
 	// Load reads popularity tables; popularity.Load if nil.
-	Load func(ctx context.Context, where, sum string) (popularity.Table, error)
+	LoadTable func(ctx context.Context, where, sum string) (popularity.Table, error)
 	// Warn takes what is most likely wrong with an image; if nil, Log does.
 	Warn    func(Warning)
 	Now     func() time.Time // of what the cache says of registries; time.Now if nil
@@ -72,8 +72,8 @@ type Line struct {
 // the same source evaluated is not evaluated again, and destinations are checked
 // before the first run of Nix only: where there is none, publishing tells as
 // early.
-func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, dests []Delivery, meter *Meter) (*Report, error) {
-	j := &job{Line: l, orders: orders, dests: dests, meter: meter, hold: &hold{line: l}, begun: time.Now()}
+func (l *Builder) Run(ctx context.Context, source spec.Nixpkgs, orders []Target, dests []Delivery, meter *Stats) (*Report, error) {
+	j := &job{Builder: l, orders: orders, dests: dests, meter: meter, hold: &gcRoots{line: l}, begun: time.Now()}
 	j.check = sync.OnceValue(func() error { return checkAll(ctx, dests, orders) })
 	defer j.hold.release()
 	known, err := j.start(ctx, source)
@@ -99,16 +99,16 @@ func (l *Line) Run(ctx context.Context, source spec.Nixpkgs, orders []Order, des
 
 // job is one call of Run.
 type job struct {
-	*Line
-	orders    []Order
+	*Builder
+	orders    []Target
 	source    pinned
-	wishes    []Wish
+	wishes    []TargetPlatform
 	evaluated bool // the wishes have what Nix said
 	tables    []popularity.Table
 	dests     []Delivery
 	check     func() error // of destinations, once
-	meter     *Meter
-	hold      *hold
+	meter     *Stats
+	hold      *gcRoots
 	begun     time.Time
 	warnings  warnings
 
@@ -118,7 +118,7 @@ type job struct {
 // start does what every run does, and returns what is known from before. If
 // that spares nothing, or a destination wants it, it checks the destinations first
 // of all.
-func (j *job) start(ctx context.Context, source spec.Nixpkgs) (known recalled, err error) {
+func (j *job) start(ctx context.Context, source spec.Nixpkgs) (known cached, err error) {
 	if j.wishes, err = wishesOf(j.orders); err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (j *job) start(ctx context.Context, source spec.Nixpkgs) (known recalled, e
 
 // run makes and publishes. What turns out to be wrong in the cache costs a
 // second start, and is an error only for those who want to verify.
-func (j *job) run(ctx context.Context, known recalled) ([]built, error) {
+func (j *job) run(ctx context.Context, known cached) ([]built, error) {
 	if j.Verify {
 		built, err := j.verified(ctx, known)
 		if err != nil {
@@ -149,7 +149,7 @@ func (j *job) run(ctx context.Context, known recalled) ([]built, error) {
 		return built, j.publishAll(ctx, built)
 	}
 	built, err := j.make(ctx, known)
-	if disproved(err) {
+	if isStale(err) {
 		j.Log.Warn("the cache is wrong, so everything is made anew", "cause", err)
 		built, err = j.make(ctx, nil)
 	}
@@ -158,7 +158,7 @@ func (j *job) run(ctx context.Context, known recalled) ([]built, error) {
 
 // make evaluates, realises, plans, packs and publishes: as little of it as what is
 // recalled from earlier runs allows.
-func (j *job) make(ctx context.Context, known recalled) ([]built, error) {
+func (j *job) make(ctx context.Context, known cached) ([]built, error) {
 	built, err := j.prepare(ctx, known)
 	if err != nil {
 		return nil, err
@@ -167,7 +167,7 @@ func (j *job) make(ctx context.Context, known recalled) ([]built, error) {
 }
 
 // prepare does all that comes before the bytes of layers.
-func (j *job) prepare(ctx context.Context, known recalled) ([]built, error) {
+func (j *job) prepare(ctx context.Context, known cached) ([]built, error) {
 	if err := j.resolve(ctx, known); err != nil {
 		return nil, err
 	}
@@ -198,7 +198,7 @@ func (j *job) publishAll(ctx context.Context, built []built) error {
 }
 
 // resolve finds the wishes' packages: from memory, or by an evaluation.
-func (j *job) resolve(ctx context.Context, known recalled) error {
+func (j *job) resolve(ctx context.Context, known cached) error {
 	if j.evaluated || j.Approve != nil || !known.packages(j.source, j.wishes) {
 		return j.evaluate(ctx)
 	}
@@ -215,7 +215,7 @@ func (j *job) evaluate(ctx context.Context) error {
 	if err := j.check(); err != nil {
 		return err
 	}
-	wishes, err := j.Line.evaluate(ctx, j.source, j.orders)
+	wishes, err := j.Builder.evaluate(ctx, j.source, j.orders)
 	if err != nil {
 		return err
 	}
@@ -235,7 +235,7 @@ func (j *job) realise(ctx context.Context) error {
 }
 
 // Rehearse checks destinations and tables, resolves packages, and stops there.
-func (l *Line) Rehearse(ctx context.Context, source spec.Nixpkgs, orders []Order, dests []Delivery) ([]Wish, error) {
+func (l *Builder) DryRun(ctx context.Context, source spec.Nixpkgs, orders []Target, dests []Delivery) ([]TargetPlatform, error) {
 	if err := checkAnnotations(orders); err != nil {
 		return nil, err
 	}
@@ -255,7 +255,7 @@ func (l *Line) Rehearse(ctx context.Context, source spec.Nixpkgs, orders []Order
 // Closures realises the packages of all orders, and returns one wish with a
 // closure for each image and platform. What was realised may be collected as
 // garbage afterwards.
-func (l *Line) Closures(ctx context.Context, source spec.Nixpkgs, orders []Order) ([]Wish, error) {
+func (l *Builder) Closures(ctx context.Context, source spec.Nixpkgs, orders []Target) ([]TargetPlatform, error) {
 	fixed, err := l.pin(ctx, source)
 	if err != nil {
 		return nil, err
@@ -264,7 +264,7 @@ func (l *Line) Closures(ctx context.Context, source spec.Nixpkgs, orders []Order
 	if err != nil {
 		return nil, err
 	}
-	hold := &hold{line: l, packages: distinctPackages(wishes)}
+	hold := &gcRoots{line: l, packages: distinctPackages(wishes)}
 	defer hold.release()
 	if err := hold.realise(ctx); err != nil {
 		return nil, err
@@ -273,7 +273,7 @@ func (l *Line) Closures(ctx context.Context, source spec.Nixpkgs, orders []Order
 }
 
 // queryClosures gives each wish its closure; one query serves all.
-func (l *Line) queryClosures(ctx context.Context, wishes []Wish, roots []nix.StorePath) error {
+func (l *Builder) queryClosures(ctx context.Context, wishes []TargetPlatform, roots []nix.StorePath) error {
 	infos, err := nixbuild.QueryPaths(ctx, l.Runner, roots)
 	if err != nil {
 		return err

@@ -14,8 +14,8 @@ import (
 
 // hold makes the packages of a run exist, once, when somebody needs them, and
 // keeps them from the garbage collector until it is released.
-type hold struct {
-	line     *Line
+type gcRoots struct {
+	line     *Builder
 	packages []nixbuild.Package
 
 	once sync.Once
@@ -25,14 +25,14 @@ type hold struct {
 
 // realise builds or fetches all packages in one run of Nix. Only the first call
 // does anything; the others wait for it and say what it said.
-func (h *hold) realise(ctx context.Context) error {
+func (h *gcRoots) realise(ctx context.Context) error {
 	h.once.Do(func() { h.err = h.realiseNow(ctx) })
 	return h.err
 }
 
-func (h *hold) realiseNow(ctx context.Context) error {
+func (h *gcRoots) realiseNow(ctx context.Context) error {
 	stage := h.line.begin("realising")
-	h.line.Follow(nixbuild.Progress{}) // what Nix announces in lines it soon counts
+	h.line.NixProgress(nixbuild.Progress{}) // what Nix announces in lines it soon counts
 	var err error
 	if h.temp, err = scratch.NewDir(h.line.TempDir); err != nil {
 		return fmt.Errorf("garbage collector roots: %w", err)
@@ -44,7 +44,7 @@ func (h *hold) realiseNow(ctx context.Context) error {
 	return nil
 }
 
-func (h *hold) roots() []nix.StorePath {
+func (h *gcRoots) roots() []nix.StorePath {
 	roots := make([]nix.StorePath, len(h.packages))
 	for i, p := range h.packages {
 		roots[i] = p.Out
@@ -52,7 +52,7 @@ func (h *hold) roots() []nix.StorePath {
 	return roots
 }
 
-func (h *hold) release() {
+func (h *gcRoots) release() {
 	if h.temp != nil {
 		_ = h.temp.Close()
 	}

@@ -58,7 +58,7 @@ func distinctRepositories(all []name.Repository) []name.Repository {
 
 // artifacts pairs orders with what was made for them; without made they serve
 // to check the destination.
-func (d Delivery) artifacts(orders []Order, made []built) []publish.Artifact {
+func (d Delivery) artifacts(orders []Target, made []built) []publish.Artifact {
 	artifacts := make([]publish.Artifact, len(orders))
 	for i, order := range orders {
 		names := d.of(i)
@@ -70,7 +70,7 @@ func (d Delivery) artifacts(orders []Order, made []built) []publish.Artifact {
 	return artifacts
 }
 
-func checkAll(ctx context.Context, dests []Delivery, orders []Order) error {
+func checkAll(ctx context.Context, dests []Delivery, orders []Target) error {
 	for _, d := range dests {
 		if err := d.Check(ctx, d.artifacts(orders, nil)); err != nil {
 			return err
@@ -101,7 +101,7 @@ func (j *job) publish(ctx context.Context, made []built) error {
 			artifacts[i].Inspector = j.inspections
 		}
 		digests, err := d.Publish(ctx, artifacts)
-		if disproved(err) {
+		if isStale(err) {
 			stage.Done("begins again")
 			return err
 		}

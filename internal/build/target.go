@@ -13,7 +13,7 @@ import (
 
 // Wish is the packages of one image on one platform, and once they are
 // realised their closure.
-type Wish struct {
+type TargetPlatform struct {
 	Image    string
 	Platform v1.Platform
 	Packages []nixbuild.Package // sorted by name
@@ -24,7 +24,7 @@ type Wish struct {
 }
 
 // Roots are the store paths of the packages.
-func (w Wish) Roots() []nix.StorePath {
+func (w TargetPlatform) Roots() []nix.StorePath {
 	roots := make([]nix.StorePath, len(w.Packages))
 	for i, p := range w.Packages {
 		roots[i] = p.Out
@@ -34,14 +34,14 @@ func (w Wish) Roots() []nix.StorePath {
 
 // has tells whether a package was found, such as one that every image gets if
 // the package set has it.
-func (w Wish) has(name string) bool {
+func (w TargetPlatform) has(name string) bool {
 	return slices.ContainsFunc(w.Packages, func(p nixbuild.Package) bool { return p.Name == name })
 }
 
 // evaluate resolves the packages of all images and platforms in one run of Nix.
-func (l *Line) evaluate(ctx context.Context, source pinned, orders []Order) ([]Wish, error) {
+func (l *Builder) evaluate(ctx context.Context, source pinned, orders []Target) ([]TargetPlatform, error) {
 	stage := l.begin("evaluating")
-	wants, err := wantsOf(orders, l.Beside)
+	wants, err := wantsOf(orders, l.AlsoEvaluate)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (l *Line) evaluate(ctx context.Context, source pinned, orders []Order) ([]W
 // wantsOf lists each package and system once. What somebody asks for by name
 // must be there, even if other images only get it where there is one; what is
 // beside them need not.
-func wantsOf(orders []Order, beside []string) ([]nixbuild.Want, error) {
+func wantsOf(orders []Target, beside []string) ([]nixbuild.Want, error) {
 	var wants []nixbuild.Want
 	index := map[nixbuild.Want]int{}
 	add := func(w nixbuild.Want, optional bool) {
@@ -100,8 +100,8 @@ func wantsOf(orders []Order, beside []string) ([]nixbuild.Want, error) {
 }
 
 // wishesOf lists images and platforms in order, without their packages.
-func wishesOf(orders []Order) ([]Wish, error) {
-	var wishes []Wish
+func wishesOf(orders []Target) ([]TargetPlatform, error) {
+	var wishes []TargetPlatform
 	for _, order := range orders {
 		names, shell := nixbuild.Expand(slices.Concat(order.Packages, nixbuild.Always))
 		for _, arch := range order.Architectures {
@@ -109,14 +109,14 @@ func wishesOf(orders []Order) ([]Wish, error) {
 			if err != nil {
 				return nil, err
 			}
-			wishes = append(wishes, Wish{Image: order.Name, Platform: platform, Shell: shell, names: names})
+			wishes = append(wishes, TargetPlatform{Image: order.Name, Platform: platform, Shell: shell, names: names})
 		}
 	}
 	return wishes, nil
 }
 
 // sortOut gives each image and platform its own of all packages.
-func sortOut(wishes []Wish, packages []nixbuild.Package) {
+func sortOut(wishes []TargetPlatform, packages []nixbuild.Package) {
 	found := map[nixbuild.Want]nixbuild.Package{}
 	for _, p := range packages {
 		found[nixbuild.Want{Name: p.Name, System: p.System}] = p
@@ -132,7 +132,7 @@ func sortOut(wishes []Wish, packages []nixbuild.Package) {
 }
 
 // distinctPackages lists every derivation's output once, in a fixed order.
-func distinctPackages(wishes []Wish) []nixbuild.Package {
+func distinctPackages(wishes []TargetPlatform) []nixbuild.Package {
 	seen := map[nix.StorePath]bool{}
 	var packages []nixbuild.Package
 	for _, w := range wishes {

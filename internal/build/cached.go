@@ -15,21 +15,21 @@ import (
 
 // recalled is what earlier runs learnt of each wish, in the order of wishes.
 // Nil is nothing.
-type recalled []memory
+type cached []cachedPlatform
 
-type memory struct {
+type cachedPlatform struct {
 	*cache.Ledger
 	others *cache.Ledger // of layers that other images have; nil if there is none
 	blobs  func(layers.Record) (io.ReadCloser, error)
 }
 
 // recall asks the cache about all wishes at once.
-func (l *Line) recall(ctx context.Context, wishes []Wish) recalled {
-	known := make(recalled, len(wishes))
+func (l *Builder) recall(ctx context.Context, wishes []TargetPlatform) cached {
+	known := make(cached, len(wishes))
 	var tasks sync.WaitGroup
 	for i, w := range wishes {
 		tasks.Go(func() {
-			known[i] = memory{l.Cache.Open(ctx, l.identity(w)), l.Others, func(r layers.Record) (io.ReadCloser, error) {
+			known[i] = cachedPlatform{l.Cache.Open(ctx, l.identity(w)), l.Shared, func(r layers.Record) (io.ReadCloser, error) {
 				return l.Cache.Blob(ctx, r.Digest, r.Size)
 			}}
 		})
@@ -39,17 +39,17 @@ func (l *Line) recall(ctx context.Context, wishes []Wish) recalled {
 }
 
 // lack tells whether some image and platform is new.
-func (k recalled) lack() bool {
-	return slices.ContainsFunc(k, func(m memory) bool { return m.Empty() })
+func (k cached) lack() bool {
+	return slices.ContainsFunc(k, func(m cachedPlatform) bool { return m.Empty() })
 }
 
-func (l *Line) identity(w Wish) cache.Identity {
+func (l *Builder) identity(w TargetPlatform) cache.Identity {
 	return cache.Identity{Spec: l.Spec, Image: w.Image, Platform: w.Platform.String()}
 }
 
 // closures gives all wishes the closures they had, or none of them: one that
 // is not known takes a run of Nix, which tells of all.
-func (k recalled) closures(wishes []Wish) bool {
+func (k cached) closures(wishes []TargetPlatform) bool {
 	if k == nil {
 		return false
 	}
@@ -66,7 +66,7 @@ func (k recalled) closures(wishes []Wish) bool {
 // packages gives all wishes the packages that the same source and names gave
 // before, or none of them. Their derivations are not known: realising takes an
 // evaluation.
-func (k recalled) packages(source pinned, wishes []Wish) bool {
+func (k cached) packages(source pinned, wishes []TargetPlatform) bool {
 	all := make([][]nixbuild.Package, len(wishes))
 	for i, w := range wishes {
 		key := source.keyOf(w)
@@ -89,11 +89,11 @@ func (k recalled) packages(source pinned, wishes []Wish) bool {
 
 // explain says why a cache that is there does not spare a run of Nix. What is
 // wrong with a cache, it has said itself.
-func (l *Line) explain(known recalled) {
+func (l *Builder) explain(known cached) {
 	if known == nil || !l.Cache.Reads() || len(l.Cache.Problems()) > 0 {
 		return
 	}
-	if slices.ContainsFunc(known, func(m memory) bool { return !m.Empty() }) {
+	if slices.ContainsFunc(known, func(m cachedPlatform) bool { return !m.Empty() }) {
 		l.Log.Info("some packages are not those of the last run that the cache knows of, so they are realised")
 		return
 	}
@@ -101,7 +101,7 @@ func (l *Line) explain(known recalled) {
 }
 
 // record is what any of the ledgers says of a key.
-func (k recalled) record(key layers.Key) *layers.Record {
+func (k cached) record(key layers.Key) *layers.Record {
 	for _, m := range k {
 		if record, ok := m.Layer(key); ok {
 			return &record
@@ -119,7 +119,7 @@ func (k recalled) record(key layers.Key) *layers.Record {
 }
 
 // blobs is where bytes of known layers may be had, or nil.
-func (k recalled) blobs() func(layers.Record) (io.ReadCloser, error) {
+func (k cached) blobs() func(layers.Record) (io.ReadCloser, error) {
 	if len(k) == 0 {
 		return nil
 	}
@@ -148,7 +148,7 @@ func (j *job) confirm(ctx context.Context) error {
 	return nil
 }
 
-func sameClosure(a, b Wish) bool {
+func sameClosure(a, b TargetPlatform) bool {
 	return slices.EqualFunc(a.Packages, b.Packages, samePackage) && slices.EqualFunc(a.Closure.Paths, b.Closure.Paths, samePath)
 }
 
@@ -159,7 +159,7 @@ func samePath(a, b nix.PathInfo) bool {
 }
 
 // disproved tells errors that come of believing the cache from all others.
-func disproved(err error) bool {
+func isStale(err error) bool {
 	return errors.Is(err, errStale) || errors.As(err, new(*layers.MismatchError)) || errors.As(err, new(*cache.StoreError))
 }
 
@@ -176,7 +176,7 @@ func (j *job) learn(ctx context.Context, made []built) {
 	}
 }
 
-func (l *Line) page(ctx context.Context, source pinned, p builtPlatform) cache.Page {
+func (l *Builder) page(ctx context.Context, source pinned, p builtPlatform) cache.Page {
 	page := cache.NewPage()
 	page.AddClosure(p.wish.Closure)
 	if key := source.keyOf(p.wish); key != "" {
@@ -194,7 +194,7 @@ func (l *Line) page(ctx context.Context, source pinned, p builtPlatform) cache.P
 }
 
 // rootsOf is what a wish's packages evaluated to.
-func rootsOf(w Wish) []cache.Root {
+func rootsOf(w TargetPlatform) []cache.Root {
 	roots := make([]cache.Root, len(w.Packages))
 	for i, p := range w.Packages {
 		roots[i] = cache.Root{Name: p.Name, Path: p.Out}

@@ -175,8 +175,8 @@ func (d *destination) Publish(ctx context.Context, artifacts []publish.Artifact)
 	return digests, err
 }
 
-func newLine(t *testing.T, nix *fakeNix) *Line {
-	return &Line{
+func newLine(t *testing.T, nix *fakeNix) *Builder {
+	return &Builder{
 		Runner: nix, Store: store(), Created: image.Epoch, TempDir: t.TempDir(),
 		Log:     slog.New(slog.DiscardHandler),
 		Cache:   cache.New(nil, nil, slog.New(slog.DiscardHandler)),
@@ -186,16 +186,16 @@ func newLine(t *testing.T, nix *fakeNix) *Line {
 
 var both = []string{"amd64", "arm64"}
 
-func order(name string, architectures []string, packages ...string) Order {
-	return Order{Image: spec.Image{
+func order(name string, architectures []string, packages ...string) Target {
+	return Target{Image: spec.Image{
 		Name: name, Packages: packages, Architectures: architectures, Format: spec.Docker,
 		Layers: spec.Layers{Budget: 94, Compression: "gzip", Level: 6, Popularity: "embedded"},
 	}}
 }
 
-func run(t *testing.T, l *Line, d *destination, orders ...Order) (*Report, error) {
+func run(t *testing.T, l *Builder, d *destination, orders ...Target) (*Report, error) {
 	t.Helper()
-	return l.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, orders, []Delivery{{Destination: d, Kind: report.ToLayout}}, &Meter{})
+	return l.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, orders, []Delivery{{Destination: d, Kind: report.ToLayout}}, &Stats{})
 }
 
 func TestRunPublishesAnIndexOfAllPlatforms(t *testing.T) {
@@ -279,7 +279,7 @@ func TestNothingRunsIfADestinationRefuses(t *testing.T) {
 	dest.refuse = errors.New("no room")
 	tag, _ := name.NewTag("example.com/box:v1")
 	to := []Delivery{{Destination: dest, Names: []Names{{Tags: []name.Tag{tag}}}}}
-	if _, err := newLine(t, nix).Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Order{order("box", both, "app")}, to, &Meter{}); !errors.Is(err, dest.refuse) {
+	if _, err := newLine(t, nix).Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{order("box", both, "app")}, to, &Stats{}); !errors.Is(err, dest.refuse) {
 		t.Errorf("got %v", err)
 	}
 	if len(nix.calls) != 0 || len(dest.published) != 0 || dest.checked[0].Tags[0] != tag {
@@ -337,7 +337,7 @@ func TestDigestsWithoutADestinationAreThoseOfAPush(t *testing.T) {
 	var log bytes.Buffer
 	line := newLine(t, &fakeNix{})
 	line.Display = progress.New(&log, false, nil, time.Now)
-	measured, err := line.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Order{order("box", both, "lib", "app")}, nil, &Meter{})
+	measured, err := line.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{order("box", both, "lib", "app")}, nil, &Stats{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,7 +360,7 @@ func TestWhatEveryImageHasIsOptionalUnlessItIsNamed(t *testing.T) {
 func TestCancelledMeasuringStops(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	nix := &fakeNix{onBuild: func(string) error { cancel(errStopped); return nil }}
-	_, err := newLine(t, nix).Run(ctx, spec.Nixpkgs{Path: "/pkgs"}, []Order{order("box", both, "app")}, nil, &Meter{})
+	_, err := newLine(t, nix).Run(ctx, spec.Nixpkgs{Path: "/pkgs"}, []Target{order("box", both, "app")}, nil, &Stats{})
 	if !errors.Is(err, errStopped) {
 		t.Errorf("got %v", err)
 	}
@@ -369,13 +369,13 @@ func TestCancelledMeasuringStops(t *testing.T) {
 var errStopped = errors.New("stopped")
 
 func TestConfig(t *testing.T) {
-	shell := Wish{Shell: true, Packages: []nixbuild.Package{{Name: "cacert"}}}
+	shell := TargetPlatform{Shell: true, Packages: []nixbuild.Package{{Name: "cacert"}}}
 	for name, c := range map[string]struct {
 		config spec.Config
-		wish   Wish
+		wish   TargetPlatform
 		want   v1.Config
 	}{
-		"nothing asked": {spec.Config{}, Wish{}, v1.Config{Env: []string{"PATH=/bin:/sbin:/usr/bin"}}},
+		"nothing asked": {spec.Config{}, TargetPlatform{}, v1.Config{Env: []string{"PATH=/bin:/sbin:/usr/bin"}}},
 		"a shell and TLS roots": {spec.Config{}, shell, v1.Config{
 			Env: []string{"PATH=/bin:/sbin:/usr/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt"}, Cmd: []string{"bash"}}},
 		"an entrypoint takes the shell's place": {spec.Config{Entrypoint: []string{"app"}}, shell, v1.Config{
@@ -383,7 +383,7 @@ func TestConfig(t *testing.T) {
 		"everything": {spec.Config{
 			Cmd: []string{"serve"}, Env: map[string]string{"A": "1"}, WorkingDir: "/work", User: "1000:1000", StopSignal: "SIGINT",
 			ExposedPorts: []string{"80/tcp"}, Volumes: []string{"/data"}, Labels: map[string]string{"l": "v"},
-		}, Wish{}, v1.Config{
+		}, TargetPlatform{}, v1.Config{
 			Env: []string{"PATH=/bin:/sbin:/usr/bin", "A=1"}, Cmd: []string{"serve"}, WorkingDir: "/work", User: "1000:1000", StopSignal: "SIGINT",
 			ExposedPorts: map[string]struct{}{"80/tcp": {}}, Volumes: map[string]struct{}{"/data": {}}, Labels: map[string]string{"l": "v"},
 		}},

@@ -19,39 +19,39 @@ import (
 
 // Meter counts what publishing costs. Hand its methods to destinations; the
 // zero value is ready, and its methods may be called from any goroutine.
-type Meter struct {
+type Stats struct {
 	mu      sync.Mutex
 	log     *slog.Logger
 	stage   *progress.Stage
 	begun   time.Time
-	arrived map[place]arrival
+	arrived map[location]layerStats
 	tagged  map[string]publish.Tagging // by the tag's whole name
-	stored  []place                    // images, by digest
+	stored  []location                 // images, by digest
 	done    []report.Published
-	all     tally
+	all     layerTotals
 	sent    int64
 }
 
 // place is where a layer or image was brought.
-type place struct {
+type location struct {
 	repository string
 	digest     v1.Hash
 }
 
-type arrival struct {
+type layerStats struct {
 	publish.Upload
 	after time.Duration // since publishing began
 }
 
-func (m *Meter) start(stage *progress.Stage, log *slog.Logger) {
+func (m *Stats) start(stage *progress.Stage, log *slog.Logger) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.stage, m.log, m.begun, m.arrived, m.all, m.sent = stage, log, time.Now(), nil, tally{}, 0
+	m.stage, m.log, m.begun, m.arrived, m.all, m.sent = stage, log, time.Now(), nil, layerTotals{}, 0
 	m.tagged, m.stored, m.done = map[string]publish.Tagging{}, nil, nil
 }
 
 // Sent takes bytes on their way, or back if they were in vain.
-func (m *Meter) Sent(n int64) {
+func (m *Stats) AddBytes(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sent += n
@@ -61,14 +61,14 @@ func (m *Meter) Sent(n int64) {
 }
 
 // Report takes a layer that arrived.
-func (m *Meter) Report(u publish.Upload) {
+func (m *Stats) AddLayer(u publish.Upload) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.arrived == nil {
-		m.arrived = map[place]arrival{}
+		m.arrived = map[location]layerStats{}
 	}
-	a := arrival{u, time.Since(m.begun)}
-	m.arrived[place{u.Repository.Name(), u.Digest}] = a
+	a := layerStats{u, time.Since(m.begun)}
+	m.arrived[location{u.Repository.Name(), u.Digest}] = a
 	m.all.add(a)
 	if m.log != nil {
 		m.log.Debug("layer "+u.How.String(), "digest", u.Digest.String(), "bytes", u.Size, "repository", u.Repository.Name())
@@ -79,7 +79,7 @@ func (m *Meter) Report(u publish.Upload) {
 }
 
 // summary says what became of the layers, in one line.
-func (m *Meter) summary() string {
+func (m *Stats) summary() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.arrived == nil {
@@ -89,7 +89,7 @@ func (m *Meter) summary() string {
 }
 
 // measure makes all layers and keeps none of their bytes.
-func measure(ctx context.Context, all []*layers.Layer, meter *Meter) error {
+func measure(ctx context.Context, all []*layers.Layer, meter *Stats) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.SetLimit(runtime.GOMAXPROCS(0))
 	for _, layer := range all {
@@ -98,7 +98,7 @@ func measure(ctx context.Context, all []*layers.Layer, meter *Meter) error {
 	return tasks.Wait()
 }
 
-func measureOne(ctx context.Context, layer *layers.Layer, meter *Meter) error {
+func measureOne(ctx context.Context, layer *layers.Layer, meter *Stats) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func measureOne(ctx context.Context, layer *layers.Layer, meter *Meter) error {
 	stop := context.AfterFunc(ctx, func() { blob.Close() })
 	defer stop()
 	n, err := io.Copy(io.Discard, blob)
-	meter.Sent(n)
+	meter.AddBytes(n)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}

@@ -79,7 +79,7 @@ func (w *workshop) open() {
 
 // run is one run on a fresh machine, which succeeds. What is reported of the run
 // itself is kept apart: only the rest is the same in every run.
-func (w *workshop) run(nix *fakeNix, orders ...Order) *Report {
+func (w *workshop) run(nix *fakeNix, orders ...Target) *Report {
 	w.t.Helper()
 	report, err := w.try(nix, orders...)
 	if err != nil {
@@ -92,7 +92,7 @@ func (w *workshop) run(nix *fakeNix, orders ...Order) *Report {
 	return report
 }
 
-func (w *workshop) try(nix *fakeNix, orders ...Order) (*Report, error) {
+func (w *workshop) try(nix *fakeNix, orders ...Target) (*Report, error) {
 	w.t.Helper()
 	w.requests = nil
 	w.log.Reset()
@@ -107,15 +107,15 @@ func (w *workshop) try(nix *fakeNix, orders ...Order) (*Report, error) {
 	line.Now = func() time.Time { return w.now }
 	line.Log = slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	line.Display = progress.New(&w.log, false, nil, time.Now)
-	meter := &Meter{}
+	meter := &Stats{}
 	return line.Run(w.t.Context(), w.source, orders, w.destinations(meter, orders...), meter)
 }
 
 // destinations are the registry, in which each image has the tag latest of a repository of its name.
-func (w *workshop) destinations(meter *Meter, orders ...Order) []Delivery {
+func (w *workshop) destinations(meter *Stats, orders ...Target) []Delivery {
 	w.t.Helper()
 	registry := publish.NewRegistry(publish.RegistryOptions{
-		Jobs: 1, Report: meter.Report, Sent: meter.Sent, Stored: meter.Stored, Tagged: meter.Tagged,
+		Jobs: 1, Report: meter.AddLayer, Sent: meter.AddBytes, Stored: meter.AddImage, Tagged: meter.AddTag,
 	})
 	d := Delivery{Destination: registry, Kind: reports.ToRegistry, Pull: registry.Pull}
 	for _, order := range orders {
@@ -195,10 +195,10 @@ func TestBlobsComeFromTheCache(t *testing.T) {
 }
 
 // poison replaces what the cache knows of an image's first platform.
-func (w *workshop) poison(o Order, lie func(*cache.Page)) {
+func (w *workshop) poison(o Target, lie func(*cache.Page)) {
 	w.t.Helper()
 	line := newLine(w.t, &fakeNix{})
-	wishes, err := line.Closures(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Order{o})
+	wishes, err := line.Closures(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{o})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func (w *workshop) poison(o Order, lie func(*cache.Page)) {
 
 func TestRecordThatLiesIsNotBelieved(t *testing.T) {
 	w := newWorkshop(t)
-	box := func() Order { return order("box", both[:1], "app") }
+	box := func() Target { return order("box", both[:1], "app") }
 	first := w.run(&fakeNix{}, box())
 	w.poison(box(), func(p *cache.Page) {
 		for key, record := range p.Layers {
@@ -238,7 +238,7 @@ func TestRecordThatLiesIsNotBelieved(t *testing.T) {
 
 func TestClosureThatLiesIsNotBelieved(t *testing.T) {
 	w := newWorkshop(t)
-	box := func() Order { return order("box", both[:1], "app") }
+	box := func() Target { return order("box", both[:1], "app") }
 	first := w.run(&fakeNix{}, box())
 	w.poison(box(), func(p *cache.Page) {
 		info := p.Paths[path("lib")]
@@ -276,7 +276,7 @@ func TestFailedRunTeachesNothing(t *testing.T) {
 	if _, err := run(t, line, dest, o); err == nil {
 		t.Fatal("no error")
 	}
-	wishes, err := line.Closures(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Order{o})
+	wishes, err := line.Closures(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{o})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,8 +299,8 @@ func TestLayersOfOtherImages(t *testing.T) {
 		reads.Store(0)
 		line := newLine(t, &fakeNix{})
 		line.Store = countedStore{store(), &reads}
-		line.Others = others
-		report, err := line.Run(t.Context(), w.source, []Order{order("other", both[:1], "app")}, nil, &Meter{})
+		line.Shared = others
+		report, err := line.Run(t.Context(), w.source, []Target{order("other", both[:1], "app")}, nil, &Stats{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -328,7 +328,7 @@ func TestLayersOfOtherImagesMayBeLies(t *testing.T) {
 		page.Layers[l.Key] = layers.Record{DiffID: l.DiffID, Digest: lie, Size: l.Size}
 	}
 	line := newLine(t, &fakeNix{})
-	line.Others = (&cache.Ledger{}).With(page)
+	line.Shared = (&cache.Ledger{}).With(page)
 	got, err := run(t, line, newDestination(t), order("other", both[:1], "app"))
 	if err != nil || got.Images[0].Digest != truth.Images[0].Digest {
 		t.Errorf("it is %v (%v), not %s", got, err, truth.Images[0].Digest)
