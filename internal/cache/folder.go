@@ -84,16 +84,17 @@ func (f *Folder) save(ctx context.Context, name Name, size int64, open func() (i
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, removeIfThere(temp.Name())) }()
+	// Its lock is held until it has its name: a sweep takes what is not locked for what a killed process left.
+	defer func() { err = errors.Join(err, removeIfThere(temp.Name()), temp.Close()) }()
 	err = copyAll(ctx, temp, size, open)
 	if err == nil {
 		// Content first, name second: a machine that loses power must not leave a name without content.
 		err = temp.Sync()
 	}
-	if err := errors.Join(err, temp.Close()); err != nil {
+	if err != nil {
 		return err
 	}
-	if err := os.Chmod(temp.Name(), 0o644); err != nil {
+	if err := temp.Chmod(0o644); err != nil {
 		return err
 	}
 	return f.publish(temp.Name(), f.path(name))

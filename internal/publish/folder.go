@@ -75,7 +75,7 @@ func tryFolder(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(file.Close(), os.Remove(file.Name()))
+	return errors.Join(os.Remove(file.Name()), file.Close()) // in this order: it is locked until it is gone
 }
 
 // checkLayout tells whether dir is missing, empty, or a layout.

@@ -49,10 +49,10 @@ func ReplaceNamed(dir string, name func() string, write func(io.Writer) error) (
 	}
 	placed := false
 	defer func() {
-		err = errors.Join(err, temp.Close())
 		if !placed {
 			err = errors.Join(err, os.Remove(temp.Name()))
 		}
+		err = errors.Join(err, temp.Close())
 	}()
 	if err := write(temp); err != nil {
 		return err
@@ -76,7 +76,7 @@ func Check(file string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(temp.Close(), os.Remove(temp.Name()))
+	return errors.Join(os.Remove(temp.Name()), temp.Close()) // in this order: it is locked until it is gone
 }
 
 // checkKind refuses what is neither replaced nor written to. Whether a named pipe will have a reader shows too late, and it may never.
