@@ -52,7 +52,7 @@ func s3Site(t *testing.T) site {
 }
 
 func cloudSite(t *testing.T, location string) site {
-	open := func() *Depot {
+	open := func() *Store {
 		d, err := Open(context.Background(), location, Options{TempDir: t.TempDir(), Redirect: true})
 		if err != nil {
 			t.Fatal(err)

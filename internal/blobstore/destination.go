@@ -22,7 +22,7 @@ type DestinationOptions struct {
 }
 
 // Destination puts artifacts into the depot: layers, then configs and manifests, then indexes. Tags are not its own.
-func (d *Depot) Destination(o DestinationOptions) publish.Destination {
+func (d *Store) Destination(o DestinationOptions) publish.Destination {
 	if o.Jobs <= 0 {
 		o.Jobs = 8
 	}
@@ -36,13 +36,13 @@ func (d *Depot) Destination(o DestinationOptions) publish.Destination {
 }
 
 type destination struct {
-	depot *Depot
+	store *Store
 	DestinationOptions
 }
 
 // Check implements [publish.Destination].
 func (d *destination) Check(ctx context.Context, _ []publish.Artifact) error {
-	return d.depot.Ready(ctx)
+	return d.store.Ready(ctx)
 }
 
 // CheckFirst implements [publish.Destination].

@@ -143,7 +143,7 @@ func TestSharedLayerIsToldOnce(t *testing.T) {
 }
 
 // publishTo counts reports by how a layer came there.
-func publishTo(t *testing.T, d *Depot, a publish.Artifact, sent *atomic.Int64) map[publish.How]int {
+func publishTo(t *testing.T, d *Store, a publish.Artifact, sent *atomic.Int64) map[publish.How]int {
 	t.Helper()
 	repository, err := name.NewRepository("localhost/box")
 	if err != nil {
@@ -177,7 +177,7 @@ func publishTo(t *testing.T, d *Depot, a publish.Artifact, sent *atomic.Int64) m
 }
 
 // pullAll reads a manifest and all that it names, and returns how many blobs that was.
-func pullAll(t *testing.T, d *Depot, digest v1.Hash) int {
+func pullAll(t *testing.T, d *Store, digest v1.Hash) int {
 	t.Helper()
 	raw, err := read(t, d, digest, 0, -1)
 	if err != nil {

@@ -62,7 +62,7 @@ func TestReadyOnAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	filler := filepath.Join(dir, "filler")
-	for name, d := range map[string]*Depot{"folder": folder, "uploads to a bucket": bucket} {
+	for name, d := range map[string]*Store{"folder": folder, "uploads to a bucket": bucket} {
 		if err := d.Ready(t.Context()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

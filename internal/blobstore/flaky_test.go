@@ -184,7 +184,7 @@ func TestBucketThatFailsOnce(t *testing.T) {
 }
 
 // checkWhole wants every object to have its digest, and all that it names.
-func checkWhole(t *testing.T, d *Depot) {
+func checkWhole(t *testing.T, d *Store) {
 	t.Helper()
 	for _, key := range keysBelow(t, d, "blobs/") {
 		digest := hashOf("")

@@ -60,7 +60,7 @@ func (d *destination) layer(ctx context.Context, layer v1.Layer) error {
 	how := publish.Existing
 	there, err := d.has(ctx, layer)
 	if err == nil && !there {
-		how, err = publish.Uploaded, d.make(ctx, layer)
+		how, err = publish.Uploaded, d.upload(ctx, layer)
 	}
 	if err != nil {
 		return err
@@ -88,16 +88,16 @@ func (d *destination) has(ctx context.Context, layer v1.Layer) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("reading the size of layer %s: %w", digest, err)
 	}
-	there, err := d.depot.bucket.Attributes(ctx, key)
-	err = fault(ctx, "looking for", key, err)
+	there, err := d.store.bucket.Attributes(ctx, key)
+	err = storageError(ctx, "looking for", key, err)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
 	return err == nil && there.Size == size, err
 }
 
-// make reads a layer once. Its own faults stay visible: the pipeline begins again if a record lied.
-func (d *destination) make(ctx context.Context, layer v1.Layer) error {
+// upload reads a layer once. Its own faults stay visible: the pipeline begins again if a record lied.
+func (d *destination) upload(ctx context.Context, layer v1.Layer) error {
 	want, _ := layer.Digest() // zero for an unread layer
 	mediaType, err := layer.MediaType()
 	if err != nil {
@@ -107,7 +107,7 @@ func (d *destination) make(ctx context.Context, layer v1.Layer) error {
 	if err != nil {
 		return fmt.Errorf("making a layer: %w", err)
 	}
-	stored, err := d.depot.Put(ctx, want, string(mediaType), &counted{blob, d.Sent})
+	stored, err := d.store.Put(ctx, want, string(mediaType), &counted{blob, d.Sent})
 	if err := errors.Join(err, blob.Close()); err != nil {
 		return fmt.Errorf("storing a layer: %w", err)
 	}

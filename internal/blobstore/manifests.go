@@ -57,7 +57,7 @@ func (d *destination) config(ctx context.Context, image v1.Image) error {
 }
 
 func (d *destination) raw(ctx context.Context, digest v1.Hash, mediaType string, raw []byte) error {
-	_, err := d.depot.Put(ctx, digest, mediaType, bytes.NewReader(raw))
+	_, err := d.store.Put(ctx, digest, mediaType, bytes.NewReader(raw))
 	if err != nil {
 		return fmt.Errorf("storing %s: %w", mediaType, err)
 	}

@@ -16,14 +16,14 @@ import (
 // Open opens the depot at a location: a folder, as a path or file:///path, which is made if it is missing; mem://, which lasts as long as
 // the process; and in a build with the tag cloud gs://bucket[/prefix] and s3://bucket[/prefix], whose queries are those of
 // gocloud.dev: s3://b?region=…&endpoint=…&use_path_style=true. The caller closes it.
-func Open(ctx context.Context, location string, o Options) (*Depot, error) {
+func Open(ctx context.Context, location string, o Options) (*Store, error) {
 	scheme, rest, found := strings.Cut(location, "://")
 	if o.Redirect && scheme != "gs" && scheme != "s3" {
 		return nil, fmt.Errorf("storage %s: clients can be redirected to gs:// and s3:// only", location)
 	}
 	switch {
 	case !found || scheme == "file":
-		return openFolder(strings.TrimPrefix(location, "file://"), o)
+		return openDir(strings.TrimPrefix(location, "file://"), o)
 	case location == "mem://":
 		return named(New(memblob.OpenBucket(nil), o), "memory"), nil
 	case scheme != "gs" && scheme != "s3" || rest == "":
@@ -32,13 +32,13 @@ func Open(ctx context.Context, location string, o Options) (*Depot, error) {
 	return openCloud(ctx, location, o)
 }
 
-func named(d *Depot, name string) *Depot {
+func named(d *Store, name string) *Store {
 	d.name = name
 	return d
 }
 
-// openFolder reads by fileblob, and writes by itself: see folderPlacer.
-func openFolder(dir string, o Options) (*Depot, error) {
+// openDir reads by fileblob, and writes by itself: see folderPlacer.
+func openDir(dir string, o Options) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("storage %s: %w", dir, err)
@@ -52,7 +52,7 @@ func openFolder(dir string, o Options) (*Depot, error) {
 		return nil, fmt.Errorf("storage %s: %w", dir, err)
 	}
 	d := named(New(bucket, o), "folder "+dir)
-	d.place, d.spools, d.folder = folderPlacer(dir), spools, true
+	d.commit, d.uploads, d.isDir = dirCommitter(dir), spools, true
 	scratch.Sweep(d.Log, spools)
 	return d, nil
 }

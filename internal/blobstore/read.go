@@ -49,7 +49,7 @@ func (c *checked) Read(p []byte) (int, error) {
 		err = c.verdict()
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		n, err = 0, fault(c.ctx, "reading", c.key, err)
+		n, err = 0, storageError(c.ctx, "reading", c.key, err)
 	}
 	c.err = err
 	return n, err
@@ -71,31 +71,31 @@ func (c *checked) verdict() error {
 // unknownType is what the distribution specification lets blobs be.
 const unknownType = "application/octet-stream"
 
-// largestManifest is more than registries take.
-const largestManifest = 4 << 20
+// maxManifest is more than registries take.
+const maxManifest = 4 << 20
 
 // mediaType is the bucket's word, or where it has none, as a folder, the manifest's own.
-func (d *Depot) mediaType(ctx context.Context, key, known string, size int64) (string, error) {
+func (d *Store) mediaType(ctx context.Context, key, known string, size int64) (string, error) {
 	if known != "" && known != unknownType {
 		return known, nil
 	}
-	if size > largestManifest {
+	if size > maxManifest {
 		return unknownType, nil
 	}
 	content, err := d.bucket.NewReader(ctx, key, nil)
 	if err != nil {
-		return "", fault(ctx, "reading", key, err)
+		return "", storageError(ctx, "reading", key, err)
 	}
 	defer content.Close()
 	first := make([]byte, 1)
 	if _, err := io.ReadFull(content, first); errors.Is(err, io.EOF) || err == nil && first[0] != '{' {
 		return unknownType, nil
 	} else if err != nil {
-		return "", fault(ctx, "reading", key, err)
+		return "", storageError(ctx, "reading", key, err)
 	}
-	raw, err := io.ReadAll(io.LimitReader(content, largestManifest))
+	raw, err := io.ReadAll(io.LimitReader(content, maxManifest))
 	if err != nil {
-		return "", fault(ctx, "reading", key, err)
+		return "", storageError(ctx, "reading", key, err)
 	}
 	return mediaTypeField(append(first, raw...)), nil
 }

@@ -20,21 +20,21 @@ type Tag struct {
 	Fixed   bool               `json:"fixed"`  // the name can never stand for anything else
 }
 
-// largestTag bounds what is read of a tag's file.
-const largestTag = 64 << 10
+// maxTag bounds what is read of a tag's file.
+const maxTag = 64 << 10
 
 // Tag reads a tag. [ErrNotFound] if it was never set, or is damaged: who builds it again mends it. [*StorageError] if the bucket does not
 // tell.
-func (d *Depot) Tag(ctx context.Context, key string) (Tag, error) {
+func (d *Store) Tag(ctx context.Context, key string) (Tag, error) {
 	at := tagKey(key)
 	content, err := d.bucket.NewReader(ctx, at, nil)
 	if err != nil {
-		return Tag{}, fault(ctx, "reading", at, err)
+		return Tag{}, storageError(ctx, "reading", at, err)
 	}
 	defer content.Close()
-	raw, err := io.ReadAll(io.LimitReader(content, largestTag))
+	raw, err := io.ReadAll(io.LimitReader(content, maxTag))
 	if err != nil {
-		return Tag{}, fault(ctx, "reading", at, err)
+		return Tag{}, storageError(ctx, "reading", at, err)
 	}
 	var t Tag
 	err = json.Unmarshal(raw, &t)
@@ -49,16 +49,16 @@ func (d *Depot) Tag(ctx context.Context, key string) (Tag, error) {
 }
 
 // SetTag sets or moves a tag; the digests must have been stored before. Who reads at the same time sees the old tag or the new one.
-func (d *Depot) SetTag(ctx context.Context, key string, t Tag) error {
+func (d *Store) SetTag(ctx context.Context, key string, t Tag) error {
 	t.Key = key
 	raw, err := json.Marshal(t)
 	if err != nil {
 		return fmt.Errorf("encoding tag %q: %w", key, err)
 	}
-	s, err := d.gather(ctx, bytes.NewReader(raw))
+	s, err := d.writeTemp(ctx, bytes.NewReader(raw))
 	if err != nil {
 		return err
 	}
-	defer s.drop()
-	return fault(ctx, "writing", tagKey(key), d.place(ctx, tagKey(key), "application/json", s.File, true))
+	defer s.discard()
+	return storageError(ctx, "writing", tagKey(key), d.commit(ctx, tagKey(key), "application/json", s.File, true))
 }

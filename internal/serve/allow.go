@@ -12,18 +12,18 @@ import (
 )
 
 // notServed is the answer for a package that the settings do not allow.
-func notServed(pkg string) *fault {
-	return &fault{status: http.StatusForbidden, code: denied, message: "this registry does not serve the package " + pkg}
+func notServed(pkg string) *apiError {
+	return &apiError{status: http.StatusForbidden, code: denied, message: "this registry does not serve the package " + pkg}
 }
 
 // readName reads a name, and refuses what the settings refuse before any work is done.
 func (s *Server) readName(name string) (route.Name, error) {
 	n, err := route.ParseName(name)
 	if err != nil {
-		return n, absent(nameInvalid, err.Error())
+		return n, notFound(nameInvalid, err.Error())
 	}
 	if count := len(n.Packages()); count > s.options.Packages {
-		return n, absent(nameInvalid, fmt.Sprintf("a name has at most %d packages here, and this one has %d", s.options.Packages, count))
+		return n, notFound(nameInvalid, fmt.Sprintf("a name has at most %d packages here, and this one has %d", s.options.Packages, count))
 	}
 	if _, pkg := n.Allowed(s.options.Allow); pkg != "" {
 		return n, notServed(pkg)
@@ -31,8 +31,8 @@ func (s *Server) readName(name string) (route.Name, error) {
 	return n, nil
 }
 
-// alike has the packages of a query that are spelled otherwise than --allow spells them, and how it does.
-func (s *Server) alike(q query) map[string][]string {
+// respelled has the packages of a query that are spelled otherwise than --allow spells them, and how it does.
+func (s *Server) respelled(q query) map[string][]string {
 	n, err := route.ParseName(q.image)
 	if err != nil {
 		return nil // and it does not come to a build
@@ -41,9 +41,9 @@ func (s *Server) alike(q query) map[string][]string {
 	return plain
 }
 
-// hold makes a line compare such packages with those that --allow names: a package is looked up by other rules than a name is matched
+// requireSamePackages makes a line compare such packages with those that --allow names: a package is looked up by other rules than a name is matched
 // by, and GIT may be another one than git.
-func hold(line *build.Line, alike map[string][]string) {
+func requireSamePackages(line *build.Line, alike map[string][]string) {
 	if len(alike) == 0 {
 		return
 	}

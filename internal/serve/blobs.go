@@ -17,21 +17,21 @@ import (
 func (s *Server) blob(w http.ResponseWriter, r *http.Request, reference string) error {
 	digest, err := route.ParseDigest(reference)
 	if err != nil {
-		return absent(digestInvalid, err.Error())
+		return notFound(digestInvalid, err.Error())
 	}
-	stored, err := s.options.Depot.Stat(r.Context(), digest)
+	stored, err := s.options.Blobs.Stat(r.Context(), digest)
 	if errors.Is(err, blobstore.ErrNotFound) {
-		return absent(blobUnknown, "this registry has no blob "+digest.String())
+		return notFound(blobUnknown, "this registry has no blob "+digest.String())
 	}
 	if err != nil {
 		return err
 	}
 	if r.Method == http.MethodGet { // a signature is for one method
-		if to, err := s.options.Depot.SignedURL(r.Context(), digest); err != nil || to != "" {
+		if to, err := s.options.Blobs.SignedURL(r.Context(), digest); err != nil || to != "" {
 			return redirect(w, r, to, err)
 		}
 	}
-	content := &blobReader{ctx: r.Context(), depot: s.options.Depot, digest: digest, size: stored.Size}
+	content := &blobReader{ctx: r.Context(), store: s.options.Blobs, digest: digest, size: stored.Size}
 	defer content.Close()
 	oneRange(r)
 	// Before the answer begins: an error can still be one.
@@ -53,7 +53,7 @@ func redirect(w http.ResponseWriter, r *http.Request, to string, err error) erro
 // blobReader is a blob as an [io.ReadSeeker]. Seeking costs nothing; the storage is asked when bytes are.
 type blobReader struct {
 	ctx    context.Context
-	depot  *blobstore.Depot
+	store  *blobstore.Store
 	digest v1.Hash
 	size   int64
 
@@ -72,7 +72,7 @@ func (b *blobReader) begin(r *http.Request) error {
 
 func (b *blobReader) open() (err error) {
 	b.Close()
-	b.content, _, err = b.depot.Open(b.ctx, b.digest, b.at, -1)
+	b.content, _, err = b.store.Open(b.ctx, b.digest, b.at, -1)
 	b.next = b.at
 	return err
 }

@@ -32,13 +32,13 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 // builds makes each query's image once, however many clients want it, and no more than some at a time. A build is for those who wait for
 // it: when the last has gone, it is cancelled.
 type builds struct {
-	make    func(context.Context, *job) (v1.Hash, error)
-	ended   func(Build)
-	most    int // at once
-	queue   int // that may wait
-	share   int // that may wait for one client
-	keep    int // that have ended
-	timeout time.Duration
+	make       func(context.Context, *job) (v1.Hash, error)
+	ended      func(Build)
+	maxRunning int // at once
+	queue      int // that may wait
+	share      int // that may wait for one client
+	keep       int // that have ended
+	timeout    time.Duration
 
 	mu       sync.Mutex
 	serial   int64
@@ -62,27 +62,27 @@ type job struct {
 	digest v1.Hash
 	err    error
 
-	journal *journal
+	journal *buildLog
 	build   Build
 }
 
 // join waits for the image of a query: of a build under way, or of a new one. It returns early if ctx ends.
 func (b *builds) join(ctx context.Context, q query, secrets []string) (v1.Hash, error) {
 	client := ClientOf(ctx)
-	j, err := b.enter(q, client, secrets)
+	j, err := b.enqueue(q, client, secrets)
 	if err != nil {
 		return v1.Hash{}, err
 	}
 	select {
 	case <-j.done:
 	case <-ctx.Done():
-		b.leave(j, client)
+		b.release(j, client)
 		return v1.Hash{}, context.Cause(ctx)
 	}
 	return j.digest, j.err
 }
 
-func (b *builds) enter(q query, client Client, secrets []string) (*job, error) {
+func (b *builds) enqueue(q query, client Client, secrets []string) (*job, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -109,7 +109,7 @@ func (b *builds) add(q query, client Client, secrets []string) *job {
 	b.serial++
 	j := &job{query: q, owner: client, wanted: map[Client]int{client: 1}, done: make(chan struct{})}
 	j.ctx, j.cancel = context.WithCancelCause(context.Background())
-	j.journal = newJournal(secrets)
+	j.journal = newBuildLog(secrets)
 	j.build = Build{
 		Serial: b.serial, Name: q.image, Tag: q.tag, Architectures: q.split(), Format: string(q.format),
 		Phase: Waiting, Clients: 1, Asked: time.Now(),
@@ -179,19 +179,19 @@ func phaseOf(err error) Phase {
 	return Failed
 }
 
-// leave is for a client that has gone. Who comes after the last one begins anew.
-func (b *builds) leave(j *job, client Client) {
+// release is for a client that has gone. Who comes after the last one begins anew.
+func (b *builds) release(j *job, client Client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	j.forget(client)
 	if j.build.Clients--; j.build.Clients == 0 {
-		b.give(j, errAbandoned)
+		b.giveUp(j, errAbandoned)
 	}
 	b.next() // a job that changed its owner may have its turn now
 }
 
-// give up a build. One that waits is over at once. It is called with the lock.
-func (b *builds) give(j *job, why error) {
+// giveUp ends a build. One that waits is over at once. It is called with the lock.
+func (b *builds) giveUp(j *job, why error) {
 	if b.under[j.query] != j {
 		return // over already
 	}
@@ -210,7 +210,7 @@ func (b *builds) close(ctx context.Context) error {
 	b.mu.Lock()
 	b.closed = true
 	for _, j := range slices.Concat(b.waiting, b.running) {
-		b.give(j, errClosing)
+		b.giveUp(j, errClosing)
 	}
 	b.mu.Unlock()
 	over := make(chan struct{})

@@ -282,7 +282,7 @@ func TestBuildsAreRemembered(t *testing.T) {
 		t.Errorf("got %+v", all)
 	}
 	log := strings.Join(all[0].Log, "\n")
-	if !strings.Contains(log, "red and a bell") || !strings.Contains(log, "publishing") || len(log) > mostLines*longestLine {
+	if !strings.Contains(log, "red and a bell") || !strings.Contains(log, "publishing") || len(log) > maxLines*maxLine {
 		t.Errorf("the log is %q", log)
 	}
 }

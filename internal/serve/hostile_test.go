@@ -37,10 +37,10 @@ func hostileRegistry(t testing.TB) (r *registry, around string) {
 	}
 	r = newRegistry(t, func(o *Options) {
 		var err error
-		if o.Depot, err = blobstore.Open(t.Context(), filepath.Join(around, "depot"), blobstore.Options{}); err != nil {
+		if o.Blobs, err = blobstore.Open(t.Context(), filepath.Join(around, "depot"), blobstore.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { o.Depot.Close() })
+		t.Cleanup(func() { o.Blobs.Close() })
 		o.Source = spec.Nixpkgs{Channel: someCommit}
 	})
 	return r, around

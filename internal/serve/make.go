@@ -33,10 +33,10 @@ func (s *Server) make(ctx context.Context, j *job) (v1.Hash, error) {
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	report, err := s.runLine(ctx, j, source)
+	report, err := s.runBuilder(ctx, j, source)
 	if err != nil {
 		if lasting(err) && ctx.Err() == nil {
-			s.recent.remember(key, answer{query: j.query, fault: err, made: time.Now()})
+			s.recent.remember(key, answer{query: j.query, err: err, made: time.Now()})
 		}
 		return v1.Hash{}, err
 	}
@@ -49,11 +49,11 @@ func (s *Server) make(ctx context.Context, j *job) (v1.Hash, error) {
 	return a.digest, nil
 }
 
-func (s *Server) runLine(ctx context.Context, j *job, source spec.Nixpkgs) (*build.Report, error) {
-	line := s.newLine(j)
+func (s *Server) runBuilder(ctx context.Context, j *job, source spec.Nixpkgs) (*build.Report, error) {
+	line := s.newBuilder(j)
 	line.Others = line.Cache.Open(ctx, everyImage)
-	hold(line, s.alike(j.query))
-	source, err := s.vouch(ctx, line.Runner, j.query, source)
+	requireSamePackages(line, s.respelled(j.query))
+	source, err := s.verifyCommit(ctx, line.Runner, j.query, source)
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +64,8 @@ func (s *Server) runLine(ctx context.Context, j *job, source spec.Nixpkgs) (*bui
 	}
 	meter := &build.Meter{}
 	repository, _ := name.NewRepository("localhost/" + strings.ToLower(j.query.image)) // for the log: an empty one will do
-	dest := s.options.Depot.Destination(blobstore.DestinationOptions{Repository: repository, Report: meter.Report, Sent: meter.Sent})
-	report, err := line.Run(ctx, source, []build.Order{s.order(j.query)}, []build.Delivery{{Destination: dest}}, meter)
+	dest := s.options.Blobs.Destination(blobstore.DestinationOptions{Repository: repository, Report: meter.Report, Sent: meter.Sent})
+	report, err := line.Run(ctx, source, []build.Order{s.target(j.query)}, []build.Delivery{{Destination: dest}}, meter)
 	if err == nil {
 		line.Cache.Save(ctx, everyImage, pageOf(report))
 	}
@@ -89,20 +89,20 @@ func pageOf(r *build.Report) cache.Page {
 
 // lasting tells errors that another try right away would meet again: clients try what fails several times.
 func lasting(err error) bool {
-	return errors.As(err, new(*fault)) || errors.As(err, new(*unreachedError)) || errors.As(err, new(*nixbuild.LimitError)) ||
+	return errors.As(err, new(*apiError)) || errors.As(err, new(*unreachedError)) || errors.As(err, new(*nixbuild.LimitError)) ||
 		errors.As(err, new(*nixbuild.EvaluationError)) || errors.As(err, new(*nixbuild.BuildError)) || errors.As(err, new(*nixbuild.SystemError))
 }
 
 // maxRuns is how often one build runs nix-instantiate: to fetch, to evaluate, and to find out which packages fail.
 const maxRuns = 8
 
-// newLine is a pipeline of one build's own: what it says goes to the build's log, and with the build's number to the server's.
-func (s *Server) newLine(j *job) *build.Line {
+// newBuilder is a pipeline of one build's own: what it says goes to the build's log, and with the build's number to the server's.
+func (s *Server) newBuilder(j *job) *build.Line {
 	log := slog.New(fork{
 		main: s.options.Log.Handler().WithAttrs([]slog.Attr{slog.Int64("build", j.build.Serial), slog.String("image", j.query.String())}),
 		own:  logline.NewPlain(j.journal, slog.LevelInfo, false),
 	})
-	ledgers := []cache.Place{{Store: s.options.Depot.Cache(), Mode: cache.Min}} // the depot has the blobs
+	ledgers := []cache.Place{{Store: s.options.Blobs.Cache(), Mode: cache.Min}} // the depot has the blobs
 	line := &build.Line{
 		Store:   s.options.Store,
 		Created: s.options.Created,

@@ -15,8 +15,8 @@ import (
 	"github.com/org/nixery-action/internal/serve/route"
 )
 
-// largestManifest is what registries take at most: the distribution specification 1.1, "Pushing Manifests".
-const largestManifest = 4 << 20
+// maxManifest is what registries take at most: the distribution specification 1.1, "Pushing Manifests".
+const maxManifest = 4 << 20
 
 // manifest answers with a manifest: by digest what the depot has, whatever the client accepts; by tag what that stands for now.
 // A HEAD by tag does as much as a GET, for clients ask for the digest so before they pull.
@@ -24,12 +24,12 @@ func (s *Server) manifest(w http.ResponseWriter, r *http.Request, n route.Name, 
 	if to.ByDigest() {
 		digest, err := route.ParseDigest(to.Reference)
 		if err != nil {
-			return query{}, absent(digestInvalid, err.Error())
+			return query{}, notFound(digestInvalid, err.Error())
 		}
 		return query{}, s.writeManifest(w, r, digest)
 	}
 	w.Header().Set("Vary", "Accept")
-	q := s.ask(n, to.Reference, tasteOf(r.Header.Values("Accept")))
+	q := s.queryOf(n, to.Reference, parseAccept(r.Header.Values("Accept")))
 	digest, err := s.resolve(r.Context(), q)
 	if err != nil {
 		return q, err
@@ -37,10 +37,10 @@ func (s *Server) manifest(w http.ResponseWriter, r *http.Request, n route.Name, 
 	return q, s.writeManifest(w, r, digest)
 }
 
-// stillThere is errUnknown if what is remembered is not in the depot. Only whoever empties it removes anything, so that nothing else
+// stillStored is errUnknown if what is remembered is not in the depot. Only whoever empties it removes anything, so that nothing else
 // that is remembered is there either.
-func (s *Server) stillThere(ctx context.Context, digest v1.Hash) error {
-	_, err := s.options.Depot.Stat(ctx, digest)
+func (s *Server) stillStored(ctx context.Context, digest v1.Hash) error {
+	_, err := s.options.Blobs.Stat(ctx, digest)
 	if errors.Is(err, blobstore.ErrNotFound) {
 		s.recent.forget()
 		return errUnknown
@@ -59,8 +59,8 @@ func (s *Server) writeManifest(w http.ResponseWriter, r *http.Request, digest v1
 
 // readManifest reads a manifest whole: the depot checks its digest.
 func (s *Server) readManifest(ctx context.Context, digest v1.Hash) (raw []byte, mediaType string, err error) {
-	none := absent(manifestUnknown, "this registry has no manifest "+digest.String())
-	content, stored, err := s.options.Depot.Open(ctx, digest, 0, -1)
+	none := notFound(manifestUnknown, "this registry has no manifest "+digest.String())
+	content, stored, err := s.options.Blobs.Open(ctx, digest, 0, -1)
 	if errors.Is(err, blobstore.ErrNotFound) {
 		return nil, "", none
 	}
@@ -69,7 +69,7 @@ func (s *Server) readManifest(ctx context.Context, digest v1.Hash) (raw []byte, 
 	}
 	defer content.Close()
 	kind := types.MediaType(stored.MediaType)
-	if !kind.IsImage() && !kind.IsIndex() || stored.Size > largestManifest {
+	if !kind.IsImage() && !kind.IsIndex() || stored.Size > maxManifest {
 		return nil, "", none
 	}
 	raw, err = io.ReadAll(content)
@@ -89,7 +89,7 @@ func describe(h http.Header, mediaType string, digest v1.Hash) {
 func (s *Server) send(w http.ResponseWriter, r *http.Request, what Sort, content io.ReadSeeker) error {
 	oneRange(r)
 	http.ServeContent(w, r, "", time.Time{}, content)
-	if p, ok := w.(*paced); ok && p.sent > 0 && s.options.Hooks.Sent != nil {
+	if p, ok := w.(*deadlineWriter); ok && p.sent > 0 && s.options.Hooks.Sent != nil {
 		s.options.Hooks.Sent(what, p.sent)
 	}
 	return nil

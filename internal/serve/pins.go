@@ -29,8 +29,8 @@ type pin struct {
 	when   time.Time
 }
 
-// mostPins bounds what is remembered: anybody may name a branch.
-const mostPins = 256
+// maxPins bounds what is remembered: anybody may name a branch.
+const maxPins = 256
 
 // of returns what a source stands for. If nobody can tell just now, what was told before counts.
 func (p *pins) of(ctx context.Context, line *build.Line, source spec.Nixpkgs) (*build.Pinned, error) {
@@ -71,7 +71,7 @@ func (p *pins) entry(source spec.Nixpkgs) (*pin, error) {
 	defer p.mu.Unlock()
 	e, ok := p.all[string(key)]
 	if !ok {
-		if len(p.all) >= mostPins {
+		if len(p.all) >= maxPins {
 			clear(p.all)
 		}
 		e = &pin{turn: make(chan struct{}, 1)}

@@ -20,8 +20,8 @@ type query struct {
 	architectures string // joined by commas
 }
 
-// ask makes a query of what a client wants and takes. An index is for who takes one and names no architecture.
-func (s *Server) ask(n route.Name, tag string, t taste) query {
+// queryOf makes a query of what a client wants and takes. An index is for who takes one and names no architecture.
+func (s *Server) queryOf(n route.Name, tag string, t acceptedTypes) query {
 	q := query{image: n.Image(), tag: tag, format: t.format, architectures: s.options.Architectures[0]}
 	switch {
 	case n.Architecture() != "":
@@ -41,8 +41,8 @@ func (q query) variant() string { return string(q.format) + " " + q.architecture
 // split lists the architectures.
 func (q query) split() []string { return strings.Split(q.architectures, ",") }
 
-// order is the query as the pipeline takes it: what a spec of these packages says.
-func (s *Server) order(q query) build.Order {
+// target is the query as the pipeline takes it: what a spec of these packages says.
+func (s *Server) target(q query) build.Order {
 	return build.Order{Image: spec.Image{
 		Name:          q.image,
 		Packages:      strings.Split(q.image, "/"),
@@ -57,7 +57,7 @@ func (s *Server) order(q query) build.Order {
 // is does not show.
 func (s *Server) key(q query, source spec.Nixpkgs) (string, error) {
 	fields := []any{layers.FormatVersion, source, s.options.Layers, s.options.Created.Unix(), q.image, q.tag, q.variant()}
-	if alike := s.alike(q); len(alike) > 0 { // then the answer is only for those rules
+	if alike := s.respelled(q); len(alike) > 0 { // then the answer is only for those rules
 		fields = append(fields, alike)
 	}
 	raw, err := json.Marshal(fields)

@@ -52,10 +52,10 @@ func newRealRegistry(t *testing.T, source spec.Nixpkgs, change func(*Options)) (
 	builds = &atomic.Int64{}
 	r = &registry{t: t, nix: &fakeNix{}, bucket: memblob.OpenBucket(nil), change: func(o *Options) {
 		var err error
-		if o.Depot, err = blobstore.Open(t.Context(), filepath.Join(t.TempDir(), "depot"), blobstore.Options{}); err != nil {
+		if o.Blobs, err = blobstore.Open(t.Context(), filepath.Join(t.TempDir(), "depot"), blobstore.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { o.Depot.Close() })
+		t.Cleanup(func() { o.Blobs.Close() })
 		o.Runner = func(hear func(string), moved func(nixbuild.Progress)) nixbuild.Runner {
 			return countedNix{nixbuild.Exec{Stderr: hear, Moved: moved, Env: env}, builds}
 		}

@@ -16,7 +16,7 @@ import (
 // recent has what tags stood for when that was last found out: in memory, and behind it in the depot, where other processes see it,
 // and this one after a restart.
 type recent struct {
-	depot *blobstore.Depot
+	store *blobstore.Store
 	fresh time.Duration
 	now   func() time.Time
 
@@ -29,16 +29,16 @@ type recent struct {
 type answer struct {
 	query
 	digest v1.Hash
-	fault  error
+	err    error
 	source string // pinned
 	made   time.Time
 	fixed  bool
 }
 
 const (
-	mostAnswers = 4096
+	maxAnswers = 4096
 	// A package that is not there may come to be there, and those who wait for it try now and then.
-	freshFault = 30 * time.Second
+	freshError = 30 * time.Second
 )
 
 // errUnknown says that nobody knows, or that it was too long ago.
@@ -47,9 +47,9 @@ var errUnknown = errors.New("not known")
 // look returns the digest that a query was answered with lately, the fault that it met, or errUnknown.
 func (r *recent) look(ctx context.Context, q query, key string) (v1.Hash, error) {
 	if a, ok := r.remembered(key); ok {
-		return a.digest, a.fault
+		return a.digest, a.err
 	}
-	tag, err := r.depot.Tag(ctx, key)
+	tag, err := r.store.Tag(ctx, key)
 	if errors.Is(err, blobstore.ErrNotFound) {
 		return v1.Hash{}, errUnknown
 	}
@@ -73,8 +73,8 @@ func (r *recent) remembered(key string) (answer, bool) {
 
 func (r *recent) isFresh(a answer) bool {
 	age := r.now().Sub(a.made)
-	if a.fault != nil {
-		return age < min(r.fresh, freshFault)
+	if a.err != nil {
+		return age < min(r.fresh, freshError)
 	}
 	// A clock that went back makes nothing fresh for longer.
 	return a.fixed || age < r.fresh && age > -r.fresh
@@ -83,14 +83,14 @@ func (r *recent) isFresh(a answer) bool {
 func (r *recent) remember(key string, a answer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.all) >= mostAnswers {
+	if len(r.all) >= maxAnswers {
 		maps.DeleteFunc(r.all, func(_ string, a answer) bool { return !r.isFresh(a) })
 	}
-	if len(r.all) >= mostAnswers {
+	if len(r.all) >= maxAnswers {
 		clear(r.all) // the depot has the rest
 	}
 	r.all[key] = a
-	if a.tag == latest && a.fault == nil && a.made.After(r.latest.made) {
+	if a.tag == latest && a.err == nil && a.made.After(r.latest.made) {
 		r.latest = a
 	}
 }
@@ -106,13 +106,13 @@ func (r *recent) source() (pinned string, when time.Time) {
 func (r *recent) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	maps.DeleteFunc(r.all, func(_ string, a answer) bool { return a.fault == nil })
+	maps.DeleteFunc(r.all, func(_ string, a answer) bool { return a.err == nil })
 }
 
 // keep remembers an answer for good: here, and in the depot.
 func (r *recent) keep(ctx context.Context, key string, a answer) error {
 	r.remember(key, a)
-	return r.depot.SetTag(ctx, key, blobstore.Tag{
+	return r.store.SetTag(ctx, key, blobstore.Tag{
 		Digests: map[string]v1.Hash{a.variant(): a.digest}, Made: a.made, Source: a.source, Fixed: a.fixed,
 	})
 }
@@ -123,7 +123,7 @@ func (r *recent) tags(image string) (tags []string, digest v1.Hash) {
 	defer r.mu.Unlock()
 	seen := map[string]bool{}
 	for _, a := range r.all {
-		if a.image == image && a.fault == nil {
+		if a.image == image && a.err == nil {
 			seen[a.tag], digest = true, a.digest
 		}
 	}

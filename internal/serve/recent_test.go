@@ -142,18 +142,18 @@ func TestDamagedTagIsMadeAgain(t *testing.T) {
 // The memory has an end; the depot does not.
 func TestMemoryIsBounded(t *testing.T) {
 	r := newRegistry(t, nil)
-	for i := range 3 * mostAnswers {
+	for i := range 3 * maxAnswers {
 		r.recent.remember(strings.Repeat("x", i), answer{made: time.Now()})
 	}
-	if n := len(r.recent.all); n > mostAnswers {
+	if n := len(r.recent.all); n > maxAnswers {
 		t.Errorf("%d answers are remembered", n)
 	}
-	for i := range 3 * mostPins {
+	for i := range 3 * maxPins {
 		if _, err := r.pins.entry(spec.Nixpkgs{Channel: strings.Repeat("x", i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := len(r.pins.all); n > mostPins {
+	if n := len(r.pins.all); n > maxPins {
 		t.Errorf("%d pins are remembered", n)
 	}
 }
@@ -209,7 +209,7 @@ func TestClockThatWentBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	tag := blobstore.Tag{Digests: map[string]v1.Hash{q.variant(): {Algorithm: "sha256", Hex: strings.Repeat("0", 64)}}, Made: time.Now().Add(time.Hour)}
-	if err := r.options.Depot.SetTag(context.Background(), key, tag); err != nil {
+	if err := r.options.Blobs.SetTag(context.Background(), key, tag); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.recent.look(t.Context(), q, key); err != errUnknown {

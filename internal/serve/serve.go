@@ -23,7 +23,7 @@ import (
 // Options are what a server is made of. Depot, Runner, Store, Source and Log must be given; the zero value of each other field is
 // its default.
 type Options struct {
-	Depot *blobstore.Depot
+	Blobs *blobstore.Store
 	// Runner makes the Nix of one build. What it prints on stderr goes to hear, a line at a time, and how far it is to moved.
 	Runner func(hear func(line string), moved func(nixbuild.Progress)) nixbuild.Runner
 	Store  fs.FS // its root is the one that nix/store lies in
@@ -95,7 +95,7 @@ type Server struct {
 
 // New returns a server. It starts nothing: the first build is that of the first client.
 func New(o Options) (*Server, error) {
-	if o.Depot == nil || o.Runner == nil || o.Store == nil || o.Log == nil {
+	if o.Blobs == nil || o.Runner == nil || o.Store == nil || o.Log == nil {
 		return nil, errors.New("serving images: a depot, a runner, a store and a log are needed")
 	}
 	o = o.withDefaults()
@@ -107,7 +107,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		options: o,
 		secrets: secretsOf(o.Source),
-		recent:  &recent{depot: o.Depot, fresh: o.Fresh, now: time.Now, all: map[string]answer{}},
+		recent:  &recent{store: o.Blobs, fresh: o.Fresh, now: time.Now, all: map[string]answer{}},
 		pins:    &pins{fresh: o.Fresh, now: time.Now, log: o.Log, all: map[string]*pin{}},
 		tables:  newTables(),
 		commits: newCommits(o.GitHubAPI, o.Source.Channel),
@@ -116,7 +116,7 @@ func New(o Options) (*Server, error) {
 		s.mirror = newMirror(o.Source.Git.URL, o.TempDir)
 	}
 	s.builds = &builds{
-		make: s.make, ended: s.tell, most: o.Builds, queue: max(o.Queue, 0), share: o.Share, keep: o.Keep, timeout: o.Timeout,
+		make: s.make, ended: s.buildEnded, maxRunning: o.Builds, queue: max(o.Queue, 0), share: o.Share, keep: o.Keep, timeout: o.Timeout,
 		under: map[query]*job{},
 	}
 	return s, nil
@@ -144,8 +144,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// tell logs that a build has ended.
-func (s *Server) tell(b Build) {
+// buildEnded logs that a build has ended.
+func (s *Server) buildEnded(b Build) {
 	log := s.options.Log.With("build", b.Serial, "image", b.Name+":"+b.Tag, "architectures", b.Architectures, "format", b.Format)
 	if !b.Began.IsZero() {
 		log = log.With("seconds", b.Ended.Sub(b.Began).Seconds())

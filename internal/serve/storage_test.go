@@ -43,10 +43,10 @@ func folderRegistry(t *testing.T, dir string) (*registry, *lines) {
 	log := &lines{}
 	return newRegistry(t, func(o *Options) {
 		var err error
-		if o.Depot, err = blobstore.Open(t.Context(), dir, blobstore.Options{}); err != nil {
+		if o.Blobs, err = blobstore.Open(t.Context(), dir, blobstore.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { o.Depot.Close() })
+		t.Cleanup(func() { o.Blobs.Close() })
 		o.Log = slog.New(slog.NewTextHandler(log, nil))
 	}), log
 }
@@ -62,7 +62,7 @@ func (r *registry) pullWhole(t *testing.T, name string, manifest reply) {
 	}
 }
 
-func readBlob(ctx context.Context, d *blobstore.Depot, hex string) error {
+func readBlob(ctx context.Context, d *blobstore.Store, hex string) error {
 	content, _, err := d.Open(ctx, v1.Hash{Algorithm: "sha256", Hex: hex}, 0, -1)
 	if err != nil {
 		return err
@@ -168,7 +168,7 @@ func TestStorageIsEmptied(t *testing.T) {
 			for _, child := range index.index(t).Manifests {
 				r.pullWhole(t, "app", r.get("/v2/app/manifests/"+child.Digest.String()))
 			}
-			if err := r.options.Depot.Ready(t.Context()); err != nil {
+			if err := r.options.Blobs.Ready(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})

@@ -35,7 +35,7 @@ func (s *Server) tagSource(tag string) (at spec.Nixpkgs, fixed bool, err error) 
 	case source.Channel != "" && commit.MatchString(tag) && (s.options.Commits || tag == source.Channel):
 		source.Channel = tag
 	case tag != latest:
-		return source, false, fmt.Errorf("there is no tag %s: here are %s", tag, s.tagsHere())
+		return source, false, fmt.Errorf("there is no tag %s: here are %s", tag, s.tagsInWords())
 	}
 	return source, commit.MatchString(source.Channel) && len(source.Overlays) == 0, nil
 }
@@ -56,7 +56,7 @@ func gitTag(source spec.Nixpkgs, tag string) (spec.Nixpkgs, bool, error) {
 }
 
 // tagsOf says in words which tags there may be.
-func (s *Server) tagsHere() string {
+func (s *Server) tagsInWords() string {
 	switch {
 	case s.options.Source.Git != nil:
 		return "latest, branches and commits of the package set's repository"
@@ -66,9 +66,9 @@ func (s *Server) tagsHere() string {
 	return "latest"
 }
 
-// vouch finds out that a commit which a client names is the package source's own, before anything of it is fetched or evaluated: a
+// verifyCommit finds out that a commit which a client names is the package source's own, before anything of it is fetched or evaluated: a
 // repository serves commits that anybody may have made. The source that it returns is the one to evaluate.
-func (s *Server) vouch(ctx context.Context, r nixbuild.Runner, q query, source spec.Nixpkgs) (spec.Nixpkgs, error) {
+func (s *Server) verifyCommit(ctx context.Context, r nixbuild.Runner, q query, source spec.Nixpkgs) (spec.Nixpkgs, error) {
 	switch {
 	case !commit.MatchString(q.tag):
 		return source, nil

@@ -21,7 +21,7 @@ import (
 func (s *Server) tags(w http.ResponseWriter, r *http.Request, name string, n route.Name) error {
 	all, digest := s.recent.tags(n.Image())
 	if len(all) > 0 {
-		switch err := s.stillThere(r.Context(), digest); {
+		switch err := s.stillStored(r.Context(), digest); {
 		case errors.Is(err, errUnknown):
 			all = nil
 		case err != nil:
@@ -37,7 +37,7 @@ func (s *Server) tags(w http.ResponseWriter, r *http.Request, name string, n rou
 	if text := r.URL.Query().Get("n"); text != "" {
 		most, err := strconv.Atoi(text)
 		if err != nil || most < 0 {
-			return &fault{status: http.StatusBadRequest, code: unsupported, message: "n is how many tags to list, from 0 on"}
+			return &apiError{status: http.StatusBadRequest, code: unsupported, message: "n is how many tags to list, from 0 on"}
 		}
 		if most < len(all) && most > 0 {
 			next := url.Values{"n": {text}, "last": {all[most-1]}}
@@ -54,7 +54,7 @@ func (s *Server) tags(w http.ResponseWriter, r *http.Request, name string, n rou
 // referrers is an empty index: nothing here refers to an image. A registry without this is asked for a tag of another form.
 func (s *Server) referrers(w http.ResponseWriter, r *http.Request, reference string) error {
 	if _, err := route.ParseDigest(reference); err != nil {
-		return &fault{status: http.StatusBadRequest, code: digestInvalid, message: err.Error()}
+		return &apiError{status: http.StatusBadRequest, code: digestInvalid, message: err.Error()}
 	}
 	if r.URL.Query().Get("artifactType") != "" {
 		w.Header().Set("OCI-Filters-Applied", "artifactType")

@@ -38,7 +38,7 @@ func (t *turns) take(client Client) {
 func (b *builds) admit(client Client) error {
 	places := owned(b.waiting)
 	switch {
-	case len(b.running) < b.most && b.mayRun(client, owned(b.running)):
+	case len(b.running) < b.maxRunning && b.mayRun(client, owned(b.running)):
 		return nil // it starts at once
 	case client != "" && places[client] >= b.share:
 		return errShare
@@ -55,7 +55,7 @@ func (b *builds) admit(client Client) error {
 	if last < 0 || client == "" || places[most] < places[client]+2 {
 		return errBusy
 	}
-	b.give(b.waiting[last], errBusy)
+	b.giveUp(b.waiting[last], errBusy)
 	return nil
 }
 
@@ -70,12 +70,12 @@ func owned(jobs []*job) map[Client]int {
 
 // mayRun leaves one slot to other clients, if there is more than one: a build may take half an hour, and is not interrupted.
 func (b *builds) mayRun(client Client, running map[Client]int) bool {
-	return client == "" || running[client] < max(1, b.most-1)
+	return client == "" || running[client] < max(1, b.maxRunning-1)
 }
 
 // next starts builds while slots are free. It is called with the lock.
 func (b *builds) next() {
-	for len(b.running) < b.most && !b.closed {
+	for len(b.running) < b.maxRunning && !b.closed {
 		at, client := b.choose()
 		if at < 0 {
 			break

@@ -11,8 +11,8 @@ import (
 	"github.com/org/nixery-action/internal/suggest"
 )
 
-// largestFile is more than anybody writes.
-const largestFile = 1 << 20
+// maxFile is more than anybody writes.
+const maxFile = 1 << 20
 
 // file reads the file that --config or its variable names, if one does.
 func (d *draft) file(p Places) map[string]said {
@@ -40,12 +40,12 @@ func readFile(path string) (*yaml.Node, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, largestFile+1))
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > largestFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, largestFile)
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFile)
 	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(text, &document); err != nil {

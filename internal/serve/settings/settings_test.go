@@ -235,7 +235,7 @@ func TestSingleErrors(t *testing.T) {
 		"--storage: want one value":                           {Flags: map[string][]string{"storage": {"a", "b"}}},
 		"no such file":                                        {Flags: map[string][]string{"storage": {"a"}, "config": {"/nonexistent.yaml"}}},
 		"want a mapping":                                      {Flags: map[string][]string{"storage": {"a"}, "config": {write(t, "[a]")}}},
-		"is larger than":                                      {Flags: map[string][]string{"storage": {"a"}, "config": {write(t, strings.Repeat("#", largestFile+1))}}},
+		"is larger than":                                      {Flags: map[string][]string{"storage": {"a"}, "config": {write(t, strings.Repeat("#", maxFile+1))}}},
 	} {
 		_, err := Read(p)
 		if errs, ok := errors.AsType[Errors](err); !ok || len(errs) != 1 || !strings.Contains(err.Error(), says) {

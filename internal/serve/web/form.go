@@ -18,8 +18,8 @@ type form struct {
 
 var tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 
-// longestField bounds what is shown again.
-const longestField = 500
+// maxField bounds what is shown again.
+const maxField = 500
 
 func readForm(q url.Values) form {
 	if !q.Has("packages") {
@@ -61,8 +61,8 @@ func image(name route.Name, tag string) string {
 }
 
 func cut(s string) string {
-	if len(s) > longestField {
-		return strings.ToValidUTF8(s[:longestField], "")
+	if len(s) > maxField {
+		return strings.ToValidUTF8(s[:maxField], "")
 	}
 	return s
 }

@@ -45,8 +45,8 @@ type login struct {
 
 // The bounds of a file, and how long a right password is remembered.
 const (
-	largestHtpasswd = 1 << 20
-	rememberFor     = time.Hour
+	maxHtpasswd = 1 << 20
+	rememberFor = time.Hour
 	// A hash of cost 16 takes some seconds.
 	highestCost = 15
 )
@@ -59,12 +59,12 @@ func ReadUsers(file string) (*Users, error) {
 		return nil, fmt.Errorf("reading users: %w", err)
 	}
 	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, largestHtpasswd+1))
+	content, err := io.ReadAll(io.LimitReader(f, maxHtpasswd+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading users: %s: %w", file, err)
 	}
-	if len(content) > largestHtpasswd {
-		return nil, fmt.Errorf("reading users: %s is larger than %d bytes", file, largestHtpasswd)
+	if len(content) > maxHtpasswd {
+		return nil, fmt.Errorf("reading users: %s is larger than %d bytes", file, maxHtpasswd)
 	}
 	u := &Users{
 		hashes: map[string][]byte{}, known: map[string]login{}, compare: bcrypt.CompareHashAndPassword,

@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	mostLines   = 200 // of a build's log
-	longestLine = 500 // bytes
+	maxLines = 200 // of a build's log
+	maxLine  = 500 // bytes
 )
 
-// journal is a build's log: its last lines, without secrets and control characters.
-type journal struct {
+// buildLog is a build's log: its last lines, without secrets and control characters.
+type buildLog struct {
 	secrets []string
 	safe    *redact.Writer // to the lines
 
@@ -27,49 +27,49 @@ type journal struct {
 	rest  []byte
 }
 
-func newJournal(secrets []string) *journal {
-	j := &journal{secrets: secrets}
+func newBuildLog(secrets []string) *buildLog {
+	j := &buildLog{secrets: secrets}
 	j.safe = redact.NewWriter(lineWriter{j}, secrets...)
 	return j
 }
 
 // Write implements [io.Writer]. Bytes may be cut into writes in any way.
-func (j *journal) Write(p []byte) (int, error) { return j.safe.Write(p) }
+func (j *buildLog) Write(p []byte) (int, error) { return j.safe.Write(p) }
 
 // plain is a text without control characters and secrets, which may be shown to strangers.
-func (j *journal) plain(text string) string { return plain(text, j.secrets) }
+func (j *buildLog) plain(text string) string { return plain(text, j.secrets) }
 
-type lineWriter struct{ *journal }
+type lineWriter struct{ *buildLog }
 
 func (w lineWriter) Write(p []byte) (int, error) {
-	j := w.journal
+	j := w.buildLog
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.rest = append(j.rest, p...)
 	for {
 		line, rest, whole := bytes.Cut(j.rest, []byte("\n"))
-		if !whole && len(j.rest) <= 2*longestLine {
+		if !whole && len(j.rest) <= 2*maxLine {
 			return len(p), nil
 		}
-		j.add(string(line[:min(len(line), longestLine)]))
+		j.add(string(line[:min(len(line), maxLine)]))
 		if j.rest = slices.Clone(rest); !whole {
 			j.rest = nil
 		}
 	}
 }
 
-func (j *journal) add(line string) {
+func (j *buildLog) add(line string) {
 	if line = strings.TrimRight(logline.Clean(line), " \t\n"); line == "" {
 		return
 	}
-	if len(j.lines) == mostLines {
+	if len(j.lines) == maxLines {
 		j.lines = j.lines[1:]
 	}
 	j.lines = append(j.lines, line)
 }
 
 // last returns a copy of the lines.
-func (j *journal) last() []string {
+func (j *buildLog) last() []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return slices.Clone(j.lines)

@@ -22,7 +22,7 @@ import (
 
 // site is a bucket that several processes can open.
 type site struct {
-	open   func() *Depot
+	open   func() *Store
 	tamper func(key string, content []byte)
 }
 
@@ -32,7 +32,7 @@ func memorySite(t *testing.T) site {
 	bucket := memblob.OpenBucket(nil)
 	t.Cleanup(func() { _ = bucket.Close() })
 	return site{
-		open: func() *Depot { return New(bucket, Options{TempDir: t.TempDir()}) },
+		open: func() *Store { return New(bucket, Options{TempDir: t.TempDir()}) },
 		tamper: func(key string, content []byte) {
 			if err := bucket.WriteAll(context.Background(), key, content, nil); err != nil {
 				t.Error(err)
@@ -44,7 +44,7 @@ func memorySite(t *testing.T) site {
 func folderSite(t *testing.T) site {
 	dir := filepath.Join(t.TempDir(), "depot")
 	return site{
-		open: func() *Depot {
+		open: func() *Store {
 			d, err := Open(context.Background(), dir, Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -72,7 +72,7 @@ func hashOf(content string) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 }
 
-func put(t *testing.T, d *Depot, mediaType, content string) Stored {
+func put(t *testing.T, d *Store, mediaType, content string) Descriptor {
 	t.Helper()
 	stored, err := d.Put(t.Context(), hashOf(content), mediaType, strings.NewReader(content))
 	if err != nil {
@@ -81,7 +81,7 @@ func put(t *testing.T, d *Depot, mediaType, content string) Stored {
 	return stored
 }
 
-func read(t *testing.T, d *Depot, digest v1.Hash, offset, length int64) (string, error) {
+func read(t *testing.T, d *Store, digest v1.Hash, offset, length int64) (string, error) {
 	t.Helper()
 	content, _, err := d.Open(t.Context(), digest, offset, length)
 	if err != nil {
@@ -197,9 +197,9 @@ type errReader struct{ err error }
 
 func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 
-func noSpools(t *testing.T, d *Depot) {
+func noSpools(t *testing.T, d *Store) {
 	t.Helper()
-	files, err := os.ReadDir(d.spools)
+	files, err := os.ReadDir(d.uploads)
 	if err != nil || len(files) > 0 {
 		t.Errorf("uploads are left: %v, %v", files, err)
 	}
@@ -286,7 +286,7 @@ func TestTags(t *testing.T) {
 		if _, err := s.open().Tag(t.Context(), "shell/git:"); !errors.Is(err, ErrNotFound) {
 			t.Errorf("another tag: %v", err)
 		}
-		for _, damaged := range []string{"{}", "", `{"key":"shell/g`, strings.Repeat(" ", largestTag) + "{}"} {
+		for _, damaged := range []string{"{}", "", `{"key":"shell/g`, strings.Repeat(" ", maxTag) + "{}"} {
 			s.tamper(tagKey(key), []byte(damaged))
 			if _, err := s.open().Tag(t.Context(), key); !errors.Is(err, ErrNotFound) {
 				t.Errorf("a tag that is %.20q: %v", damaged, err)
@@ -313,7 +313,7 @@ func TestLeftUploadsAreSwept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	upload, err := d.newSpool()
+	upload, err := d.newTemp()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -162,7 +162,7 @@ func TestBadUsers(t *testing.T) {
 		"has none; add one with htpasswd -B":                  {"# nobody"},
 		`users:2: "bob" is there twice`:                       {"bob:" + hashed(t, "x"), "bob:" + hashed(t, "y")},
 		`users:1: the password of "eve" is not hashed`:        {"eve:$2a$04$" + strings.Repeat("#", 53)},
-		"is larger than":                                      {strings.Repeat("#", largestHtpasswd+1)},
+		"is larger than":                                      {strings.Repeat("#", maxHtpasswd+1)},
 		`users:1: the hash of "alice" has cost 31; more than`: {"alice:$2y$31$" + strings.Repeat("a", 53)},
 	} {
 		if _, err := users(t, lines...); err == nil || !strings.Contains(err.Error(), says) {

@@ -25,21 +25,21 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Depot is safe for concurrent use, and several processes may have one bucket.
-type Depot struct {
-	bucket *blob.Bucket
-	name   string
-	place  placer
-	spools string // folder of the files that uploads are gathered in
-	folder bool   // the bucket is a folder, and spools lies on the same disk
+// Store is safe for concurrent use, and several processes may have one bucket.
+type Store struct {
+	bucket  *blob.Bucket
+	name    string
+	commit  committer
+	uploads string // folder of the files that uploads are gathered in
+	isDir   bool   // the bucket is a folder, and spools lies on the same disk
 	Options
 
 	probing chan struct{} // holds a token while Ready writes to the bucket
 	probed  time.Time     // when it last did
 }
 
-// Stored describes a blob.
-type Stored struct {
+// Descriptor describes a blob.
+type Descriptor struct {
 	Digest v1.Hash
 	// MediaType is exact for manifests and indexes. For other blobs it is the bucket's, or application/octet-stream: it belongs
 	// to the descriptor that names them.
@@ -48,53 +48,53 @@ type Stored struct {
 }
 
 // New returns the depot in a bucket, which stays the caller's.
-func New(bucket *blob.Bucket, o Options) *Depot {
+func New(bucket *blob.Bucket, o Options) *Store {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Wrote == nil {
 		o.Wrote = func(int64) {}
 	}
-	return &Depot{bucket: bucket, name: "a bucket", place: bucketPlacer(bucket), spools: o.TempDir, Options: o, probing: make(chan struct{}, 1)}
+	return &Store{bucket: bucket, name: "a bucket", commit: bucketCommitter(bucket), uploads: o.TempDir, Options: o, probing: make(chan struct{}, 1)}
 }
 
 // String names the depot in logs.
-func (d *Depot) String() string { return d.name }
+func (d *Store) String() string { return d.name }
 
 // Close closes the bucket of a depot that Open has opened.
-func (d *Depot) Close() error { return d.bucket.Close() }
+func (d *Store) Close() error { return d.bucket.Close() }
 
 // Stat describes a blob. [ErrNotFound] if there is none, [*StorageError] if the bucket does not tell.
-func (d *Depot) Stat(ctx context.Context, digest v1.Hash) (Stored, error) {
+func (d *Store) Stat(ctx context.Context, digest v1.Hash) (Descriptor, error) {
 	key, err := blobKey(digest)
 	if err != nil {
-		return Stored{}, err
+		return Descriptor{}, err
 	}
 	attributes, err := d.bucket.Attributes(ctx, key)
 	if err != nil {
-		return Stored{}, fault(ctx, "looking for", key, err)
+		return Descriptor{}, storageError(ctx, "looking for", key, err)
 	}
 	mediaType, err := d.mediaType(ctx, key, attributes.ContentType, attributes.Size)
-	return Stored{digest, mediaType, attributes.Size}, err
+	return Descriptor{digest, mediaType, attributes.Size}, err
 }
 
 // Open reads a blob from offset: length bytes, or to the end if length is below 0 or reaches further. The caller closes it. What is
 // read from the first byte to the last is checked: content that is shorter, or has another digest, ends in a [*StorageError] in
 // place of io.EOF. Errors are those of Stat.
-func (d *Depot) Open(ctx context.Context, digest v1.Hash, offset, length int64) (io.ReadCloser, Stored, error) {
+func (d *Store) Open(ctx context.Context, digest v1.Hash, offset, length int64) (io.ReadCloser, Descriptor, error) {
 	key, err := blobKey(digest)
 	if err != nil {
-		return nil, Stored{}, err
+		return nil, Descriptor{}, err
 	}
 	content, err := d.bucket.NewRangeReader(ctx, key, offset, length, nil)
 	if err != nil {
-		return nil, Stored{}, fault(ctx, "reading", key, err)
+		return nil, Descriptor{}, storageError(ctx, "reading", key, err)
 	}
 	mediaType, err := d.mediaType(ctx, key, content.ContentType(), content.Size())
 	if err != nil {
-		return nil, Stored{}, errors.Join(err, content.Close())
+		return nil, Descriptor{}, errors.Join(err, content.Close())
 	}
-	stored := Stored{digest, mediaType, content.Size()}
+	stored := Descriptor{digest, mediaType, content.Size()}
 	left := max(stored.Size-offset, 0)
 	whole := offset == 0 && (length < 0 || length >= left)
 	if length >= 0 {
@@ -107,14 +107,14 @@ func (d *Depot) Open(ctx context.Context, digest v1.Hash, offset, length int64) 
 const redirectFor = 5 * time.Minute
 
 // SignedURL is where anybody can read a blob for five minutes, or "" if redirects are off. It does not ask whether the blob is there.
-func (d *Depot) SignedURL(ctx context.Context, digest v1.Hash) (string, error) {
+func (d *Store) SignedURL(ctx context.Context, digest v1.Hash) (string, error) {
 	key, err := blobKey(digest)
 	if err != nil || !d.Redirect {
 		return "", err
 	}
 	url, err := d.bucket.SignedURL(ctx, key, &blob.SignedURLOptions{Expiry: redirectFor})
 	if err != nil {
-		return "", fault(ctx, "signing a URL of", key, err)
+		return "", storageError(ctx, "signing a URL of", key, err)
 	}
 	return url, nil
 }

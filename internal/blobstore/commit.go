@@ -12,12 +12,12 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// placer brings a whole file to a key, at once and for everybody. If the key is taken it is errTaken, and the key is as it was, unless
+// committer brings a whole file to a key, at once and for everybody. If the key is taken it is errTaken, and the key is as it was, unless
 // replace is set.
-type placer func(ctx context.Context, key, mediaType string, file *os.File, replace bool) error
+type committer func(ctx context.Context, key, mediaType string, file *os.File, replace bool) error
 
-// bucketPlacer uploads on a condition that the bucket itself keeps.
-func bucketPlacer(bucket *blob.Bucket) placer {
+// bucketCommitter uploads on a condition that the bucket itself keeps.
+func bucketCommitter(bucket *blob.Bucket) committer {
 	return func(ctx context.Context, key, mediaType string, file *os.File, replace bool) error {
 		if _, err := file.Seek(0, io.SeekStart); err != nil {
 			return err
@@ -30,25 +30,25 @@ func bucketPlacer(bucket *blob.Bucket) placer {
 	}
 }
 
-// folderPlacer gives the file its name, without a copy. fileblob would make one, and does not keep its condition between two writers.
+// dirCommitter gives the file its name, without a copy. fileblob would make one, and does not keep its condition between two writers.
 // Content reaches the disk before the name does, so a machine that loses power has no name without content.
-func folderPlacer(dir string) placer {
+func dirCommitter(dir string) committer {
 	return func(_ context.Context, key, _ string, file *os.File, replace bool) error {
 		path := filepath.Join(dir, filepath.FromSlash(key))
 		err := errors.Join(file.Sync(), file.Chmod(0o644), os.MkdirAll(filepath.Dir(path), 0o777))
 		if err != nil {
 			return err
 		}
-		if err := give(file.Name(), path, replace); err != nil {
+		if err := linkOrRename(file.Name(), path, replace); err != nil {
 			return err
 		}
-		return syncFolder(filepath.Dir(path))
+		return syncDir(filepath.Dir(path))
 	}
 }
 
-// give renames, or links: a link is refused if the name is taken. Where there are no links, a look must do: of two that give a digest's
+// linkOrRename renames, or links: a link is refused if the name is taken. Where there are no links, a look must do: of two that give a digest's
 // name at once, both have the same bytes.
-func give(temp, path string, replace bool) error {
+func linkOrRename(temp, path string, replace bool) error {
 	if replace {
 		return os.Rename(temp, path)
 	}
@@ -69,7 +69,7 @@ func taken(err error) error {
 	return err
 }
 
-func syncFolder(dir string) error {
+func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

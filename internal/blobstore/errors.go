@@ -34,8 +34,8 @@ func (e *MismatchError) Error() string {
 // errTaken says that a key exists already.
 var errTaken = errors.New("the key is taken")
 
-// fault tells apart what can be the matter with a bucket. An ended context is not its fault.
-func fault(ctx context.Context, op, key string, err error) error {
+// storageError tells apart what can be the matter with a bucket. An ended context is not its fault.
+func storageError(ctx context.Context, op, key string, err error) error {
 	switch {
 	case err == nil:
 		return nil

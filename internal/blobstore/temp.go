@@ -15,23 +15,23 @@ import (
 	"github.com/org/nixery-action/internal/scratch"
 )
 
-// spool is a file that holds content until it is known to be whole and right. However large a layer is, none of it stays in memory.
-type spool struct {
+// tempBlob is a file that holds content until it is known to be whole and right. However large a layer is, none of it stays in memory.
+type tempBlob struct {
 	*os.File
 	digest v1.Hash
 	size   int64
 }
 
-// gather reads content to its end. The caller drops the spool.
-func (d *Depot) gather(ctx context.Context, content io.Reader) (*spool, error) {
-	file, err := d.newSpool()
+// writeTemp reads content to its end. The caller drops the spool.
+func (d *Store) writeTemp(ctx context.Context, content io.Reader) (*tempBlob, error) {
+	file, err := d.newTemp()
 	if err != nil {
-		return nil, &StorageError{Op: "making a file in", Key: d.spools, Err: err}
+		return nil, &StorageError{Op: "making a file in", Key: d.uploads, Err: err}
 	}
-	s := &spool{File: file}
+	s := &tempBlob{File: file}
 	hash, from := sha256.New(), &source{ctx: ctx, content: content}
 	if s.size, err = io.Copy(io.MultiWriter(file, hash), from); err != nil {
-		s.drop()
+		s.discard()
 		if from.err != nil {
 			return nil, from.err
 		}
@@ -41,21 +41,21 @@ func (d *Depot) gather(ctx context.Context, content io.Reader) (*spool, error) {
 	return s, nil
 }
 
-// newSpool makes a file that a folder can give its name later. Elsewhere it needs no name, so a process that is killed leaves nothing.
-func (d *Depot) newSpool() (*os.File, error) {
-	file, err := scratch.NewFile(d.spools)
-	if d.folder && errors.Is(err, fs.ErrNotExist) { // the directory was emptied
-		if err = os.MkdirAll(d.spools, 0o777); err == nil {
-			file, err = scratch.NewFile(d.spools)
+// newTemp makes a file that a folder can give its name later. Elsewhere it needs no name, so a process that is killed leaves nothing.
+func (d *Store) newTemp() (*os.File, error) {
+	file, err := scratch.NewFile(d.uploads)
+	if d.isDir && errors.Is(err, fs.ErrNotExist) { // the directory was emptied
+		if err = os.MkdirAll(d.uploads, 0o777); err == nil {
+			file, err = scratch.NewFile(d.uploads)
 		}
 	}
-	if err != nil || d.folder {
+	if err != nil || d.isDir {
 		return file, err
 	}
 	return file, os.Remove(file.Name())
 }
 
-func (s *spool) drop() {
+func (s *tempBlob) discard() {
 	_ = s.Close()
 	_ = os.Remove(s.Name()) // it may have had its name taken away
 }
