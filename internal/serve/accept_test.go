@@ -20,22 +20,22 @@ func TestTaste(t *testing.T) {
 	)
 	for title, c := range map[string]struct {
 		accept []string
-		want   acceptedTypes
+		want   accepted
 	}{
-		"nothing":                {nil, acceptedTypes{spec.Docker, false}},
-		"anything":               {[]string{"*/*"}, acceptedTypes{spec.Docker, false}},
-		"docker before indexes":  {[]string{manifest}, acceptedTypes{spec.Docker, false}},
-		"docker":                 {[]string{manifest + "," + list}, acceptedTypes{spec.Docker, true}},
-		"containerd":             {[]string{manifest + ", " + list + ", " + oci + ", " + index + ", */*"}, acceptedTypes{spec.Docker, true}},
-		"several fields":         {[]string{oci, manifest, index, list}, acceptedTypes{spec.Docker, true}},
-		"OCI only":               {[]string{oci + "," + index}, acceptedTypes{spec.OCI, true}},
-		"OCI without an index":   {[]string{oci}, acceptedTypes{spec.OCI, false}},
-		"an OCI index only":      {[]string{index}, acceptedTypes{spec.OCI, true}},
-		"docker, and an index":   {[]string{manifest + "," + index}, acceptedTypes{spec.Docker, false}},
-		"a refusal":              {[]string{manifest + ";q=0, " + list + ";q=0.0," + oci + ";q=0.5"}, acceptedTypes{spec.OCI, false}},
-		"qualities and capitals": {[]string{"Application/Vnd.OCI.Image.Index.V1+JSON; q=1"}, acceptedTypes{spec.OCI, true}},
-		"schema 1 only":          {[]string{schema1}, acceptedTypes{spec.Docker, false}},
-		"rubbish":                {[]string{",;=/,\x00", "q"}, acceptedTypes{spec.Docker, false}},
+		"nothing":                {nil, accepted{spec.Docker, false}},
+		"anything":               {[]string{"*/*"}, accepted{spec.Docker, false}},
+		"docker before indexes":  {[]string{manifest}, accepted{spec.Docker, false}},
+		"docker":                 {[]string{manifest + "," + list}, accepted{spec.Docker, true}},
+		"containerd":             {[]string{manifest + ", " + list + ", " + oci + ", " + index + ", */*"}, accepted{spec.Docker, true}},
+		"several fields":         {[]string{oci, manifest, index, list}, accepted{spec.Docker, true}},
+		"OCI only":               {[]string{oci + "," + index}, accepted{spec.OCI, true}},
+		"OCI without an index":   {[]string{oci}, accepted{spec.OCI, false}},
+		"an OCI index only":      {[]string{index}, accepted{spec.OCI, true}},
+		"docker, and an index":   {[]string{manifest + "," + index}, accepted{spec.Docker, false}},
+		"a refusal":              {[]string{manifest + ";q=0, " + list + ";q=0.0," + oci + ";q=0.5"}, accepted{spec.OCI, false}},
+		"qualities and capitals": {[]string{"Application/Vnd.OCI.Image.Index.V1+JSON; q=1"}, accepted{spec.OCI, true}},
+		"schema 1 only":          {[]string{schema1}, accepted{spec.Docker, false}},
+		"rubbish":                {[]string{",;=/,\x00", "q"}, accepted{spec.Docker, false}},
 	} {
 		if got := parseAccept(c.accept); got != c.want {
 			t.Errorf("%s: %+v, want %+v", title, got, c.want)

@@ -21,7 +21,7 @@ type query struct {
 }
 
 // queryOf makes a query of what a client wants and takes. An index is for who takes one and names no architecture.
-func (s *Server) queryOf(n route.Name, tag string, t acceptedTypes) query {
+func (s *Server) queryOf(n route.Name, tag string, t accepted) query {
 	q := query{image: n.Image(), tag: tag, format: t.format, architectures: s.options.Architectures[0]}
 	switch {
 	case n.Architecture() != "":

@@ -10,36 +10,32 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
-// sources are the settings that say where packages come from, and the key of a spec that each is.
-var sources = []struct{ setting, key string }{{"channel", "channel"}, {"pkgs-repo", "git"}, {"pkgs-path", "path"}}
+// packageSources are the settings that say where packages come from, and the key of a spec that each is.
+var packageSources = []struct{ setting, key string }{{"channel", "channel"}, {"pkgs-repo", "git"}, {"pkgs-path", "path"}}
 
-// nixpkgs takes the source that was said in the strongest place. The spec's own grammar checks it.
+// nixpkgs sets the package source: that of the strongest source of settings. The spec's own grammar checks it.
 func (d *draft) nixpkgs() {
-	var best said
-	var key, setting string
-	for _, source := range sources {
-		s, ok := d.said[source.setting]
+	best := value{Texts: []string{"nixos-unstable"}, Place: "default of channel"}
+	key, setting := "channel", "channel"
+	for _, packages := range packageSources {
+		v, ok := d.given(packages.setting)
 		switch {
-		case !ok || s.rank < best.rank:
-		case s.rank == best.rank:
-			d.fail(s.origin, fmt.Errorf("there is %s already; packages come from one place", best.origin))
+		case !ok || len(v.Texts) != 1 || v.Source < best.Source:
+		case v.Source == best.Source:
+			d.check(v.Place, fmt.Errorf("there is %s already; packages come from one place", best.Place))
 			return
 		default:
-			best, key, setting = s, source.key, source.setting
+			best, key, setting = v, packages.key, packages.setting
 		}
 	}
-	if best.rank == 0 || len(best.values) != 1 {
-		best, key, setting = said{values: []string{"nixos-unstable"}, origin: "default of channel"}, "channel", "channel"
+	var err error
+	if d.Nixpkgs, err = parseNixpkgs(key, best.Texts[0]); err != nil {
+		d.check(best.Place, fmt.Errorf("%s: %w", setting, err))
 	}
-	from, err := source(key, best.values[0])
-	if err != nil {
-		d.fail(best.origin, fmt.Errorf("%s: %w", setting, err))
-	}
-	d.Nixpkgs = from
 }
 
-// source reads a value as a spec would.
-func source(key, value string) (spec.Nixpkgs, error) {
+// parseNixpkgs reads a value as a spec would.
+func parseNixpkgs(key, value string) (spec.Nixpkgs, error) {
 	var written any = value
 	switch key {
 	case "git":
@@ -63,45 +59,37 @@ func source(key, value string) (spec.Nixpkgs, error) {
 		return spec.Nixpkgs{}, err
 	}
 	from := s.Nixpkgs
-	from.Pos = spec.Position{} // nobody has seen this spec
+	from.Pos = spec.Position{} // the spec above has no reader
 	return from, nil
 }
 
-// storage takes a location, or makes one of Nixery's variables, which count only if there is none.
+// storage sets the location of blobs, or makes it of Nixery's variables, which count only if --storage is not given:
+//
+//	NIXERY_STORAGE_BACKEND=s3 S3_BUCKET=images AWS_REGION=eu-west-1 ▶ s3://images?region=eu-west-1
 func (d *draft) storage() {
-	if s, ok := d.said["storage"]; ok {
-		if len(s.values) == 1 {
-			d.Storage = s.values[0]
-		}
+	if v, ok := d.given("storage"); ok {
+		d.Storage = v.Texts[0]
 		return
 	}
-	backend, ok := d.said["NIXERY_STORAGE_BACKEND"]
+	backend, ok := d.given("NIXERY_STORAGE_BACKEND")
 	if !ok {
-		d.errs = append(d.errs, errors.New("storage: say where blobs are to be kept, as --storage ./depot"))
+		d.errs = append(d.errs, errors.New("storage: say where blobs are to be kept, as --storage ./blobs"))
 		return
 	}
-	variable := map[string]string{"filesystem": "STORAGE_PATH", "gcs": "GCS_BUCKET", "s3": "S3_BUCKET"}[backend.values[0]]
+	variable := map[string]string{"filesystem": "STORAGE_PATH", "gcs": "GCS_BUCKET", "s3": "S3_BUCKET"}[backend.Texts[0]]
 	if variable == "" {
-		return // it was told already
+		return // it was reported already
 	}
-	at, ok := d.said[variable]
+	at, ok := d.given(variable)
 	if !ok {
-		d.fail(backend.origin, fmt.Errorf("%s needs $%s", backend.values[0], variable))
+		d.check(backend.Place, fmt.Errorf("%s needs $%s", backend.Texts[0], variable))
 		return
 	}
-	switch backend.values[0] {
-	case "gcs":
-		d.Storage = "gs://" + at.values[0]
-	case "s3":
-		d.Storage = "s3://" + at.values[0] + "?region=" + d.region()
-	default:
-		d.Storage = at.values[0]
+	switch d.Storage = at.Texts[0]; variable {
+	case "GCS_BUCKET":
+		d.Storage = "gs://" + d.Storage
+	case "S3_BUCKET":
+		region, _ := d.koanf.Get("AWS_REGION").(value) // it has a default
+		d.Storage = "s3://" + d.Storage + "?region=" + region.Texts[0]
 	}
-}
-
-func (d *draft) region() string {
-	if s, ok := d.said["AWS_REGION"]; ok {
-		return s.values[0]
-	}
-	return "us-east-1"
 }

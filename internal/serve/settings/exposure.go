@@ -14,18 +14,18 @@ const loopback = "127.0.0.1"
 // exposure decides on the address. One that other machines reach needs either passwords or --public: a server that builds for
 // strangers by mistake is worse than one that cannot be reached.
 func (d *draft) exposure() {
-	at, said := d.said["address"]
-	if !said {
+	at, given := d.given("address")
+	if !given {
 		if !d.Public {
 			d.Address = loopback
 		}
 		return
 	}
-	unread := d.Address == "" && len(at.values) == 1 && at.values[0] != "" // reported already
-	if len(at.values) != 1 || unread || d.Public || d.Htpasswd != "" || isLoopback(d.Address) {
+	unread := d.Address == "" && at.Texts[0] != "" // reported already
+	if len(at.Texts) != 1 || unread || d.Public || d.Htpasswd != "" || isLoopback(d.Address) {
 		return
 	}
-	d.fail(at.origin, fmt.Errorf("%s can be reached from other machines, and no password protects it: add --htpasswd FILE, "+
+	d.check(at.Place, fmt.Errorf("%s can be reached from other machines, and no password protects it: add --htpasswd FILE, "+
 		"or --public to build for all who reach it", described(d.Address)))
 }
 

@@ -11,30 +11,21 @@ import (
 	"github.com/org/nixery-action/internal/suggest"
 )
 
-// maxFile is more than anybody writes.
+// maxFile bounds the file, in bytes.
 const maxFile = 1 << 20
 
-// file reads the file that --config or its variable names, if one does.
-func (d *draft) file(p Places) map[string]said {
-	var config Setting
-	for _, row := range Table {
-		if row.Flag == "config" {
-			config = row
-		}
-	}
-	at := config.find(p, nil)
-	if len(at.values) != 1 {
-		return nil
-	}
-	root, err := readFile(at.values[0])
+// readFile returns the values of the YAML file that --config or its variable names.
+func (d *draft) readFile(at value) map[string]any {
+	root, err := parseFile(at.Texts[0])
 	if err != nil {
-		d.fail(at.origin, err)
+		d.check(at.Place, err)
 		return nil
 	}
-	return d.keys(at.values[0], root)
+	return d.keys(at.Texts[0], root)
 }
 
-func readFile(path string) (*yaml.Node, error) {
+// parseFile returns the root of a document; an empty one is an empty mapping.
+func parseFile(path string) (*yaml.Node, error) {
 	f, err := plainfile.Open(path)
 	if err != nil {
 		return nil, err
@@ -57,34 +48,34 @@ func readFile(path string) (*yaml.Node, error) {
 	return document.Content[0], nil
 }
 
-// keys takes a mapping of names to values or lists of values apart.
-func (d *draft) keys(path string, root *yaml.Node) map[string]said {
-	found := map[string]said{}
+// keys returns the values of a mapping; wrong ones are left out, and reported.
+func (d *draft) keys(path string, root *yaml.Node) map[string]any {
+	found := map[string]any{}
 	if root.Kind != yaml.MappingNode {
-		d.fail(place(path, root), errors.New("want a mapping, name: value"))
-		return nil
+		d.check(place(path, root), errors.New("want a mapping, name: value"))
 	}
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		key, value := root.Content[i], root.Content[i+1]
+	for i := 0; root.Kind == yaml.MappingNode && i+1 < len(root.Content); i += 2 {
+		key, node := root.Content[i], root.Content[i+1]
 		row := inFile(key.Value)
-		switch _, twice := found[key.Value]; {
-		case row == nil:
-			d.fail(place(path, key), unknown(key.Value))
-			continue
-		case twice:
-			d.fail(place(path, key), fmt.Errorf("%s is given twice", key.Value))
+		if row == nil {
+			d.check(place(path, key), unknown(key.Value))
 			continue
 		}
-		values, err := scalars(row, value)
+		if found[key.Value] != nil {
+			d.check(place(path, key), fmt.Errorf("%s is given twice", key.Value))
+			continue
+		}
+		texts, err := scalars(row, node)
 		if err != nil {
-			d.fail(place(path, value), fmt.Errorf("%s: %w", key.Value, err))
+			d.check(place(path, node), fmt.Errorf("%s: %w", key.Value, err))
 			continue
 		}
-		found[key.Value] = said{values, place(path, value), 1}
+		found[key.Value] = value{texts, place(path, node), fromFile}
 	}
 	return found
 }
 
+// inFile returns the row of a key, or nil.
 func inFile(name string) *Setting {
 	for i := range Table {
 		if row := &Table[i]; row.Flag == name && name != "" && name != "config" {
@@ -107,6 +98,7 @@ func unknown(name string) error {
 	return fmt.Errorf("unknown key %.100q", name)
 }
 
+// scalars returns the text of a scalar, or the texts of a list of them.
 func scalars(row *Setting, n *yaml.Node) ([]string, error) {
 	switch {
 	case n.Kind == yaml.ScalarNode && n.Tag != "!!null":

@@ -18,10 +18,10 @@ type Setting struct {
 	Flag    string // its name as a flag and as a key of the file; "" if it is the environment's only
 	Env     string // its variable; "" if it has none
 	Default string
-	Value   string // what it is, in a word
-	Help    string // one line
-	List    bool   // may be given several times, or with commas
-	set     func(*draft, string) error
+	Value   string                     // what it is, in a word
+	Help    string                     // one line
+	List    bool                       // may be given several times, or with commas
+	set     func(*draft, string) error // nil for what is read together with others
 }
 
 func (row *Setting) name() string {
@@ -33,7 +33,7 @@ func (row *Setting) name() string {
 
 // Table is all there is to set, in the order of the documentation.
 var Table = []Setting{
-	{Flag: "config", Env: "NIXERY_CONFIG", Value: "file", Help: "YAML file with settings, by the names of the flags", set: ignore},
+	{Flag: "config", Env: "NIXERY_CONFIG", Value: "file", Help: "YAML file with settings, by the names of the flags"},
 	{Flag: "address", Env: "NIXERY_ADDRESS", Value: "host", Help: "address to listen on: 127.0.0.1, or all with --public. Another one needs --htpasswd or --public", set: address},
 	{Flag: "public", Env: "NIXERY_PUBLIC", Default: "false", Value: "bool", Help: "serve other machines also without --htpasswd; listens on all addresses unless --address names one",
 		set: func(d *draft, v string) error { return boolean(&d.Public, v) }},
@@ -41,12 +41,12 @@ var Table = []Setting{
 	{Flag: "proxy", Env: "NIXERY_PROXY", Value: "network", List: true, Help: "address or network of proxies in front, as 10.0.0.0/8: their X-Forwarded-For names the client", set: proxy},
 	{Flag: "port", Env: "PORT", Default: "8080", Value: "number", Help: "port to listen on; 0 takes a free one",
 		set: func(d *draft, v string) error { return number(&d.Port, v, 0, 65535) }},
-	{Flag: "channel", Env: "NIXERY_CHANNEL", Value: "channel", Help: "packages come from this channel of nixpkgs, or commit; nixos-unstable if there is no other source", set: ignore},
-	{Flag: "pkgs-repo", Env: "NIXERY_PKGS_REPO", Value: "URL", Help: "packages come from this git repository; an image's tag is a branch, or a commit of a branch or tag", set: ignore},
-	{Flag: "pkgs-path", Env: "NIXERY_PKGS_PATH", Value: "path", Help: "packages come from this folder or file", set: ignore},
-	{Flag: "storage", Env: "NIXERY_STORAGE", Value: "location", Help: "where blobs are kept: a folder, mem://, gs://BUCKET or s3://BUCKET", set: ignore},
+	{Flag: "channel", Env: "NIXERY_CHANNEL", Value: "channel", Help: "packages come from this channel of nixpkgs, or commit; nixos-unstable if there is no other source"},
+	{Flag: "pkgs-repo", Env: "NIXERY_PKGS_REPO", Value: "URL", Help: "packages come from this git repository; an image's tag is a branch, or a commit of a branch or tag"},
+	{Flag: "pkgs-path", Env: "NIXERY_PKGS_PATH", Value: "path", Help: "packages come from this directory or file"},
+	{Flag: "storage", Env: "NIXERY_STORAGE", Value: "location", Help: "where blobs are kept: a directory, mem://, gs://BUCKET or s3://BUCKET"},
 	{Env: "NIXERY_STORAGE_BACKEND", Value: "word", Help: "`filesystem`, `gcs` or `s3`, with one of the next three, in place of a location", set: backend},
-	{Env: "STORAGE_PATH", Value: "path", Help: "the folder, for `filesystem`", set: ignore},
+	{Env: "STORAGE_PATH", Value: "path", Help: "the directory, for `filesystem`"},
 	{Env: "GCS_BUCKET", Value: "name", Help: "the bucket, for `gcs`", set: bucketName},
 	{Env: "S3_BUCKET", Value: "name", Help: "the bucket, for `s3`", set: bucketName},
 	{Env: "AWS_REGION", Value: "region", Default: "us-east-1", Help: "where the bucket is, for `s3`", set: region},
@@ -93,9 +93,6 @@ var Table = []Setting{
 	{Flag: "grace", Env: "NIXERY_GRACE", Default: "20s", Value: "time", Help: "how long downloads may go on once the server stopped listening",
 		set: func(d *draft, v string) error { return duration(&d.Grace, v) }},
 }
-
-// ignore is for what is read together with others.
-func ignore(*draft, string) error { return nil }
 
 func number(into *int, text string, least, most int) error {
 	n, err := strconv.Atoi(text)
