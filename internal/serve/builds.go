@@ -1,15 +1,21 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/logline"
+	"github.com/org/nixery-action/internal/redact"
 )
 
 // Why a build does not begin, or does not go on.
@@ -250,4 +256,255 @@ func (b *builds) note(j *job, change func(*Build)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	change(&j.build)
+}
+
+// Phase is how far a build is.
+type Phase string
+
+// The phases of a build; the last four are ends.
+const (
+	Waiting   Phase = "waiting"
+	Running   Phase = "running"
+	Done      Phase = "done"
+	Failed    Phase = "failed"
+	Abandoned Phase = "abandoned" // its last client went away
+	TimedOut  Phase = "timed out"
+)
+
+// Build is what is known of a build now.
+type Build struct {
+	Serial        int64 // 1 is the first since the server began
+	Name, Tag     string
+	Architectures []string
+	Format        string // docker or oci
+	Phase         Phase
+	Clients       int       // that wait for it
+	Asked         time.Time // for it, by the first client
+	Began, Ended  time.Time // zero if it has not
+	Pinned        string    // what the source stood for, as "nixpkgs commit 1f…"; empty if unknown
+	Digest        v1.Hash   // if it is done
+	Err           string    // if it is not, and never will be
+	Log           []string  // its last lines, without control characters or secrets; they are not escaped
+}
+
+// Client is a user or an address that asks for images: the unit in which builds are shared out. The empty Client is one that no
+// limit holds for.
+type Client string
+
+type clientKey struct{}
+
+// WithClient returns a context whose requests are client's.
+func WithClient(ctx context.Context, client Client) context.Context {
+	return context.WithValue(ctx, clientKey{}, client)
+}
+
+// ClientOf returns whose requests those of a context are.
+func ClientOf(ctx context.Context) Client {
+	client, _ := ctx.Value(clientKey{}).(Client)
+	return client
+}
+
+// maxRequests bounds the requests of one client that wait for the same build.
+const maxRequests = 64
+
+// turns lists clients that had a build started, the one that waits longest for its next first. Clients without a turn come before.
+type turns []Client
+
+// take moves a client to the end.
+func (t *turns) take(client Client) {
+	*t = append(slices.DeleteFunc(*t, func(c Client) bool { return c == client }), client)
+}
+
+// admit returns an error if a client may not add one more build. Where the queue is full, the client with the most places gives one up
+// to a client that has far fewer: so many builds of one sender cannot keep others out.
+func (b *builds) admit(client Client) error {
+	places := owned(b.waiting)
+	switch {
+	case len(b.running) < b.maxRunning && b.mayRun(client, owned(b.running)):
+		return nil // it starts at once
+	case client != "" && places[client] >= b.share:
+		return errShare
+	case len(b.waiting) < b.queue:
+		return nil
+	}
+	most, last := Client(""), -1
+	for i, j := range b.waiting {
+		alone := j.owner != "" && len(j.wanted) == 1
+		if alone && (last < 0 || places[j.owner] > places[most] || j.owner == most) {
+			most, last = j.owner, i
+		}
+	}
+	if last < 0 || client == "" || places[most] < places[client]+2 {
+		return errBusy
+	}
+	b.giveUp(b.waiting[last], errBusy)
+	return nil
+}
+
+// owned counts builds by their owners.
+func owned(jobs []*job) map[Client]int {
+	n := map[Client]int{}
+	for _, j := range jobs {
+		n[j.owner]++
+	}
+	return n
+}
+
+// mayRun leaves one slot to other clients, if there is more than one: a build may take half an hour, and is not interrupted.
+func (b *builds) mayRun(client Client, running map[Client]int) bool {
+	return client == "" || running[client] < max(1, b.maxRunning-1)
+}
+
+// next starts builds while slots are free. It is called with the lock.
+func (b *builds) next() {
+	for len(b.running) < b.maxRunning && !b.closed {
+		at, client := b.choose()
+		if at < 0 {
+			break
+		}
+		j := b.waiting[at]
+		b.waiting = slices.Delete(b.waiting, at, at+1)
+		j.owner = client
+		b.turns.take(client)
+		b.start(j)
+	}
+	present := map[Client]bool{}
+	for _, j := range slices.Concat(b.waiting, b.running) {
+		present[j.owner] = true
+		for c := range j.wanted {
+			present[c] = true
+		}
+	}
+	b.turns = slices.DeleteFunc(b.turns, func(c Client) bool { return !present[c] })
+}
+
+// choose returns the oldest build of the client whose last turn is longest ago, and that client. A build has its turn with any client
+// that waits for it. The position is -1 if none may start.
+func (b *builds) choose() (at int, client Client) {
+	running, rank := owned(b.running), map[Client]int{}
+	for i, c := range b.turns {
+		rank[c] = i + 1
+	}
+	at = -1
+	for i, j := range b.waiting {
+		for c := range j.wanted {
+			better := at < 0 || rank[c] < rank[client] || i == at && rank[c] == rank[client] && c == j.owner
+			if better && b.mayRun(c, running) {
+				at, client = i, c
+			}
+		}
+	}
+	return at, client
+}
+
+// forget drops a request of a client. A build whose owner has gone becomes that of another client that waits for it.
+func (j *job) forget(client Client) {
+	if j.wanted[client]--; j.wanted[client] > 0 {
+		return
+	}
+	delete(j.wanted, client)
+	if j.owner != client {
+		return
+	}
+	for c := range j.wanted {
+		j.owner = c
+		return
+	}
+}
+
+const (
+	maxLines = 200 // of a build's log
+	maxLine  = 500 // bytes
+)
+
+// buildLog is a build's log: its last lines, without secrets and control characters.
+type buildLog struct {
+	secrets []string
+	safe    *redact.Writer // to the lines
+
+	mu    sync.Mutex
+	lines []string
+	rest  []byte
+}
+
+func newBuildLog(secrets []string) *buildLog {
+	j := &buildLog{secrets: secrets}
+	j.safe = redact.NewWriter(lineWriter{j}, secrets...)
+	return j
+}
+
+// Write implements [io.Writer]. Bytes may be cut into writes in any way.
+func (j *buildLog) Write(p []byte) (int, error) { return j.safe.Write(p) }
+
+// plain is a text without control characters and secrets, which may be shown to strangers.
+func (j *buildLog) plain(text string) string { return plain(text, j.secrets) }
+
+type lineWriter struct{ *buildLog }
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	j := w.buildLog
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.rest = append(j.rest, p...)
+	for {
+		line, rest, whole := bytes.Cut(j.rest, []byte("\n"))
+		if !whole && len(j.rest) <= 2*maxLine {
+			return len(p), nil
+		}
+		j.add(string(line[:min(len(line), maxLine)]))
+		if j.rest = slices.Clone(rest); !whole {
+			j.rest = nil
+		}
+	}
+}
+
+func (j *buildLog) add(line string) {
+	if line = strings.TrimRight(logline.Clean(line), " \t\n"); line == "" {
+		return
+	}
+	if len(j.lines) == maxLines {
+		j.lines = j.lines[1:]
+	}
+	j.lines = append(j.lines, line)
+}
+
+// last returns a copy of the lines.
+func (j *buildLog) last() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.lines)
+}
+
+func plain(text string, secrets []string) string {
+	var clean bytes.Buffer
+	w := redact.NewWriter(&clean, secrets...)
+	_, _ = w.Write([]byte(logline.Clean(text))) // a buffer takes all
+	_ = w.Flush()
+	return clean.String()
+}
+
+// fork hands records on to two handlers: the server's log, and a build's own.
+type fork struct{ main, own slog.Handler }
+
+func (f fork) Enabled(ctx context.Context, level slog.Level) bool {
+	return f.main.Enabled(ctx, level) || f.own.Enabled(ctx, level)
+}
+
+func (f fork) Handle(ctx context.Context, record slog.Record) error {
+	for _, h := range []slog.Handler{f.own, f.main} {
+		if h.Enabled(ctx, record.Level) {
+			if err := h.Handle(ctx, record.Clone()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (f fork) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return fork{f.main.WithAttrs(attrs), f.own.WithAttrs(attrs)}
+}
+
+func (f fork) WithGroup(name string) slog.Handler {
+	return fork{f.main.WithGroup(name), f.own.WithGroup(name)}
 }

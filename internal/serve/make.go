@@ -2,10 +2,15 @@ package serve
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +25,7 @@ import (
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/progress"
+	"github.com/org/nixery-action/internal/serve/route"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -170,4 +176,114 @@ func secretsOf(source spec.Nixpkgs) []string {
 		}
 	}
 	return secrets
+}
+
+// query is an image that somebody wants. Queries that are equal want the same, and share a build.
+type query struct {
+	image         string // the name, without an architecture
+	tag           string
+	format        spec.Format
+	architectures string // joined by commas
+}
+
+// queryOf makes a query of what a client wants and takes. An index is for who takes one and names no architecture.
+func (s *Server) queryOf(n route.Name, tag string, t accepted) query {
+	q := query{image: n.Image(), tag: tag, format: t.format, architectures: s.options.Architectures[0]}
+	switch {
+	case n.Architecture() != "":
+		q.architectures = n.Architecture()
+	case t.index:
+		q.architectures = strings.Join(s.options.Architectures, ",")
+	}
+	return q
+}
+
+// String names the image as a client would.
+func (q query) String() string { return q.image + ":" + q.tag }
+
+// variant is what of an image the query wants.
+func (q query) variant() string { return string(q.format) + " " + q.architectures }
+
+// split lists the architectures.
+func (q query) split() []string { return strings.Split(q.architectures, ",") }
+
+// target is the query as the pipeline takes it: what a spec of these packages says.
+func (s *Server) target(q query) build.Order {
+	return build.Order{Image: spec.Image{
+		Name:          q.image,
+		Packages:      strings.Split(q.image, "/"),
+		Architectures: q.split(),
+		Layers:        s.options.Layers,
+		Format:        q.format,
+	}}
+}
+
+// key is all that fixes what a query's answer is at one time. Its fields cannot run into each other, and have the source and the
+// architectures among them: in Nixery, arm64/hello after hello was the image for amd64. The source may hold a password, so what it
+// is does not show.
+func (s *Server) key(q query, source spec.Nixpkgs) (string, error) {
+	fields := []any{layers.FormatVersion, source, s.options.Layers, s.options.Created.Unix(), q.image, q.tag, q.variant()}
+	if alike := s.respelled(q); len(alike) > 0 { // then the answer is only for those rules
+		fields = append(fields, alike)
+	}
+	raw, err := json.Marshal(fields)
+	if err != nil {
+		return "", fmt.Errorf("naming %s: %w", q, err)
+	}
+	return fmt.Sprintf("%s %s %x", q, q.variant(), sha256.Sum256(raw)), nil
+}
+
+// notServed is the answer for a package that the settings do not allow.
+func notServed(pkg string) *apiError {
+	return &apiError{status: http.StatusForbidden, code: denied, message: "this registry does not serve the package " + pkg}
+}
+
+// readName reads a name, and refuses what the settings refuse before any work is done.
+func (s *Server) readName(name string) (route.Name, error) {
+	n, err := route.ParseName(name)
+	if err != nil {
+		return n, notFound(nameInvalid, err.Error())
+	}
+	if count := len(n.Packages()); count > s.options.Packages {
+		return n, notFound(nameInvalid, fmt.Sprintf("a name has at most %d packages here, and this one has %d", s.options.Packages, count))
+	}
+	if _, pkg := n.Allowed(s.options.Allow); pkg != "" {
+		return n, notServed(pkg)
+	}
+	return n, nil
+}
+
+// respelled has the packages of a query that are spelled otherwise than --allow spells them, and how it does.
+func (s *Server) respelled(q query) map[string][]string {
+	n, err := route.ParseName(q.image)
+	if err != nil {
+		return nil // and it does not come to a build
+	}
+	plain, _ := n.Allowed(s.options.Allow)
+	return plain
+}
+
+// requireSamePackages makes a line compare such packages with those that --allow names: a package is looked up by other rules than a name is matched
+// by, and GIT may be another one than git.
+func requireSamePackages(line *build.Line, alike map[string][]string) {
+	if len(alike) == 0 {
+		return
+	}
+	for _, pkg := range slices.Sorted(maps.Keys(alike)) {
+		line.Beside = append(line.Beside, alike[pkg]...)
+	}
+	line.Approve = func(evaluated []nixbuild.Package) error { return approve(evaluated, alike) }
+}
+
+func approve(evaluated []nixbuild.Package, alike map[string][]string) error {
+	for _, p := range evaluated {
+		names, asked := alike[p.Name]
+		same := func(other nixbuild.Package) bool {
+			return slices.Contains(names, other.Name) && other.System == p.System && other.Drv == p.Drv && other.Output == p.Output
+		}
+		if asked && !slices.ContainsFunc(evaluated, same) {
+			return notServed(p.Name)
+		}
+	}
+	return nil
 }

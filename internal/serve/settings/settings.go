@@ -14,7 +14,9 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -23,8 +25,11 @@ import (
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+	"gopkg.in/yaml.v3"
 
+	"github.com/org/nixery-action/internal/plainfile"
 	"github.com/org/nixery-action/internal/spec"
+	"github.com/org/nixery-action/internal/suggest"
 )
 
 // Settings are what was asked for, checked. Whether files and buckets are there is not.
@@ -217,4 +222,195 @@ func (row *Setting) split(texts []string) []string {
 		all[i] = strings.TrimSpace(all[i])
 	}
 	return all
+}
+
+// maxFile bounds the file, in bytes.
+const maxFile = 1 << 20
+
+// readFile returns the values of the YAML file that --config or its variable names.
+func (d *draft) readFile(at value) map[string]any {
+	root, err := parseFile(at.Texts[0])
+	if err != nil {
+		d.check(at.Place, err)
+		return nil
+	}
+	return d.keys(at.Texts[0], root)
+}
+
+// parseFile returns the root of a document; an empty one is an empty mapping.
+func parseFile(path string) (*yaml.Node, error) {
+	f, err := plainfile.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFile)
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	if document.Kind == 0 {
+		return &yaml.Node{Kind: yaml.MappingNode}, nil
+	}
+	return document.Content[0], nil
+}
+
+// keys returns the values of a mapping; wrong ones are left out, and reported.
+func (d *draft) keys(path string, root *yaml.Node) map[string]any {
+	found := map[string]any{}
+	if root.Kind != yaml.MappingNode {
+		d.check(place(path, root), errors.New("want a mapping, name: value"))
+	}
+	for i := 0; root.Kind == yaml.MappingNode && i+1 < len(root.Content); i += 2 {
+		key, node := root.Content[i], root.Content[i+1]
+		row := inFile(key.Value)
+		if row == nil {
+			d.check(place(path, key), unknown(key.Value))
+			continue
+		}
+		if found[key.Value] != nil {
+			d.check(place(path, key), fmt.Errorf("%s is given twice", key.Value))
+			continue
+		}
+		texts, err := scalars(row, node)
+		if err != nil {
+			d.check(place(path, node), fmt.Errorf("%s: %w", key.Value, err))
+			continue
+		}
+		found[key.Value] = value{texts, place(path, node), fromFile}
+	}
+	return found
+}
+
+// inFile returns the row of a key, or nil.
+func inFile(name string) *Setting {
+	for i := range Table {
+		if row := &Table[i]; row.Flag == name && name != "" && name != "config" {
+			return row
+		}
+	}
+	return nil
+}
+
+func unknown(name string) error {
+	var names []string
+	for _, row := range Table {
+		if inFile(row.Flag) != nil {
+			names = append(names, row.Flag)
+		}
+	}
+	if near := suggest.Nearest(name, names, 1); len(near) > 0 {
+		return fmt.Errorf("unknown key %.100q; did you mean %s?", name, near[0])
+	}
+	return fmt.Errorf("unknown key %.100q", name)
+}
+
+// scalars returns the text of a scalar, or the texts of a list of them.
+func scalars(row *Setting, n *yaml.Node) ([]string, error) {
+	switch {
+	case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
+		return []string{n.Value}, nil
+	case n.Kind != yaml.SequenceNode || !row.List:
+		return nil, errors.New("want " + row.Value)
+	}
+	var values []string
+	for _, one := range n.Content {
+		if one.Kind != yaml.ScalarNode {
+			return nil, errors.New("want a list of words")
+		}
+		values = append(values, one.Value)
+	}
+	return values, nil
+}
+
+func place(path string, n *yaml.Node) string { return fmt.Sprintf("%s:%d:%d", path, n.Line, n.Column) }
+
+// packageSources are the settings that say where packages come from, and the key of a spec that each is.
+var packageSources = []struct{ setting, key string }{{"channel", "channel"}, {"pkgs-repo", "git"}, {"pkgs-path", "path"}}
+
+// nixpkgs sets the package source: that of the strongest source of settings. The spec's own grammar checks it.
+func (d *draft) nixpkgs() {
+	best := value{Texts: []string{"nixos-unstable"}, Place: "default of channel"}
+	key, setting := "channel", "channel"
+	for _, packages := range packageSources {
+		v, ok := d.given(packages.setting)
+		switch {
+		case !ok || len(v.Texts) != 1 || v.Source < best.Source:
+		case v.Source == best.Source:
+			d.check(v.Place, fmt.Errorf("there is %s already; packages come from one place", best.Place))
+			return
+		default:
+			best, key, setting = v, packages.key, packages.setting
+		}
+	}
+	var err error
+	if d.Nixpkgs, err = parseNixpkgs(key, best.Texts[0]); err != nil {
+		d.check(best.Place, fmt.Errorf("%s: %w", setting, err))
+	}
+}
+
+// parseNixpkgs reads a value as a spec would.
+func parseNixpkgs(key, value string) (spec.Nixpkgs, error) {
+	var written any = value
+	switch key {
+	case "git":
+		written = map[string]string{"url": value}
+	case "path":
+		path, err := filepath.Abs(value)
+		if err != nil {
+			return spec.Nixpkgs{}, err
+		}
+		written = path
+	}
+	text, err := yaml.Marshal(map[string]any{"packages": []string{"hello"}, "nixpkgs": map[string]any{key: written}})
+	if err != nil {
+		return spec.Nixpkgs{}, fmt.Errorf("writing as YAML: %w", err)
+	}
+	s, err := spec.Parse("nixery.yaml", text, nil)
+	if errs, ok := errors.AsType[spec.Errors](err); ok && len(errs) > 0 {
+		return spec.Nixpkgs{}, errors.New(errs[0].Message)
+	}
+	if err != nil {
+		return spec.Nixpkgs{}, err
+	}
+	from := s.Nixpkgs
+	from.Pos = spec.Position{} // the spec above has no reader
+	return from, nil
+}
+
+// storage sets the location of blobs, or makes it of Nixery's variables, which count only if --storage is not given:
+//
+//	NIXERY_STORAGE_BACKEND=s3 S3_BUCKET=images AWS_REGION=eu-west-1 ▶ s3://images?region=eu-west-1
+func (d *draft) storage() {
+	if v, ok := d.given("storage"); ok {
+		d.Storage = v.Texts[0]
+		return
+	}
+	backend, ok := d.given("NIXERY_STORAGE_BACKEND")
+	if !ok {
+		d.errs = append(d.errs, errors.New("storage: say where blobs are to be kept, as --storage ./blobs"))
+		return
+	}
+	variable := map[string]string{"filesystem": "STORAGE_PATH", "gcs": "GCS_BUCKET", "s3": "S3_BUCKET"}[backend.Texts[0]]
+	if variable == "" {
+		return // it was reported already
+	}
+	at, ok := d.given(variable)
+	if !ok {
+		d.check(backend.Place, fmt.Errorf("%s needs $%s", backend.Texts[0], variable))
+		return
+	}
+	switch d.Storage = at.Texts[0]; variable {
+	case "GCS_BUCKET":
+		d.Storage = "gs://" + d.Storage
+	case "S3_BUCKET":
+		region, _ := d.koanf.Get("AWS_REGION").(value) // it has a default
+		d.Storage = "s3://" + d.Storage + "?region=" + region.Texts[0]
+	}
 }

@@ -5,9 +5,13 @@
 package web
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Options are the parts of a server; Registry, Page, Metrics, Ready and Log must be given.
@@ -68,4 +72,98 @@ func get(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// recorder remembers what was answered. http.ResponseController sees through it.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 && status >= http.StatusOK {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(p)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// logged logs every request when it has been answered, and counts it. Health and metrics are asked for all day long, and are only told
+// to those who debug.
+func logged(o Options, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		rec := &recorder{ResponseWriter: w}
+		rec.Header().Set("X-Content-Type-Options", "nosniff")
+		rec.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
+		if r.ContentLength != 0 {
+			// Nobody reads bodies here. The server would, to use the connection again, and wait for slow ones.
+			rec.Header().Set("Connection", "close")
+		}
+		defer func() {
+			value := recover()
+			o.tell(r, rec, time.Since(began), value)
+			if value != nil {
+				panic(http.ErrAbortHandler) // the connection ends, so that the client knows that there is something missing
+			}
+		}()
+		next.ServeHTTP(rec, r)
+	})
+}
+
+// tell logs an answer, and counts it. A handler that panicked is a mistake of this program, unless that is its way to cut an answer.
+func (o Options) tell(r *http.Request, rec *recorder, took time.Duration, panicked any) {
+	o.Metrics.request(r, rec.status, took)
+	log := o.Log
+	if o.Structured {
+		log = log.With(o.httpRequest(r, rec, took))
+	}
+	if rec.status == http.StatusMisdirectedRequest {
+		log = log.With("host", cut(r.Host))
+	}
+	// The path as it was sent: decoded, it may hold a newline and what looks like another line of the log.
+	text := fmt.Sprintf("%s %s: %d, %d bytes in %.3f s", r.Method, r.URL.EscapedPath(), rec.status, rec.bytes, took.Seconds())
+	switch panicked {
+	case nil:
+		log.Log(r.Context(), levelOf(r.URL.Path), text)
+	case http.ErrAbortHandler:
+		log.Warn(text + ", and was cut")
+	default:
+		log.Error(text, "cause", fmt.Sprint("panic: ", panicked), "stack_trace", fmt.Sprintf("panic: %v\n\n%s", panicked, debug.Stack()))
+	}
+}
+
+func levelOf(path string) slog.Level {
+	if strings.HasPrefix(path, "/v2") || path == "/" {
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
+}
+
+// httpRequest has the names that Google's log service knows:
+// https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry#HttpRequest. A query is left out: it might hold a secret.
+func (o Options) httpRequest(r *http.Request, rec *recorder, took time.Duration) slog.Attr {
+	return slog.Group("httpRequest",
+		"requestMethod", r.Method, "requestUrl", r.URL.EscapedPath(), "status", rec.status,
+		"responseSize", strconv.FormatInt(rec.bytes, 10), "userAgent", r.UserAgent(), "remoteIp", o.remoteIP(r), "protocol", r.Proto,
+		"latency", strconv.FormatFloat(took.Seconds(), 'f', -1, 64)+"s")
+}
+
+func (o Options) remoteIP(r *http.Request) string {
+	if at := o.Clients.address(r); at.IsValid() {
+		return at.String()
+	}
+	return r.RemoteAddr
 }
