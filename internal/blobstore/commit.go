@@ -165,20 +165,13 @@ func linkOrRename(temp, path string, replace bool) error {
 		return os.Rename(temp, path)
 	}
 	err := os.Link(temp, path)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		return taken(err)
+	if err == nil {
+		return nil
 	}
-	if _, err := os.Lstat(path); err == nil {
+	if _, statErr := os.Lstat(path); statErr == nil || errors.Is(err, fs.ErrExist) {
 		return errTaken
 	}
 	return os.Rename(temp, path)
-}
-
-func taken(err error) error {
-	if errors.Is(err, fs.ErrExist) {
-		return errTaken
-	}
-	return err
 }
 
 func syncDir(dir string) error {

@@ -112,8 +112,10 @@ func (l snapshots) save(ctx context.Context, name cache.Name, size int64, open f
 	if err != nil {
 		return err
 	}
-	if there, err := l.store.bucket.Exists(ctx, key); err != nil || there {
-		return errors.Join(err, existing(there))
+	if exists, err := l.store.bucket.Exists(ctx, key); err != nil {
+		return err
+	} else if exists {
+		return cache.ErrExists
 	}
 	content, err := open()
 	if err != nil {
@@ -133,13 +135,6 @@ func (l snapshots) save(ctx context.Context, name cache.Name, size int64, open f
 		return cache.ErrExists
 	}
 	return err
-}
-
-func existing(there bool) error {
-	if there {
-		return cache.ErrExists
-	}
-	return nil
 }
 
 // failed makes a fault the cache's, unless the context has ended.

@@ -29,27 +29,27 @@ func (s *Server) blob(w http.ResponseWriter, r *http.Request, reference string) 
 		return err
 	}
 	if r.Method == http.MethodGet { // a signature is for one method
-		if to, err := s.options.Blobs.SignedURL(r.Context(), digest); err != nil || to != "" {
-			return redirect(w, r, to, err)
+		to, err := s.options.Blobs.SignedURL(r.Context(), digest)
+		if err != nil {
+			return err
+		}
+		if to != "" {
+			http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+			return nil
 		}
 	}
 	content := &blobReader{ctx: r.Context(), store: s.options.Blobs, digest: digest, size: stored.Size}
 	defer content.Close()
 	oneRange(r)
-	// Before the answer begins: an error can still be one.
-	if err := content.begin(r); err != nil {
-		return err
+	// A blob that will be read from its beginning is opened before the answer begins: an error can still be one.
+	if r.Method == http.MethodGet && r.Header.Get("Range") == "" && r.Header.Get("If-None-Match") == "" {
+		if err := content.open(); err != nil {
+			return err
+		}
 	}
 	// What a blob is, says the manifest that names it.
 	describe(w.Header(), "application/octet-stream", digest)
 	return s.send(w, r, Blob, content)
-}
-
-func redirect(w http.ResponseWriter, r *http.Request, to string, err error) error {
-	if err == nil {
-		http.Redirect(w, r, to, http.StatusTemporaryRedirect)
-	}
-	return err
 }
 
 // blobReader is a blob as an [io.ReadSeeker]. Seeking costs nothing; the storage is asked when bytes are.
@@ -62,14 +62,6 @@ type blobReader struct {
 	at      int64 // where the next Read begins
 	content io.ReadCloser
 	next    int64 // where content goes on
-}
-
-// begin opens the blob, if it will be read from its beginning.
-func (b *blobReader) begin(r *http.Request) error {
-	if r.Method != http.MethodGet || r.Header.Get("Range") != "" || r.Header.Get("If-None-Match") != "" {
-		return nil
-	}
-	return b.open()
 }
 
 func (b *blobReader) open() (err error) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -481,30 +480,4 @@ func plain(text string, secrets []string) string {
 	_, _ = w.Write([]byte(logline.Clean(text))) // a buffer takes all
 	_ = w.Flush()
 	return clean.String()
-}
-
-// fork hands records on to two handlers: the server's log, and a build's own.
-type fork struct{ main, own slog.Handler }
-
-func (f fork) Enabled(ctx context.Context, level slog.Level) bool {
-	return f.main.Enabled(ctx, level) || f.own.Enabled(ctx, level)
-}
-
-func (f fork) Handle(ctx context.Context, record slog.Record) error {
-	for _, h := range []slog.Handler{f.own, f.main} {
-		if h.Enabled(ctx, record.Level) {
-			if err := h.Handle(ctx, record.Clone()); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (f fork) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return fork{f.main.WithAttrs(attrs), f.own.WithAttrs(attrs)}
-}
-
-func (f fork) WithGroup(name string) slog.Handler {
-	return fork{f.main.WithGroup(name), f.own.WithGroup(name)}
 }

@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/org/nixery-action/internal/nixbuild"
@@ -97,8 +96,7 @@ type nixpkgsCommits struct {
 	channel string // whose release is looked at before others
 	now     func() time.Time
 
-	turn     chan struct{} // holds one token: one question at a time
-	mu       sync.Mutex
+	turn     // guards the rest: one question at a time
 	known    map[string]verdict
 	releases []string // newest first
 	listed   time.Time
@@ -123,21 +121,17 @@ const (
 )
 
 func newCommits(api, channel string) *nixpkgsCommits {
-	c := &nixpkgsCommits{api: strings.TrimSuffix(api, "/"), channel: channel, now: time.Now, turn: make(chan struct{}, 1), known: map[string]verdict{}}
-	c.turn <- struct{}{}
-	return c
+	return &nixpkgsCommits{api: strings.TrimSuffix(api, "/"), channel: channel, now: time.Now, turn: newTurn(), known: map[string]verdict{}}
 }
 
 // check is nil for a commit on a branch of nixpkgs, an [*unreachedError] for another, and an [*unsureError] where nothing can be found out.
 func (c *nixpkgsCommits) check(ctx context.Context, commit string) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-c.turn:
+	if err := c.lock(ctx); err != nil {
+		return err
 	}
-	defer func() { c.turn <- struct{}{} }()
-	v, ok := c.remembered(commit)
-	if !ok {
+	defer c.unlock()
+	v, known := c.known[commit]
+	if !known || v.on == "" && c.now().Sub(v.when) >= freshVerdict {
 		if age := c.now().Sub(c.paused); age >= 0 && age < pause {
 			return &unsureError{errors.New("GitHub's API gave no answer a moment ago")}
 		}
@@ -152,28 +146,15 @@ func (c *nixpkgsCommits) check(ctx context.Context, commit string) error {
 			return &unsureError{err}
 		}
 		v = verdict{on, c.now()}
-		c.remember(commit, v)
+		if len(c.known) >= maxVerdicts {
+			clear(c.known)
+		}
+		c.known[commit] = v
 	}
 	if v.on == "" {
 		return &unreachedError{commit, "is on neither master nor a recent release branch of nixpkgs", c.now().Sub(v.when)}
 	}
 	return nil
-}
-
-func (c *nixpkgsCommits) remembered(commit string) (verdict, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	v, ok := c.known[commit]
-	return v, ok && (v.on != "" || c.now().Sub(v.when) < freshVerdict)
-}
-
-func (c *nixpkgsCommits) remember(commit string, v verdict) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.known) >= maxVerdicts {
-		clear(c.known)
-	}
-	c.known[commit] = v
 }
 
 // ask compares a commit with each branch; "" if none has it.
@@ -263,11 +244,11 @@ type mirror struct {
 	parent string // of its directory
 	now    func() time.Time
 
-	turn    chan struct{} // holds one token; its owner uses what follows
-	dir     string        // "" before the first question
-	scratch *scratch.Dir  // the same; it goes with the server's own, in which it is
-	tried   time.Time     // to fetch
-	err     error         // of that
+	turn                 // guards the rest
+	dir     string       // "" before the first question
+	scratch *scratch.Dir // the same; it goes with the server's own, in which it is
+	tried   time.Time    // to fetch
+	err     error        // of that
 }
 
 const (
@@ -278,19 +259,15 @@ const (
 
 // newMirror does nothing yet. parent is a directory of the server's own; the system's for temporary files if empty.
 func newMirror(url, parent string) *mirror {
-	m := &mirror{url: url, parent: parent, now: time.Now, turn: make(chan struct{}, 1)}
-	m.turn <- struct{}{}
-	return m
+	return &mirror{url: url, parent: parent, now: time.Now, turn: newTurn()}
 }
 
 // reaches returns a branch or tag, by its full name, that commit is on. If there is none, the error is an [*unreachedError].
 func (m *mirror) reaches(ctx context.Context, r nixbuild.Runner, commit string) (ref string, err error) {
-	select {
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
-	case <-m.turn:
+	if err := m.lock(ctx); err != nil {
+		return "", err
 	}
-	defer func() { m.turn <- struct{}{} }()
+	defer m.unlock()
 	for {
 		if m.err == nil && !m.tried.IsZero() {
 			if ref, err := m.look(ctx, r, commit); ref != "" || err != nil {

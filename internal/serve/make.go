@@ -104,10 +104,10 @@ const maxRuns = 8
 
 // newBuilder is a pipeline of one build's own: what it says goes to the build's log, and with the build's number to the server's.
 func (s *Server) newBuilder(j *job) *build.Line {
-	log := slog.New(fork{
-		main: s.options.Log.Handler().WithAttrs([]slog.Attr{slog.Int64("build", j.build.Serial), slog.String("image", j.query.String())}),
-		own:  logline.NewPlain(j.journal, slog.LevelInfo, false),
-	})
+	log := slog.New(slog.NewMultiHandler(
+		logline.NewPlain(j.journal, slog.LevelInfo, false),
+		s.options.Log.Handler().WithAttrs([]slog.Attr{slog.Int64("build", j.build.Serial), slog.String("image", j.query.String())}),
+	))
 	ledgers := []cache.Place{{Store: s.options.Blobs.Cache(), Mode: cache.Min}} // the depot has the blobs
 	line := &build.Line{
 		Store:   s.options.Store,
@@ -130,22 +130,20 @@ func (s *Server) newBuilder(j *job) *build.Line {
 
 // tables are popularity tables, each loaded once.
 type tables struct {
-	turn   chan struct{} // holds a token while somebody loads
+	turn   // guards loaded
 	loaded map[[2]string]popularity.Table
 }
 
 func newTables() *tables {
-	return &tables{turn: make(chan struct{}, 1), loaded: map[[2]string]popularity.Table{}}
+	return &tables{turn: newTurn(), loaded: map[[2]string]popularity.Table{}}
 }
 
 // load waits for its turn only as long as its build has time.
 func (t *tables) load(ctx context.Context, where, sum string) (popularity.Table, error) {
-	select {
-	case t.turn <- struct{}{}:
-		defer func() { <-t.turn }()
-	case <-ctx.Done():
-		return popularity.Table{}, context.Cause(ctx)
+	if err := t.lock(ctx); err != nil {
+		return popularity.Table{}, err
 	}
+	defer t.unlock()
 	if table, ok := t.loaded[[2]string{where, sum}]; ok {
 		return table, nil
 	}

@@ -146,8 +146,7 @@ type pins struct {
 }
 
 type pin struct {
-	turn   chan struct{} // holds one token; who has it may ask
-	mu     sync.Mutex
+	turn   // guards the rest
 	source *build.Pinned
 	when   time.Time
 }
@@ -161,26 +160,24 @@ func (p *pins) of(ctx context.Context, line *build.Line, source spec.Nixpkgs) (*
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	case <-e.turn:
+	if err := e.lock(ctx); err != nil {
+		return nil, err
 	}
-	defer func() { e.turn <- struct{}{} }()
-	old, when := e.get()
-	if old != nil && p.now().Sub(when) < p.fresh {
+	defer e.unlock()
+	old := e.source
+	if old != nil && p.now().Sub(e.when) < p.fresh {
 		return old, nil
 	}
 	asked := p.now()
 	pinned, err := line.Pin(ctx, source)
 	if err != nil && old != nil && ctx.Err() == nil {
-		p.log.Warn("nobody can tell what the package source stands for, so it is what it was", "source", old.Report().Source, "since", when, "cause", err)
+		p.log.Warn("nobody can tell what the package source stands for, so it is what it was", "source", old.Report().Source, "since", e.when, "cause", err)
 		return old, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	e.set(pinned, asked)
+	e.source, e.when = pinned, asked
 	return pinned, nil
 }
 
@@ -197,21 +194,25 @@ func (p *pins) entry(source spec.Nixpkgs) (*pin, error) {
 		if len(p.all) >= maxPins {
 			clear(p.all)
 		}
-		e = &pin{turn: make(chan struct{}, 1)}
-		e.turn <- struct{}{}
+		e = &pin{turn: newTurn()}
 		p.all[string(key)] = e
 	}
 	return e, nil
 }
 
-func (e *pin) get() (*build.Pinned, time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.source, e.when
+// turn is a lock that is waited for only as long as a context lasts. Its holder may ask a network or a process.
+type turn chan struct{}
+
+func newTurn() turn { return make(turn, 1) }
+
+// lock returns the context's cause if that ends first.
+func (t turn) lock(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
-func (e *pin) set(source *build.Pinned, when time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.source, e.when = source, when
-}
+func (t turn) unlock() { <-t }
