@@ -107,7 +107,7 @@ func TestSignedURLsOfS3(t *testing.T) {
 	}
 }
 
-// With a service account's key nobody needs to be asked for a signature.
+// With a service account's key no server is needed for a signature.
 func TestSignedURLsOfGoogle(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

@@ -56,7 +56,7 @@ func (d *Store) repair(ctx context.Context, key, mediaType string, s *tempBlob) 
 	if err != nil || there.Size == s.size {
 		return err
 	}
-	d.Log.Warn("a blob in the depot was damaged, and is replaced", "key", key, "bytes", there.Size, "want", s.size)
+	d.Log.Warn("a stored blob was damaged, and is replaced", "key", key, "bytes", there.Size, "want", s.size)
 	return d.commit(ctx, key, mediaType, s.File, true)
 }
 
@@ -67,7 +67,7 @@ type tempBlob struct {
 	size   int64
 }
 
-// writeTemp reads content to its end. The caller drops the spool.
+// writeTemp reads content to its end. The caller discards the file.
 func (d *Store) writeTemp(ctx context.Context, content io.Reader) (*tempBlob, error) {
 	file, err := d.newTemp()
 	if err != nil {
@@ -86,7 +86,7 @@ func (d *Store) writeTemp(ctx context.Context, content io.Reader) (*tempBlob, er
 	return s, nil
 }
 
-// newTemp makes a file that a folder can give its name later. Elsewhere it needs no name, so a process that is killed leaves nothing.
+// newTemp creates a file that a directory can name later. For a bucket it has no name, so a process that is killed leaves nothing.
 func (d *Store) newTemp() (*os.File, error) {
 	file, err := scratch.NewFile(d.uploads)
 	if d.isDir && errors.Is(err, fs.ErrNotExist) { // the directory was emptied
@@ -124,7 +124,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// committer brings a whole file to a key, at once and for everybody. If the key is taken it is errTaken, and the key is as it was, unless
+// committer atomically stores a whole file under a key. If the key exists it returns errTaken and leaves the key as it was, unless
 // replace is set.
 type committer func(ctx context.Context, key, mediaType string, file *os.File, replace bool) error
 

@@ -25,7 +25,7 @@ type DestinationOptions struct {
 	Sent   func(n int64)
 }
 
-// Destination puts artifacts into the depot: layers, then configs and manifests, then indexes. Tags are not its own.
+// Destination puts artifacts into the store: layers, then configs and manifests, then indexes. Tags are not its own.
 func (d *Store) Destination(o DestinationOptions) publish.Destination {
 	if o.Jobs <= 0 {
 		o.Jobs = 8
@@ -52,7 +52,7 @@ func (d *destination) Check(ctx context.Context, _ []publish.Artifact) error {
 // CheckFirst implements [publish.Destination].
 func (d *destination) CheckFirst() bool { return true }
 
-// Publish implements [publish.Destination]. What the depot has is not made again; an unread layer is read once.
+// Publish implements [publish.Destination]. Layers that exist are not read; others are read once.
 func (d *destination) Publish(ctx context.Context, artifacts []publish.Artifact) ([]v1.Hash, error) {
 	digests, err := d.publish(ctx, artifacts)
 	if err != nil && ctx.Err() != nil {

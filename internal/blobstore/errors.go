@@ -13,7 +13,7 @@ import (
 )
 
 // ErrNotFound says that the bucket answered, and has no such blob or tag.
-var ErrNotFound = errors.New("not in the depot")
+var ErrNotFound = errors.New("not in the blobstore")
 
 // StorageError is a bucket that did not do as it was asked: it is out of reach, full, not allowed, or what it gave is damaged.
 type StorageError struct {

@@ -21,7 +21,7 @@ import (
 
 // flaky is a bucket in memory, of which one call fails: the fails-th.
 type flaky struct {
-	driver.Bucket // what nobody calls is nil
+	driver.Bucket // what is not called is nil
 	mu            sync.Mutex
 	objects       map[string]object
 	calls, fails  int

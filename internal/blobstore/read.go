@@ -44,7 +44,7 @@ func (c *checked) Read(p []byte) (int, error) {
 		c.hash.Write(p[:n])
 	}
 	if c.left == 0 && err == nil && n > 0 && c.hash != nil {
-		// Who knows the length stops here, and must not have been given the last bytes of something else.
+		// A reader that knows the length stops here, and must not get the last bytes of damaged content.
 		err = c.verdict()
 	} else if errors.Is(err, io.EOF) {
 		err = c.verdict()
@@ -75,7 +75,7 @@ const unknownType = "application/octet-stream"
 // maxManifest is more than registries take.
 const maxManifest = 4 << 20
 
-// mediaType is the bucket's word, or where it has none, as a folder, the manifest's own.
+// mediaType returns the type that the bucket has, or where it has none, as in a directory, that in the manifest itself.
 func (d *Store) mediaType(ctx context.Context, key, known string, size int64) (string, error) {
 	if known != "" && known != unknownType {
 		return known, nil
@@ -114,7 +114,7 @@ func mediaTypeField(raw []byte) string {
 // Tag is what a name stood for when it was last built.
 type Tag struct {
 	Key     string             `json:"key"`
-	Digests map[string]v1.Hash `json:"digests"` // by variant, in the words of who sets it
+	Digests map[string]v1.Hash `json:"digests"` // by variant, in the words of the caller
 	Made    time.Time          `json:"made"`
 	Source  string             `json:"source"` // of the packages, pinned
 	Fixed   bool               `json:"fixed"`  // the name can never stand for anything else
@@ -123,7 +123,7 @@ type Tag struct {
 // maxTag bounds what is read of a tag's file.
 const maxTag = 64 << 10
 
-// Tag reads a tag. [ErrNotFound] if it was never set, or is damaged: who builds it again mends it. [*StorageError] if the bucket does not
+// Tag reads a tag. [ErrNotFound] if it was never set, or is damaged: the next build sets it again. [*StorageError] if the bucket does not
 // tell.
 func (d *Store) Tag(ctx context.Context, key string) (Tag, error) {
 	at := tagKey(key)
@@ -142,13 +142,13 @@ func (d *Store) Tag(ctx context.Context, key string) (Tag, error) {
 		err = fmt.Errorf("it is the tag %.300q", t.Key)
 	}
 	if err != nil {
-		d.Log.Warn("a tag in the depot was damaged, and is as if it were not there", "key", at, "cause", err)
+		d.Log.Warn("a stored tag is damaged, and is ignored", "key", at, "cause", err)
 		return Tag{}, fmt.Errorf("%s: %w", at, ErrNotFound)
 	}
 	return t, nil
 }
 
-// SetTag sets or moves a tag; the digests must have been stored before. Who reads at the same time sees the old tag or the new one.
+// SetTag sets or moves a tag; the digests must have been stored before. A concurrent reader sees the old tag or the new one.
 func (d *Store) SetTag(ctx context.Context, key string, t Tag) error {
 	t.Key = key
 	raw, err := json.Marshal(t)

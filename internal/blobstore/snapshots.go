@@ -99,7 +99,7 @@ func (l snapshots) Save(ctx context.Context, name cache.Name, size int64, open f
 	err := l.save(ctx, name, size, open)
 	if err == nil && name.Serial > kept {
 		old, _ := entryKey(cache.Name{Lane: name.Lane, Serial: name.Serial - kept})
-		_ = l.store.bucket.Delete(ctx, old) // most often there, and of no use to anybody
+		_ = l.store.bucket.Delete(ctx, old) // an old entry that stays does no harm
 	}
 	if err == nil || errors.Is(err, cache.ErrExists) {
 		return err

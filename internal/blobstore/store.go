@@ -19,17 +19,17 @@ import (
 	"github.com/org/nixery-action/internal/scratch"
 )
 
-// Options are the settings of a depot; the zero value is silent and redirects nobody.
+// Options are the settings of a store; the zero value logs nothing and redirects no client.
 type Options struct {
-	// TempDir is where uploads to a bucket that is not a folder are gathered; "" means the system's. A folder has its own.
+	// TempDir is where uploads are written until they are complete; "" means the system's. A directory has its own.
 	TempDir string
 	// Redirect lets SignedURL sign. Only Google's and S3's buckets can.
 	Redirect bool
 	// MinFree is how many bytes the disk of a directory, or of TempDir, must have free for Ready; 0 is no limit.
 	MinFree int64
-	// Wrote is called with the size of each blob that is new to the bucket; nil is nobody. Calls may overlap.
+	// Wrote is called with the size of each blob that is new to the bucket; nil is allowed. Calls may overlap.
 	Wrote func(bytes int64)
-	// Log is told what was odd, and mended; nil means silence.
+	// Log reports damage that was repaired; nil logs nothing.
 	Log *slog.Logger
 }
 
@@ -38,8 +38,8 @@ type Store struct {
 	bucket  *blob.Bucket
 	name    string
 	commit  committer
-	uploads string // folder of the files that uploads are gathered in
-	isDir   bool   // the bucket is a folder, and spools lies on the same disk
+	uploads string // directory of temporary files
+	isDir   bool   // the bucket is a directory, and uploads is on the same disk
 	Options
 
 	probing chan struct{} // holds a token while Ready writes to the bucket
@@ -55,7 +55,7 @@ type Descriptor struct {
 	Size      int64 // bytes
 }
 
-// New returns the depot in a bucket, which stays the caller's.
+// New returns the store in a bucket, which stays the caller's.
 func New(bucket *blob.Bucket, o Options) *Store {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -66,10 +66,10 @@ func New(bucket *blob.Bucket, o Options) *Store {
 	return &Store{bucket: bucket, name: "a bucket", commit: bucketCommitter(bucket), uploads: o.TempDir, Options: o, probing: make(chan struct{}, 1)}
 }
 
-// String names the depot in logs.
+// String names the store in logs.
 func (d *Store) String() string { return d.name }
 
-// Close closes the bucket of a depot that Open has opened.
+// Close closes the bucket of a store that Open has opened.
 func (d *Store) Close() error { return d.bucket.Close() }
 
 // Stat describes a blob. [ErrNotFound] if there is none, [*StorageError] if the bucket does not tell.
@@ -114,7 +114,7 @@ func (d *Store) Open(ctx context.Context, digest v1.Hash, offset, length int64) 
 // redirectFor is as long as Nixery's redirects live.
 const redirectFor = 5 * time.Minute
 
-// SignedURL is where anybody can read a blob for five minutes, or "" if redirects are off. It does not ask whether the blob is there.
+// SignedURL returns where every client can read a blob for five minutes, or "" if redirects are off. It does not check that the blob exists.
 func (d *Store) SignedURL(ctx context.Context, digest v1.Hash) (string, error) {
 	key, err := blobKey(digest)
 	if err != nil || !d.Redirect {
@@ -127,7 +127,7 @@ func (d *Store) SignedURL(ctx context.Context, digest v1.Hash) (string, error) {
 	return url, nil
 }
 
-// Open opens the depot at a location: a folder, as a path or file:///path, which is made if it is missing; mem://, which lasts as long as
+// Open opens the store at a location: a directory, as a path or file:///path, which is created if it is missing; mem://, which lasts as long as
 // the process; and in a build with the tag cloud gs://bucket[/prefix] and s3://bucket[/prefix], whose queries are those of
 // gocloud.dev: s3://b?region=…&endpoint=…&use_path_style=true. The caller closes it.
 func Open(ctx context.Context, location string, o Options) (*Store, error) {
@@ -141,7 +141,7 @@ func Open(ctx context.Context, location string, o Options) (*Store, error) {
 	case location == "mem://":
 		return named(New(memblob.OpenBucket(nil), o), "memory"), nil
 	case scheme != "gs" && scheme != "s3" || rest == "":
-		return nil, fmt.Errorf("storage %q: want a folder, mem://, gs://bucket or s3://bucket", location)
+		return nil, fmt.Errorf("storage %q: want a directory, mem://, gs://bucket or s3://bucket", location)
 	}
 	return openCloud(ctx, location, o)
 }
@@ -151,7 +151,7 @@ func named(d *Store, name string) *Store {
 	return d
 }
 
-// openDir reads by fileblob, and writes by itself: see folderPlacer.
+// openDir reads by fileblob, and writes by itself: see dirCommitter.
 func openDir(dir string, o Options) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -165,7 +165,7 @@ func openDir(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("storage %s: %w", dir, err)
 	}
-	d := named(New(bucket, o), "folder "+dir)
+	d := named(New(bucket, o), "directory "+dir)
 	d.commit, d.uploads, d.isDir = dirCommitter(dir), spools, true
 	scratch.Sweep(d.Log, spools)
 	return d, nil

@@ -26,7 +26,7 @@ type site struct {
 	tamper func(key string, content []byte)
 }
 
-var sites = map[string]func(*testing.T) site{"memory": memorySite, "folder": folderSite}
+var sites = map[string]func(*testing.T) site{"memory": memorySite, "directory": dirSite}
 
 func memorySite(t *testing.T) site {
 	bucket := memblob.OpenBucket(nil)
@@ -41,8 +41,8 @@ func memorySite(t *testing.T) site {
 	}
 }
 
-func folderSite(t *testing.T) site {
-	dir := filepath.Join(t.TempDir(), "depot")
+func dirSite(t *testing.T) site {
+	dir := filepath.Join(t.TempDir(), "store")
 	return site{
 		open: func() *Store {
 			d, err := Open(context.Background(), dir, Options{})
@@ -189,7 +189,7 @@ func TestWrongContentIsNotStored(t *testing.T) {
 				t.Errorf("%s: %v", content, err)
 			}
 		}
-		noSpools(t, d)
+		noTempFiles(t, d)
 	})
 }
 
@@ -197,7 +197,7 @@ type errReader struct{ err error }
 
 func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 
-func noSpools(t *testing.T, d *Store) {
+func noTempFiles(t *testing.T, d *Store) {
 	t.Helper()
 	files, err := os.ReadDir(d.uploads)
 	if err != nil || len(files) > 0 {
@@ -241,7 +241,7 @@ func TestManyWritersOfOneDigest(t *testing.T) {
 			})
 		}
 		wait.Wait()
-		noSpools(t, s.open())
+		noTempFiles(t, s.open())
 	})
 }
 
@@ -333,7 +333,7 @@ func TestLeftUploadsAreSwept(t *testing.T) {
 }
 
 func TestReady(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "depot")
+	dir := filepath.Join(t.TempDir(), "store")
 	d, err := Open(t.Context(), "file://"+dir, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -341,12 +341,12 @@ func TestReady(t *testing.T) {
 	if err := d.Ready(t.Context()); err != nil {
 		t.Error(err)
 	}
-	noSpools(t, d)
+	noTempFiles(t, d)
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Ready(t.Context()); err != nil {
-		t.Errorf("without its folder: %v", err)
+		t.Errorf("without its directory: %v", err)
 	}
 	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 		t.Fatal(err)
@@ -356,9 +356,9 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// A depot whose directory is emptied, or removed, goes on as an empty one.
-func TestEmptiedFolder(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "depot")
+// A store whose directory is emptied, or removed, goes on as an empty one.
+func TestEmptiedDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
 	d, err := Open(t.Context(), dir, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -457,14 +457,14 @@ func TestReadyWritesToABucket(t *testing.T) {
 
 func TestLocations(t *testing.T) {
 	for location, says := range map[string]string{
-		"ftp://x": "want a folder, mem://", "gs://": "want a folder", "mem://x": "want a folder",
+		"ftp://x": "want a directory, mem://", "gs://": "want a directory", "mem://x": "want a directory",
 		"/dev/null/x": "storage /dev/null/x",
 	} {
 		if _, err := Open(t.Context(), location, Options{}); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", location, err)
 		}
 	}
-	for _, location := range []string{"mem://", "./depot"} {
+	for _, location := range []string{"mem://", "./store"} {
 		if _, err := Open(t.Context(), location, Options{Redirect: true}); err == nil || !strings.Contains(err.Error(), "redirected to gs:// and s3:// only") {
 			t.Errorf("%s with redirects: %v", location, err)
 		}

@@ -124,7 +124,7 @@ func checkAtStart(ctx context.Context, store *blobstore.Store) error {
 	if err := store.Ready(ctx); err != nil {
 		return err
 	}
-	// Signing asks nobody whether the blob is there.
+	// Signing does not check that the blob exists.
 	if _, err := store.SignedURL(ctx, v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)}); err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ var (
 	errBusy      = errors.New("the server has as many builds as it takes")
 	errShare     = errors.New("the client has as many builds waiting as one client may")
 	errClosing   = errors.New("the server is shutting down")
-	errAbandoned = errors.New("nobody waits for the image any more")
+	errAbandoned = errors.New("no client waits for the image any more")
 	errTimeout   = errors.New("the build took too long")
 )
 
@@ -34,8 +34,8 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// builds makes each query's image once, however many clients want it, and no more than some at a time. A build is for those who wait for
-// it: when the last has gone, it is cancelled.
+// builds makes each query's image once, however many clients want it, and no more than some at a time. A build is
+// cancelled when the last client that waits for it has gone.
 type builds struct {
 	make       func(context.Context, *job) (v1.Hash, error)
 	ended      func(Build)
@@ -156,7 +156,7 @@ func (b *builds) protect(ctx context.Context, j *job) (digest v1.Hash, err error
 	return b.make(ctx, j)
 }
 
-// finish tells everybody who waits. It is called with the lock.
+// finish ends a build and wakes all requests that wait for it. It is called with the lock.
 func (b *builds) finish(j *job, digest v1.Hash, err error) {
 	if b.under[j.query] == j {
 		delete(b.under, j.query)
@@ -184,7 +184,7 @@ func phaseOf(err error) Phase {
 	return Failed
 }
 
-// release is for a client that has gone. Who comes after the last one begins anew.
+// release drops one waiter, and cancels the build when none is left; later requests start a new build.
 func (b *builds) release(j *job, client Client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -171,7 +171,7 @@ func TestWaitingBuildIsGivenUp(t *testing.T) {
 	}
 }
 
-// The slot of a build that nobody waits for any more goes to the next in the queue.
+// The slot of a build without a waiter goes to the next in the queue.
 func TestSlotIsFreeWhenAllHaveGone(t *testing.T) {
 	gate := newGate("nix-build")
 	ended := make(chan Build, 3)

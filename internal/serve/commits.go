@@ -73,7 +73,7 @@ func (s *Server) tagsInWords() string {
 }
 
 // verifyCommit finds out that a commit which a client names is the package source's own, before anything of it is fetched or evaluated: a
-// repository serves commits that anybody may have made. The source that it returns is the one to evaluate.
+// repository also serves the commits of its forks. The source that it returns is the one to evaluate.
 func (s *Server) verifyCommit(ctx context.Context, r nixbuild.Runner, q query, source spec.Nixpkgs) (spec.Nixpkgs, error) {
 	switch {
 	case !commit.MatchString(q.tag):

@@ -42,7 +42,7 @@ const (
 	unsupported     = "UNSUPPORTED"
 )
 
-// How soon to come back: when some build may have ended, and when somebody may have mended the storage.
+// How soon to come back: when a build may have ended, and when the storage may have been repaired.
 const (
 	soon  = 10 * time.Second
 	later = 30 * time.Second
@@ -150,7 +150,7 @@ func (s *Server) missing(q query, e *nixbuild.EvaluationError) *apiError {
 	return f
 }
 
-// reasonText is a failure in words for who pulls: what to change in a spec is of no use to them.
+// reasonText describes a failure for a client that pulls: hints about a spec are of no use to it.
 func reasonText(f nixbuild.Failure) string {
 	what := fmt.Sprintf("package %s (%s) ", f.Name, f.System)
 	detail := ""

@@ -29,7 +29,7 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
-// make runs the pipeline for one query, into the depot.
+// make builds the image of one query into the blobstore.
 func (s *Server) make(ctx context.Context, j *job) (v1.Hash, error) {
 	source, fixed, err := s.tagSource(j.query.tag)
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *Server) make(ctx context.Context, j *job) (v1.Hash, error) {
 	a := answer{query: j.query, digest: report.Images[0].Digest, source: report.Source.Pinned, made: time.Now(), fixed: fixed}
 	s.builds.note(j, func(b *Build) { b.Pinned = a.source })
 	if err := s.recent.keep(ctx, key, a); err != nil {
-		s.options.Log.Warn("the depot does not remember what a tag stands for", "image", j.query.String(), "cause", err)
+		s.options.Log.Warn("a tag could not be stored, so another process will build it again", "image", j.query.String(), "cause", err)
 	}
 	return a.digest, nil
 }
@@ -108,12 +108,12 @@ func (s *Server) newBuilder(j *job) *build.Line {
 		logline.NewPlain(j.journal, slog.LevelInfo, false),
 		s.options.Log.Handler().WithAttrs([]slog.Attr{slog.Int64("build", j.build.Serial), slog.String("image", j.query.String())}),
 	))
-	ledgers := []cache.Place{{Store: s.options.Blobs.Cache(), Mode: cache.Min}} // the depot has the blobs
+	snapshots := []cache.Place{{Store: s.options.Blobs.Cache(), Mode: cache.Min}} // the blobstore has the blobs
 	line := &build.Line{
 		Store:   s.options.Store,
 		Created: s.options.Created,
 		TempDir: s.options.TempDir,
-		Cache:   cache.New(ledgers, ledgers, log).WithKey(s.options.CacheKey),
+		Cache:   cache.New(snapshots, snapshots, log).WithKey(s.options.CacheKey),
 		Spec:    "serve",
 		// Whoever can push to a branch, or gets a change into nixpkgs, writes what is evaluated here.
 		Confinement: s.options.Confinement,
@@ -176,7 +176,7 @@ func secretsOf(source spec.Nixpkgs) []string {
 	return secrets
 }
 
-// query is an image that somebody wants. Queries that are equal want the same, and share a build.
+// query is an image that a client wants. Equal queries share a build.
 type query struct {
 	image         string // the name, without an architecture
 	tag           string
@@ -184,7 +184,7 @@ type query struct {
 	architectures string // joined by commas
 }
 
-// queryOf makes a query of what a client wants and takes. An index is for who takes one and names no architecture.
+// queryOf makes a query of what a client wants and takes. An index is for a client that accepts one and names no architecture.
 func (s *Server) queryOf(n route.Name, tag string, t accepted) query {
 	q := query{image: n.Image(), tag: tag, format: t.format, architectures: s.options.Architectures[0]}
 	switch {

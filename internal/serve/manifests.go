@@ -25,8 +25,8 @@ import (
 // maxManifest is what registries take at most: the distribution specification 1.1, "Pushing Manifests".
 const maxManifest = 4 << 20
 
-// manifest answers with a manifest: by digest what the depot has, whatever the client accepts; by tag what that stands for now.
-// A HEAD by tag does as much as a GET, for clients ask for the digest so before they pull.
+// manifest handles GET and HEAD /v2/<name>/manifests/<reference>. A digest is looked up in the blobstore, whatever the client accepts;
+// a tag is resolved, by a build if needed. A HEAD does as much as a GET: clients ask for the digest so before they pull.
 func (s *Server) manifest(w http.ResponseWriter, r *http.Request, n route.Name, to route.Route) (query, error) {
 	if to.ByDigest() {
 		digest, err := route.ParseDigest(to.Reference)
@@ -44,8 +44,8 @@ func (s *Server) manifest(w http.ResponseWriter, r *http.Request, n route.Name, 
 	return q, s.writeManifest(w, r, digest)
 }
 
-// stillStored is errUnknown if what is remembered is not in the depot. Only whoever empties it removes anything, so that nothing else
-// that is remembered is there either.
+// stillStored returns errUnknown if a remembered manifest is not in the blobstore. The server itself deletes nothing, so the store was
+// emptied by hand, and everything else that is remembered is gone, too.
 func (s *Server) stillStored(ctx context.Context, digest v1.Hash) error {
 	_, err := s.options.Blobs.Stat(ctx, digest)
 	if errors.Is(err, blobstore.ErrNotFound) {
@@ -64,7 +64,7 @@ func (s *Server) writeManifest(w http.ResponseWriter, r *http.Request, digest v1
 	return s.send(w, r, Manifest, bytes.NewReader(raw))
 }
 
-// readManifest reads a manifest whole: the depot checks its digest.
+// readManifest reads a manifest whole: the blobstore checks its digest.
 func (s *Server) readManifest(ctx context.Context, digest v1.Hash) (raw []byte, mediaType string, err error) {
 	none := notFound(manifestUnknown, "this registry has no manifest "+digest.String())
 	content, stored, err := s.options.Blobs.Open(ctx, digest, 0, -1)
@@ -91,7 +91,7 @@ func describe(h http.Header, mediaType string, digest v1.Hash) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-// send lets net/http see to lengths, ranges and conditions. Content that breaks off ends the connection, so that nobody takes the
+// send lets net/http see to lengths, ranges and conditions. Content that breaks off ends the connection, so that no client takes the
 // part for the whole.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, what Sort, content io.ReadSeeker) error {
 	oneRange(r)
@@ -105,15 +105,18 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, what Sort, content
 // maxAccepted is how many media types of an Accept header are read: clients send a dozen at the most.
 const maxAccepted = 64
 
-// accepted is what a client takes.
+// accepted is the kind of manifest that a client gets.
 type accepted struct {
 	format spec.Format
 	index  bool
 }
 
-// parseAccept reads Accept. Docker's types come first, as they do in a spec; OCI's are for who takes no others. Who says nothing, or
-// takes anything, gets one image and no index, as from other registries: such clients are older than indexes, or curl. Who takes
-// nothing that there is gets that image too: the distribution specification has no answer that says no.
+// parseAccept reads Accept headers. Docker's types are preferred, as in a spec; OCI's are for clients that accept no others:
+//
+//	(none), or */*                              ▶ Docker, a single-platform manifest: such clients are older than indexes, or curl
+//	…docker.distribution.manifest.list.v2+json ▶ Docker, an index
+//	…oci.image.index.v1+json                   ▶ OCI, an index
+//	text/html                                  ▶ Docker, a single-platform manifest: the specification has no refusal
 func parseAccept(accept []string) accepted {
 	takes := map[types.MediaType]bool{}
 	fields := strings.SplitN(strings.Join(accept, ","), ",", maxAccepted+1)

@@ -18,8 +18,8 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
-// recent has what tags stood for when that was last found out: in memory, and behind it in the depot, where other processes see it,
-// and this one after a restart.
+// recent caches the digests that tags resolved to: in memory, and behind it in the blobstore, where other processes and later ones
+// find them.
 type recent struct {
 	store *blobstore.Store
 	fresh time.Duration
@@ -30,7 +30,7 @@ type recent struct {
 	latest answer // the newest one of that tag
 }
 
-// answer is what came of a query: a digest, or a fault that the next client would be told too.
+// answer is what came of a query: a digest, or an error that the next client would meet, too.
 type answer struct {
 	query
 	digest v1.Hash
@@ -42,14 +42,14 @@ type answer struct {
 
 const (
 	maxAnswers = 4096
-	// A package that is not there may come to be there, and those who wait for it try now and then.
+	// A missing package may be added, and clients that wait for it try now and then.
 	freshError = 30 * time.Second
 )
 
-// errUnknown says that nobody knows, or that it was too long ago.
+// errUnknown says that there is no answer, or that it is too old.
 var errUnknown = errors.New("not known")
 
-// look returns the digest that a query was answered with lately, the fault that it met, or errUnknown.
+// look returns the digest that a query was answered with lately, the error that it met, or errUnknown.
 func (r *recent) look(ctx context.Context, q query, key string) (v1.Hash, error) {
 	if a, ok := r.remembered(key); ok {
 		return a.digest, a.err
@@ -92,7 +92,7 @@ func (r *recent) remember(key string, a answer) {
 		maps.DeleteFunc(r.all, func(_ string, a answer) bool { return !r.isFresh(a) })
 	}
 	if len(r.all) >= maxAnswers {
-		clear(r.all) // the depot has the rest
+		clear(r.all) // the blobstore has the rest
 	}
 	r.all[key] = a
 	if a.tag == latest && a.err == nil && a.made.After(r.latest.made) {
@@ -107,14 +107,14 @@ func (r *recent) source() (pinned string, when time.Time) {
 	return r.latest.source, r.latest.made
 }
 
-// forget drops all that the depot may have lost; faults stay.
+// forget drops all that the blobstore may have lost; errors stay.
 func (r *recent) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	maps.DeleteFunc(r.all, func(_ string, a answer) bool { return a.err == nil })
 }
 
-// keep remembers an answer for good: here, and in the depot.
+// keep remembers an answer for good: here, and in the blobstore.
 func (r *recent) keep(ctx context.Context, key string, a answer) error {
 	r.remember(key, a)
 	return r.store.SetTag(ctx, key, blobstore.Tag{
@@ -151,10 +151,10 @@ type pin struct {
 	when   time.Time
 }
 
-// maxPins bounds what is remembered: anybody may name a branch.
+// maxPins bounds what is remembered: any client may name a branch.
 const maxPins = 256
 
-// of returns what a source stands for. If nobody can tell just now, what was told before counts.
+// of returns the commit that a source resolves to. If the source is out of reach, the last answer counts.
 func (p *pins) of(ctx context.Context, line *build.Line, source spec.Nixpkgs) (*build.Pinned, error) {
 	e, err := p.entry(source)
 	if err != nil {
@@ -171,7 +171,7 @@ func (p *pins) of(ctx context.Context, line *build.Line, source spec.Nixpkgs) (*
 	asked := p.now()
 	pinned, err := line.Pin(ctx, source)
 	if err != nil && old != nil && ctx.Err() == nil {
-		p.log.Warn("nobody can tell what the package source stands for, so it is what it was", "source", old.Report().Source, "since", e.when, "cause", err)
+		p.log.Warn("the package source cannot be resolved now; its last commit is used", "source", old.Report().Source, "since", e.when, "cause", err)
 		return old, nil
 	}
 	if err != nil {

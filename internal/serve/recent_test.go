@@ -85,7 +85,7 @@ func TestSourceOutOfReachForAWhile(t *testing.T) {
 	r.get("/v2/htop/manifests/latest")
 }
 
-// After a restart nothing is made again: what tags stand for is in the depot, and when that is too old, the ledgers are.
+// After a restart nothing is built again: tags are in the blobstore, and when these are too old, cache snapshots are.
 func TestRestartIsWarm(t *testing.T) {
 	r := newRegistry(t, fromGit)
 	r.nix.move(commits[0])
@@ -118,7 +118,7 @@ func TestLostManifestIsMadeAgain(t *testing.T) {
 	}
 }
 
-// A damaged tag keeps nobody away: the image is looked for as if it were new, and the tag is set again.
+// A damaged tag stops no pull: the image is looked for as if it were new, and the tag is set again.
 func TestDamagedTagIsMadeAgain(t *testing.T) {
 	r := newRegistry(t, nil)
 	digest := r.get("/v2/app/manifests/latest").digest()
@@ -139,7 +139,7 @@ func TestDamagedTagIsMadeAgain(t *testing.T) {
 	}
 }
 
-// The memory has an end; the depot does not.
+// The memory has an end; the store does not.
 func TestMemoryIsBounded(t *testing.T) {
 	r := newRegistry(t, nil)
 	for i := range 3 * maxAnswers {
@@ -190,7 +190,7 @@ func TestBuildGivesTheSame(t *testing.T) {
 }
 
 // A tag that another server has set counts here, if it is fresh.
-func TestServersShareADepot(t *testing.T) {
+func TestServersShareAStore(t *testing.T) {
 	first := newRegistry(t, nil)
 	second := &registry{t: t, nix: &fakeNix{}, bucket: first.bucket}
 	second.start()

@@ -20,7 +20,7 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
-// Options are what a server is made of. Depot, Runner, Store, Source and Log must be given; the zero value of each other field is
+// Options configure a server. Blobs, Runner, Store, Source and Log must be given; the zero value of each other field is
 // its default.
 type Options struct {
 	Blobs *blobstore.Store
@@ -52,7 +52,7 @@ type Options struct {
 	Queue    int
 	Share    int
 	Timeout  time.Duration
-	CacheKey cache.Key // marks ledgers in the depot; the zero Key marks none
+	CacheKey cache.Key // authenticates cache snapshots in Blobs; the zero Key does not
 	// Fresh is how long a tag stands for what it stood for, before the source is looked at again: 5 minutes if 0. What a
 	// commit of the source gave stands for ever.
 	Fresh time.Duration
@@ -96,7 +96,7 @@ type Server struct {
 // New returns a server. It starts nothing: the first build is that of the first client.
 func New(o Options) (*Server, error) {
 	if o.Blobs == nil || o.Runner == nil || o.Store == nil || o.Log == nil {
-		return nil, errors.New("serving images: a depot, a runner, a store and a log are needed")
+		return nil, errors.New("serving images: a blobstore, a runner, a store and a log are needed")
 	}
 	o = o.withDefaults()
 	for _, a := range o.Architectures {
@@ -172,8 +172,8 @@ func (s *Server) Builds() []Build { return s.builds.list() }
 // Load tells how many builds run, and how many wait for their turn.
 func (s *Server) Load() (running, waiting int) { return s.builds.load() }
 
-// Source says what packages are made of, and what that stood for when it was last looked at: in this process, or by who used the
-// same depot before. Pinned is empty, and the time zero, if nothing is known of that.
+// Source says what packages are made of, and what that stood for when it was last looked at: by this process, or by one that used
+// the same blobstore. Pinned is empty, and the time zero, if nothing is known of that.
 func (s *Server) Source() (source, pinned string, when time.Time) {
 	pinned, when = s.recent.source()
 	return build.Describe(s.options.Source), pinned, when

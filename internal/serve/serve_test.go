@@ -53,7 +53,7 @@ func newRegistry(t testing.TB, change func(*Options)) *registry {
 	return r
 }
 
-// start begins anew, with the bucket that there is.
+// start starts a new server on the same bucket.
 func (r *registry) start() {
 	r.t.Helper()
 	o := Options{

@@ -66,11 +66,11 @@ func write(t *testing.T, text string) string {
 
 func TestDefaults(t *testing.T) {
 	want := Settings{
-		Address: "127.0.0.1", Port: 8080, Nixpkgs: spec.Nixpkgs{Channel: "nixos-unstable"}, Storage: "./depot", Popularity: "embedded", Timeout: 30 * time.Minute,
+		Address: "127.0.0.1", Port: 8080, Nixpkgs: spec.Nixpkgs{Channel: "nixos-unstable"}, Storage: "./store", Popularity: "embedded", Timeout: 30 * time.Minute,
 		Builds: 2, Queue: 64, Share: 16, Fresh: 5 * time.Minute, LogFormat: "auto", MinFree: 256 << 20, ShutdownDelay: 5 * time.Second, Grace: 20 * time.Second,
 		Evaluation: Evaluation{GitHubAPI: "https://api.github.com", Packages: 64, Memory: 4 << 30, CPU: 5 * time.Minute},
 	}
-	if got := read(t, map[string][]string{"storage": {"./depot"}}, nil); !reflect.DeepEqual(got, want) {
+	if got := read(t, map[string][]string{"storage": {"./store"}}, nil); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
@@ -174,7 +174,7 @@ func TestEnvironmentOfNixery(t *testing.T) {
 		env  variables
 		want func(Settings) bool
 	}{
-		"folder": {variables{"PORT": "45243", "NIXERY_CHANNEL": "nixos-25.11", "NIXERY_STORAGE_BACKEND": "filesystem", "STORAGE_PATH": "/var/lib/nixery",
+		"directory": {variables{"PORT": "45243", "NIXERY_CHANNEL": "nixos-25.11", "NIXERY_STORAGE_BACKEND": "filesystem", "STORAGE_PATH": "/var/lib/nixery",
 			"NIX_TIMEOUT": "90", "NIX_POPULARITY_URL": "https://x.example/popularity.json", "WEB_DIR": "/web"},
 			func(s Settings) bool {
 				return s.Port == 45243 && s.Nixpkgs.Channel == "nixos-25.11" && s.Storage == "/var/lib/nixery" && s.Timeout == 90*time.Second &&

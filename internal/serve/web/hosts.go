@@ -27,7 +27,7 @@ func NewHosts(names []string, any bool) *Hosts {
 	return &Hosts{names: names, any: any && len(names) == 0}
 }
 
-// guard answers 421 to requests for other hosts. X-Forwarded-Host says nothing here: who sends a request chooses it.
+// guard answers 421 to requests for other hosts. X-Forwarded-Host is ignored: the sender chooses it.
 func (h *Hosts) guard(next http.Handler) http.Handler {
 	if h == nil || h.any {
 		return next

@@ -90,7 +90,7 @@ func newView(o PageOptions, r *http.Request) view {
 
 var hostForm = regexp.MustCompile(`^[A-Za-z0-9.:\[\]-]{1,255}$`)
 
-// hostOf is how the client calls this server. It is shown to that client only, who may paste it into a shell.
+// hostOf is how the client calls this server. It is shown to that client only, and may be pasted into a shell.
 func hostOf(r *http.Request) string {
 	if hostForm.MatchString(r.Host) {
 		return r.Host
@@ -155,7 +155,7 @@ func (b buildView) DigestText() string {
 // LogText is the log as it was written.
 func (b buildView) LogText() string { return strings.Join(b.Log, "\n") }
 
-// form is what somebody filled in, and what came of it.
+// form is what a reader filled in, and the image that it names.
 type form struct {
 	Packages, Architecture, Tag string
 	Shell                       bool

@@ -26,7 +26,7 @@ import (
 	"github.com/org/nixery-action/internal/plainfile"
 )
 
-// Users are names and bcrypt hashes of passwords. A nil *Users asks nobody for anything.
+// Users are names and bcrypt hashes of passwords. A nil *Users lets every request pass.
 type Users struct {
 	hashes  map[string][]byte
 	highest int // cost of a hash
@@ -34,7 +34,7 @@ type Users struct {
 	compare func(hash, password []byte) error // as bcrypt.CompareHashAndPassword
 	salt    string                            // of the hashes of no password
 
-	key   [32]byte // of this process, so that what is remembered is of no use to who reads memory later
+	key   [32]byte // of this process, so that what is remembered is of no use in another process
 	mu    sync.Mutex
 	known map[string]login // the last right one of each user
 }

@@ -1,7 +1,7 @@
-// Package front puts around a registry what a deployment of it needs: a page for people, health and metrics for machines,
+// Package web puts around a registry what a deployment of it needs: a page for people, health and metrics for machines,
 // passwords, and a log of requests. It stands apart so that the registry itself stays the protocol and nothing else.
 //
-// The invariant: whoever has no password, where one is asked for, learns that the server is there and works, and no more.
+// The invariant: a client without the password learns that the server exists and works, and no more.
 package web
 
 import (
@@ -22,8 +22,8 @@ type Options struct {
 	Ready    *Readiness
 	Hosts    *Hosts   // that requests may be for; nil for all
 	Clients  *Clients // have shares of the registry's queue; nil gives all the same
-	// Users may pull, and see page and metrics: these tell what others pull, too. Nil asks nobody. Health has no password: those
-	// who probe it have none.
+	// Users may pull, and see page and metrics: these show what others pull, too. Nil lets every request pass.
+	// Health has no password: probes have none.
 	Users *Users
 	Log   *slog.Logger
 	// Structured puts requests into the log in the fields that Google's log service knows, besides in words.
@@ -100,8 +100,8 @@ func (r *recorder) Write(p []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// logged logs every request when it has been answered, and counts it. Health and metrics are asked for all day long, and are only told
-// to those who debug.
+// logged logs every request when it has been answered, and counts it. Health and metrics are asked for all day long, and are
+// logged at debug level only.
 func logged(o Options, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
@@ -109,14 +109,14 @@ func logged(o Options, next http.Handler) http.Handler {
 		rec.Header().Set("X-Content-Type-Options", "nosniff")
 		rec.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
 		if r.ContentLength != 0 {
-			// Nobody reads bodies here. The server would, to use the connection again, and wait for slow ones.
+			// No handler reads a body. The server would, to reuse the connection, and wait for slow ones.
 			rec.Header().Set("Connection", "close")
 		}
 		defer func() {
 			value := recover()
 			o.tell(r, rec, time.Since(began), value)
 			if value != nil {
-				panic(http.ErrAbortHandler) // the connection ends, so that the client knows that there is something missing
+				panic(http.ErrAbortHandler) // the connection ends, so that the client sees that the answer is cut
 			}
 		}()
 		next.ServeHTTP(rec, r)
