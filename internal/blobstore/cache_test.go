@@ -62,7 +62,7 @@ func saveEntry(t *testing.T, c cache.Store, name cache.Name) {
 	}
 }
 
-func keysBelow(t *testing.T, d *Depot, prefix string) (keys []string) {
+func keysBelow(t *testing.T, d *Store, prefix string) (keys []string) {
 	t.Helper()
 	objects := d.bucket.List(&blob.ListOptions{Prefix: prefix})
 	for {

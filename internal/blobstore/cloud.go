@@ -15,7 +15,7 @@ import (
 )
 
 // openCloud opens a bucket by its scheme, and the part of it below the URL's path.
-func openCloud(ctx context.Context, location string, o Options) (*Depot, error) {
+func openCloud(ctx context.Context, location string, o Options) (*Store, error) {
 	u, err := url.Parse(location)
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)

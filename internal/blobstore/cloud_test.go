@@ -52,7 +52,7 @@ func s3Site(t *testing.T) site {
 }
 
 func cloudSite(t *testing.T, location string) site {
-	open := func() *Depot {
+	open := func() *Store {
 		d, err := Open(context.Background(), location, Options{TempDir: t.TempDir(), Redirect: true})
 		if err != nil {
 			t.Fatal(err)
@@ -107,7 +107,7 @@ func TestSignedURLsOfS3(t *testing.T) {
 	}
 }
 
-// With a service account's key nobody needs to be asked for a signature.
+// With a service account's key no server is needed for a signature.
 func TestSignedURLsOfGoogle(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

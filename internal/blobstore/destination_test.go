@@ -39,7 +39,7 @@ func (l *lazyLayer) Digest() (v1.Hash, error) {
 func (l *lazyLayer) DiffID() (v1.Hash, error)            { return l.Digest() }
 func (l *lazyLayer) MediaType() (types.MediaType, error) { return types.DockerLayer, nil }
 func (l *lazyLayer) Uncompressed() (io.ReadCloser, error) {
-	return nil, errors.New("nobody wants the tar")
+	return nil, errors.New("no caller reads the tar")
 }
 
 func (l *lazyLayer) Size() (int64, error) {
@@ -143,7 +143,7 @@ func TestSharedLayerIsToldOnce(t *testing.T) {
 }
 
 // publishTo counts reports by how a layer came there.
-func publishTo(t *testing.T, d *Depot, a publish.Artifact, sent *atomic.Int64) map[publish.How]int {
+func publishTo(t *testing.T, d *Store, a publish.Artifact, sent *atomic.Int64) map[publish.How]int {
 	t.Helper()
 	repository, err := name.NewRepository("localhost/box")
 	if err != nil {
@@ -177,7 +177,7 @@ func publishTo(t *testing.T, d *Depot, a publish.Artifact, sent *atomic.Int64) m
 }
 
 // pullAll reads a manifest and all that it names, and returns how many blobs that was.
-func pullAll(t *testing.T, d *Depot, digest v1.Hash) int {
+func pullAll(t *testing.T, d *Store, digest v1.Hash) int {
 	t.Helper()
 	raw, err := read(t, d, digest, 0, -1)
 	if err != nil {
@@ -211,7 +211,7 @@ func pullAll(t *testing.T, d *Depot, digest v1.Hash) int {
 	return n
 }
 
-// What the depot has is not made, even if only a record says what it is; what was lost from a bucket is.
+// What the store has is not made, even if only a record says what it is; what was lost from a bucket is.
 func TestKnownLayers(t *testing.T) {
 	everywhere(t, func(t *testing.T, s site) {
 		d := s.open()
@@ -243,12 +243,12 @@ func TestNoManifestBeforeItsLayers(t *testing.T) {
 				t.Errorf("%s is there: %.40s, %v", key, content, err)
 			}
 		}
-		noSpools(t, d)
+		noTempFiles(t, d)
 	})
 }
 
 func TestPublishIsCancelled(t *testing.T) {
-	cause := errors.New("nobody waits")
+	cause := errors.New("no waiter")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	layer := &lazyLayer{content: "x"}
 	d := sites["memory"](t).open()

@@ -14,7 +14,7 @@ import (
 // A disk that is full takes nothing more, and gives back what it has. It needs root, for a small disk of its own.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
-	if err := syscall.Mount("depot", dir, "tmpfs", 0, "size=256k"); err != nil {
+	if err := syscall.Mount("store", dir, "tmpfs", 0, "size=256k"); err != nil {
 		t.Fatalf("mounting a small disk: %v", err)
 	}
 	t.Cleanup(func() {
@@ -32,7 +32,7 @@ func TestFullDisk(t *testing.T) {
 	if !errors.As(err, new(*StorageError)) || !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("error is %v", err)
 	}
-	noSpools(t, d)
+	noTempFiles(t, d)
 	if got, err := read(t, d, digest, 0, -1); err != nil || got != small {
 		t.Errorf("%d bytes came back: %v", len(got), err)
 	}
@@ -45,7 +45,7 @@ func TestFullDisk(t *testing.T) {
 // A disk on which a file can still be made, but not written, is not ready; and is again when there is room.
 func TestReadyOnAFullDisk(t *testing.T) {
 	dir := t.TempDir()
-	if err := syscall.Mount("depot", dir, "tmpfs", 0, "size=256k"); err != nil {
+	if err := syscall.Mount("store", dir, "tmpfs", 0, "size=256k"); err != nil {
 		t.Fatalf("mounting a small disk: %v", err)
 	}
 	t.Cleanup(func() {
@@ -53,7 +53,7 @@ func TestReadyOnAFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	folder, err := Open(t.Context(), dir, Options{})
+	directory, err := Open(t.Context(), dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestReadyOnAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	filler := filepath.Join(dir, "filler")
-	for name, d := range map[string]*Depot{"folder": folder, "uploads to a bucket": bucket} {
+	for name, d := range map[string]*Store{"directory": directory, "uploads to a bucket": bucket} {
 		if err := d.Ready(t.Context()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -79,5 +79,5 @@ func TestReadyOnAFullDisk(t *testing.T) {
 			t.Errorf("%s: when there is room again: %v", name, err)
 		}
 	}
-	noSpools(t, folder)
+	noTempFiles(t, directory)
 }

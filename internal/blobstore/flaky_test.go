@@ -21,7 +21,7 @@ import (
 
 // flaky is a bucket in memory, of which one call fails: the fails-th.
 type flaky struct {
-	driver.Bucket // what nobody calls is nil
+	driver.Bucket // what is not called is nil
 	mu            sync.Mutex
 	objects       map[string]object
 	calls, fails  int
@@ -184,7 +184,7 @@ func TestBucketThatFailsOnce(t *testing.T) {
 }
 
 // checkWhole wants every object to have its digest, and all that it names.
-func checkWhole(t *testing.T, d *Depot) {
+func checkWhole(t *testing.T, d *Store) {
 	t.Helper()
 	for _, key := range keysBelow(t, d, "blobs/") {
 		digest := hashOf("")

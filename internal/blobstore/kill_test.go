@@ -15,7 +15,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// childVariable makes this test binary a process that fills a folder until it is killed.
+// childVariable makes this test binary a process that fills a directory until it is killed.
 const childVariable = "DEPOT_TEST_FILL"
 
 func TestMain(m *testing.M) {

@@ -7,6 +7,6 @@ import (
 	"fmt"
 )
 
-func openCloud(_ context.Context, location string, _ Options) (*Depot, error) {
+func openCloud(_ context.Context, location string, _ Options) (*Store, error) {
 	return nil, fmt.Errorf("storage %s: this program is built without the clouds; nixery-action-cloud has them: make build-cloud", location)
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -43,13 +44,13 @@ func (c *checked) Read(p []byte) (int, error) {
 		c.hash.Write(p[:n])
 	}
 	if c.left == 0 && err == nil && n > 0 && c.hash != nil {
-		// Who knows the length stops here, and must not have been given the last bytes of something else.
+		// A reader that knows the length stops here, and must not get the last bytes of damaged content.
 		err = c.verdict()
 	} else if errors.Is(err, io.EOF) {
 		err = c.verdict()
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		n, err = 0, fault(c.ctx, "reading", c.key, err)
+		n, err = 0, storageError(c.ctx, "reading", c.key, err)
 	}
 	c.err = err
 	return n, err
@@ -71,31 +72,31 @@ func (c *checked) verdict() error {
 // unknownType is what the distribution specification lets blobs be.
 const unknownType = "application/octet-stream"
 
-// largestManifest is more than registries take.
-const largestManifest = 4 << 20
+// maxManifest is more than registries take.
+const maxManifest = 4 << 20
 
-// mediaType is the bucket's word, or where it has none, as a folder, the manifest's own.
-func (d *Depot) mediaType(ctx context.Context, key, known string, size int64) (string, error) {
+// mediaType returns the type that the bucket has, or where it has none, as in a directory, that in the manifest itself.
+func (d *Store) mediaType(ctx context.Context, key, known string, size int64) (string, error) {
 	if known != "" && known != unknownType {
 		return known, nil
 	}
-	if size > largestManifest {
+	if size > maxManifest {
 		return unknownType, nil
 	}
 	content, err := d.bucket.NewReader(ctx, key, nil)
 	if err != nil {
-		return "", fault(ctx, "reading", key, err)
+		return "", storageError(ctx, "reading", key, err)
 	}
 	defer content.Close()
 	first := make([]byte, 1)
 	if _, err := io.ReadFull(content, first); errors.Is(err, io.EOF) || err == nil && first[0] != '{' {
 		return unknownType, nil
 	} else if err != nil {
-		return "", fault(ctx, "reading", key, err)
+		return "", storageError(ctx, "reading", key, err)
 	}
-	raw, err := io.ReadAll(io.LimitReader(content, largestManifest))
+	raw, err := io.ReadAll(io.LimitReader(content, maxManifest))
 	if err != nil {
-		return "", fault(ctx, "reading", key, err)
+		return "", storageError(ctx, "reading", key, err)
 	}
 	return mediaTypeField(append(first, raw...)), nil
 }
@@ -108,4 +109,56 @@ func mediaTypeField(raw []byte) string {
 		return unknownType
 	}
 	return manifest.MediaType
+}
+
+// Tag is what a name stood for when it was last built.
+type Tag struct {
+	Key     string             `json:"key"`
+	Digests map[string]v1.Hash `json:"digests"` // by variant, in the words of the caller
+	Made    time.Time          `json:"made"`
+	Source  string             `json:"source"` // of the packages, pinned
+	Fixed   bool               `json:"fixed"`  // the name can never stand for anything else
+}
+
+// maxTag bounds what is read of a tag's file.
+const maxTag = 64 << 10
+
+// Tag reads a tag. [ErrNotFound] if it was never set, or is damaged: the next build sets it again. [*StorageError] if the bucket does not
+// tell.
+func (d *Store) Tag(ctx context.Context, key string) (Tag, error) {
+	at := tagKey(key)
+	content, err := d.bucket.NewReader(ctx, at, nil)
+	if err != nil {
+		return Tag{}, storageError(ctx, "reading", at, err)
+	}
+	defer content.Close()
+	raw, err := io.ReadAll(io.LimitReader(content, maxTag))
+	if err != nil {
+		return Tag{}, storageError(ctx, "reading", at, err)
+	}
+	var t Tag
+	err = json.Unmarshal(raw, &t)
+	if err == nil && t.Key != key {
+		err = fmt.Errorf("it is the tag %.300q", t.Key)
+	}
+	if err != nil {
+		d.Log.Warn("a stored tag is damaged, and is ignored", "key", at, "cause", err)
+		return Tag{}, fmt.Errorf("%s: %w", at, ErrNotFound)
+	}
+	return t, nil
+}
+
+// SetTag sets or moves a tag; the digests must have been stored before. A concurrent reader sees the old tag or the new one.
+func (d *Store) SetTag(ctx context.Context, key string, t Tag) error {
+	t.Key = key
+	raw, err := json.Marshal(t)
+	if err != nil {
+		return fmt.Errorf("encoding tag %q: %w", key, err)
+	}
+	s, err := d.writeTemp(ctx, bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	defer s.discard()
+	return storageError(ctx, "writing", tagKey(key), d.commit(ctx, tagKey(key), "application/json", s.File, true))
 }

@@ -44,14 +44,14 @@ const probeKey = "probe"
 
 // Ready reports whether content can be stored now: it writes a little, where uploads are gathered and, in a bucket, beside the blobs.
 // A disk that is full lets itself be asked, listed and read like any other.
-func (d *Depot) Ready(ctx context.Context) error {
-	file, err := d.newSpool()
+func (d *Store) Ready(ctx context.Context) error {
+	file, err := d.newTemp()
 	if err != nil {
-		return &StorageError{Op: "making a file in", Key: d.spoolDir(), Err: err}
+		return &StorageError{Op: "making a file in", Key: d.tempDir(), Err: err}
 	}
-	probe := &spool{File: file}
-	defer probe.drop()
-	if err := HasRoom(d.spoolDir(), d.MinFree); err != nil {
+	probe := &tempBlob{File: file}
+	defer probe.discard()
+	if err := HasRoom(d.tempDir(), d.MinFree); err != nil {
 		return &StorageError{Op: "asking", Key: d.name, Err: err}
 	}
 	_, err = file.Write(make([]byte, probeBytes))
@@ -69,8 +69,8 @@ func (d *Depot) Ready(ctx context.Context) error {
 }
 
 // writable writes to a bucket, once in a while.
-func (d *Depot) writable(ctx context.Context) error {
-	if d.folder {
+func (d *Store) writable(ctx context.Context) error {
+	if d.isDir {
 		return nil
 	}
 	select {
@@ -83,15 +83,15 @@ func (d *Depot) writable(ctx context.Context) error {
 		return nil
 	}
 	if err := d.bucket.WriteAll(ctx, probeKey, []byte("This file is written to see that the bucket can be.\n"), nil); err != nil {
-		return fault(ctx, "writing", probeKey, err)
+		return storageError(ctx, "writing", probeKey, err)
 	}
 	d.probed = time.Now()
 	return nil
 }
 
-func (d *Depot) spoolDir() string {
-	if d.spools == "" {
+func (d *Store) tempDir() string {
+	if d.uploads == "" {
 		return os.TempDir()
 	}
-	return d.spools
+	return d.uploads
 }

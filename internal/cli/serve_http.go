@@ -20,9 +20,9 @@ import (
 
 // What a client may take, before a handler has its request. What comes after is the handlers' own business: a build may take its time.
 const (
-	headerTime   = 10 * time.Second
-	idleTime     = 2 * time.Minute
-	largestHeads = 32 << 10
+	headerTime = 10 * time.Second
+	idleTime   = 2 * time.Minute
+	maxHeaders = 32 << 10
 )
 
 // listening is a server between its first client and its last.
@@ -73,7 +73,7 @@ func (l *listening) tellExposure() {
 // newWeb bounds what clients may take and send before a handler has their request.
 func newWeb(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: largestHeads,
+		Handler: handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeaders,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }

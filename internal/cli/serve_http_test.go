@@ -60,7 +60,7 @@ func TestLongHeaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("X-Long", strings.Repeat("x", 2*largestHeads))
+	request.Header.Set("X-Long", strings.Repeat("x", 2*maxHeaders))
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)

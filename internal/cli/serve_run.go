@@ -73,7 +73,7 @@ func serveImages(ctx context.Context, c *console, s settings.Settings) error {
 }
 
 // newServer is the registry on this machine's Nix and store, with links in temp.
-func newServer(c *console, s settings.Settings, store *blobstore.Depot, temp string, hooks serve.Hooks, nixes nixbuild.Exec) (*serve.Server, error) {
+func newServer(c *console, s settings.Settings, store *blobstore.Store, temp string, hooks serve.Hooks, nixes nixbuild.Exec) (*serve.Server, error) {
 	created, err := sourceDateEpoch(os.Getenv("SOURCE_DATE_EPOCH"))
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func newServer(c *console, s settings.Settings, store *blobstore.Depot, temp str
 		queue = -1 // none, where 0 is the default
 	}
 	return serve.New(serve.Options{
-		Depot: store, Runner: runner, Store: nixbuild.NewStore(nix.StoreDir), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: temp,
+		Blobs: store, Runner: runner, Store: nixbuild.NewStore(nix.StoreDir), Source: s.Nixpkgs, Layers: layers, Created: created, TempDir: temp,
 		Commits: s.Commits, GitHubAPI: s.GitHubAPI, Packages: s.Packages, Confinement: confinementOf(s),
 		Architectures: s.Architectures, Allow: s.Allow, Builds: s.Builds, Queue: queue, Share: s.Share, CacheKey: key, Timeout: s.Timeout, Fresh: s.Fresh, Log: c.log, Hooks: hooks,
 	})
@@ -120,11 +120,11 @@ func diskHasRoom(minFree int64, dirs ...string) func(context.Context) error {
 }
 
 // checkAtStart finds out at once what would make every pull fail.
-func checkAtStart(ctx context.Context, store *blobstore.Depot) error {
+func checkAtStart(ctx context.Context, store *blobstore.Store) error {
 	if err := store.Ready(ctx); err != nil {
 		return err
 	}
-	// Signing asks nobody whether the blob is there.
+	// Signing does not check that the blob exists.
 	if _, err := store.SignedURL(ctx, v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)}); err != nil {
 		return err
 	}

@@ -103,7 +103,7 @@ func becomes(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s does not become %s", args[1], args[0])
 }
 
-// blob puts random bytes into a depot, and their digest into DIGEST:
+// blob puts random bytes into a store, and their digest into DIGEST:
 //
 //	blob DIR SIZE
 func blob(ts *testscript.TestScript, neg bool, args []string) {
@@ -128,7 +128,7 @@ type pending struct {
 	digest string
 }
 
-// begun are the downloads of all scripts, by the script's folder.
+// begun are the downloads of all scripts, by the script's directory.
 var begun sync.Map
 
 // download begins to read a blob, and stops after a few bytes:
@@ -214,7 +214,7 @@ func appears(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("there are no %d files %s", want, args[1])
 }
 
-// whole wants each blob of a depot to have its digest:
+// whole wants each blob of a store to have its digest:
 //
 //	whole DIR
 func whole(ts *testscript.TestScript, neg bool, args []string) {

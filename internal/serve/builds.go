@@ -1,15 +1,20 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/logline"
+	"github.com/org/nixery-action/internal/redact"
 )
 
 // Why a build does not begin, or does not go on.
@@ -17,7 +22,7 @@ var (
 	errBusy      = errors.New("the server has as many builds as it takes")
 	errShare     = errors.New("the client has as many builds waiting as one client may")
 	errClosing   = errors.New("the server is shutting down")
-	errAbandoned = errors.New("nobody waits for the image any more")
+	errAbandoned = errors.New("no client waits for the image any more")
 	errTimeout   = errors.New("the build took too long")
 )
 
@@ -29,16 +34,16 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// builds makes each query's image once, however many clients want it, and no more than some at a time. A build is for those who wait for
-// it: when the last has gone, it is cancelled.
+// builds makes each query's image once, however many clients want it, and no more than some at a time. A build is
+// cancelled when the last client that waits for it has gone.
 type builds struct {
-	make    func(context.Context, *job) (v1.Hash, error)
-	ended   func(Build)
-	most    int // at once
-	queue   int // that may wait
-	share   int // that may wait for one client
-	keep    int // that have ended
-	timeout time.Duration
+	make       func(context.Context, *job) (v1.Hash, error)
+	ended      func(Build)
+	maxRunning int // at once
+	queue      int // that may wait
+	share      int // that may wait for one client
+	keep       int // that have ended
+	timeout    time.Duration
 
 	mu       sync.Mutex
 	serial   int64
@@ -62,27 +67,27 @@ type job struct {
 	digest v1.Hash
 	err    error
 
-	journal *journal
+	journal *buildLog
 	build   Build
 }
 
 // join waits for the image of a query: of a build under way, or of a new one. It returns early if ctx ends.
 func (b *builds) join(ctx context.Context, q query, secrets []string) (v1.Hash, error) {
 	client := ClientOf(ctx)
-	j, err := b.enter(q, client, secrets)
+	j, err := b.enqueue(q, client, secrets)
 	if err != nil {
 		return v1.Hash{}, err
 	}
 	select {
 	case <-j.done:
 	case <-ctx.Done():
-		b.leave(j, client)
+		b.release(j, client)
 		return v1.Hash{}, context.Cause(ctx)
 	}
 	return j.digest, j.err
 }
 
-func (b *builds) enter(q query, client Client, secrets []string) (*job, error) {
+func (b *builds) enqueue(q query, client Client, secrets []string) (*job, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -109,7 +114,7 @@ func (b *builds) add(q query, client Client, secrets []string) *job {
 	b.serial++
 	j := &job{query: q, owner: client, wanted: map[Client]int{client: 1}, done: make(chan struct{})}
 	j.ctx, j.cancel = context.WithCancelCause(context.Background())
-	j.journal = newJournal(secrets)
+	j.journal = newBuildLog(secrets)
 	j.build = Build{
 		Serial: b.serial, Name: q.image, Tag: q.tag, Architectures: q.split(), Format: string(q.format),
 		Phase: Waiting, Clients: 1, Asked: time.Now(),
@@ -151,7 +156,7 @@ func (b *builds) protect(ctx context.Context, j *job) (digest v1.Hash, err error
 	return b.make(ctx, j)
 }
 
-// finish tells everybody who waits. It is called with the lock.
+// finish ends a build and wakes all requests that wait for it. It is called with the lock.
 func (b *builds) finish(j *job, digest v1.Hash, err error) {
 	if b.under[j.query] == j {
 		delete(b.under, j.query)
@@ -179,19 +184,19 @@ func phaseOf(err error) Phase {
 	return Failed
 }
 
-// leave is for a client that has gone. Who comes after the last one begins anew.
-func (b *builds) leave(j *job, client Client) {
+// release drops one waiter, and cancels the build when none is left; later requests start a new build.
+func (b *builds) release(j *job, client Client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	j.forget(client)
 	if j.build.Clients--; j.build.Clients == 0 {
-		b.give(j, errAbandoned)
+		b.giveUp(j, errAbandoned)
 	}
 	b.next() // a job that changed its owner may have its turn now
 }
 
-// give up a build. One that waits is over at once. It is called with the lock.
-func (b *builds) give(j *job, why error) {
+// giveUp ends a build. One that waits is over at once. It is called with the lock.
+func (b *builds) giveUp(j *job, why error) {
 	if b.under[j.query] != j {
 		return // over already
 	}
@@ -210,7 +215,7 @@ func (b *builds) close(ctx context.Context) error {
 	b.mu.Lock()
 	b.closed = true
 	for _, j := range slices.Concat(b.waiting, b.running) {
-		b.give(j, errClosing)
+		b.giveUp(j, errClosing)
 	}
 	b.mu.Unlock()
 	over := make(chan struct{})
@@ -250,4 +255,229 @@ func (b *builds) note(j *job, change func(*Build)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	change(&j.build)
+}
+
+// Phase is how far a build is.
+type Phase string
+
+// The phases of a build; the last four are ends.
+const (
+	Waiting   Phase = "waiting"
+	Running   Phase = "running"
+	Done      Phase = "done"
+	Failed    Phase = "failed"
+	Abandoned Phase = "abandoned" // its last client went away
+	TimedOut  Phase = "timed out"
+)
+
+// Build is what is known of a build now.
+type Build struct {
+	Serial        int64 // 1 is the first since the server began
+	Name, Tag     string
+	Architectures []string
+	Format        string // docker or oci
+	Phase         Phase
+	Clients       int       // that wait for it
+	Asked         time.Time // for it, by the first client
+	Began, Ended  time.Time // zero if it has not
+	Pinned        string    // what the source stood for, as "nixpkgs commit 1f…"; empty if unknown
+	Digest        v1.Hash   // if it is done
+	Err           string    // if it is not, and never will be
+	Log           []string  // its last lines, without control characters or secrets; they are not escaped
+}
+
+// Client is a user or an address that asks for images: the unit in which builds are shared out. The empty Client is one that no
+// limit holds for.
+type Client string
+
+type clientKey struct{}
+
+// WithClient returns a context whose requests are client's.
+func WithClient(ctx context.Context, client Client) context.Context {
+	return context.WithValue(ctx, clientKey{}, client)
+}
+
+// ClientOf returns whose requests those of a context are.
+func ClientOf(ctx context.Context) Client {
+	client, _ := ctx.Value(clientKey{}).(Client)
+	return client
+}
+
+// maxRequests bounds the requests of one client that wait for the same build.
+const maxRequests = 64
+
+// turns lists clients that had a build started, the one that waits longest for its next first. Clients without a turn come before.
+type turns []Client
+
+// take moves a client to the end.
+func (t *turns) take(client Client) {
+	*t = append(slices.DeleteFunc(*t, func(c Client) bool { return c == client }), client)
+}
+
+// admit returns an error if a client may not add one more build. Where the queue is full, the client with the most places gives one up
+// to a client that has far fewer: so many builds of one sender cannot keep others out.
+func (b *builds) admit(client Client) error {
+	places := owned(b.waiting)
+	switch {
+	case len(b.running) < b.maxRunning && b.mayRun(client, owned(b.running)):
+		return nil // it starts at once
+	case client != "" && places[client] >= b.share:
+		return errShare
+	case len(b.waiting) < b.queue:
+		return nil
+	}
+	most, last := Client(""), -1
+	for i, j := range b.waiting {
+		alone := j.owner != "" && len(j.wanted) == 1
+		if alone && (last < 0 || places[j.owner] > places[most] || j.owner == most) {
+			most, last = j.owner, i
+		}
+	}
+	if last < 0 || client == "" || places[most] < places[client]+2 {
+		return errBusy
+	}
+	b.giveUp(b.waiting[last], errBusy)
+	return nil
+}
+
+// owned counts builds by their owners.
+func owned(jobs []*job) map[Client]int {
+	n := map[Client]int{}
+	for _, j := range jobs {
+		n[j.owner]++
+	}
+	return n
+}
+
+// mayRun leaves one slot to other clients, if there is more than one: a build may take half an hour, and is not interrupted.
+func (b *builds) mayRun(client Client, running map[Client]int) bool {
+	return client == "" || running[client] < max(1, b.maxRunning-1)
+}
+
+// next starts builds while slots are free. It is called with the lock.
+func (b *builds) next() {
+	for len(b.running) < b.maxRunning && !b.closed {
+		at, client := b.choose()
+		if at < 0 {
+			break
+		}
+		j := b.waiting[at]
+		b.waiting = slices.Delete(b.waiting, at, at+1)
+		j.owner = client
+		b.turns.take(client)
+		b.start(j)
+	}
+	present := map[Client]bool{}
+	for _, j := range slices.Concat(b.waiting, b.running) {
+		present[j.owner] = true
+		for c := range j.wanted {
+			present[c] = true
+		}
+	}
+	b.turns = slices.DeleteFunc(b.turns, func(c Client) bool { return !present[c] })
+}
+
+// choose returns the oldest build of the client whose last turn is longest ago, and that client. A build has its turn with any client
+// that waits for it. The position is -1 if none may start.
+func (b *builds) choose() (at int, client Client) {
+	running, rank := owned(b.running), map[Client]int{}
+	for i, c := range b.turns {
+		rank[c] = i + 1
+	}
+	at = -1
+	for i, j := range b.waiting {
+		for c := range j.wanted {
+			better := at < 0 || rank[c] < rank[client] || i == at && rank[c] == rank[client] && c == j.owner
+			if better && b.mayRun(c, running) {
+				at, client = i, c
+			}
+		}
+	}
+	return at, client
+}
+
+// forget drops a request of a client. A build whose owner has gone becomes that of another client that waits for it.
+func (j *job) forget(client Client) {
+	if j.wanted[client]--; j.wanted[client] > 0 {
+		return
+	}
+	delete(j.wanted, client)
+	if j.owner != client {
+		return
+	}
+	for c := range j.wanted {
+		j.owner = c
+		return
+	}
+}
+
+const (
+	maxLines = 200 // of a build's log
+	maxLine  = 500 // bytes
+)
+
+// buildLog is a build's log: its last lines, without secrets and control characters.
+type buildLog struct {
+	secrets []string
+	safe    *redact.Writer // to the lines
+
+	mu    sync.Mutex
+	lines []string
+	rest  []byte
+}
+
+func newBuildLog(secrets []string) *buildLog {
+	j := &buildLog{secrets: secrets}
+	j.safe = redact.NewWriter(lineWriter{j}, secrets...)
+	return j
+}
+
+// Write implements [io.Writer]. Bytes may be cut into writes in any way.
+func (j *buildLog) Write(p []byte) (int, error) { return j.safe.Write(p) }
+
+// plain is a text without control characters and secrets, which may be shown to strangers.
+func (j *buildLog) plain(text string) string { return plain(text, j.secrets) }
+
+type lineWriter struct{ *buildLog }
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	j := w.buildLog
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.rest = append(j.rest, p...)
+	for {
+		line, rest, whole := bytes.Cut(j.rest, []byte("\n"))
+		if !whole && len(j.rest) <= 2*maxLine {
+			return len(p), nil
+		}
+		j.add(string(line[:min(len(line), maxLine)]))
+		if j.rest = slices.Clone(rest); !whole {
+			j.rest = nil
+		}
+	}
+}
+
+func (j *buildLog) add(line string) {
+	if line = strings.TrimRight(logline.Clean(line), " \t\n"); line == "" {
+		return
+	}
+	if len(j.lines) == maxLines {
+		j.lines = j.lines[1:]
+	}
+	j.lines = append(j.lines, line)
+}
+
+// last returns a copy of the lines.
+func (j *buildLog) last() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.lines)
+}
+
+func plain(text string, secrets []string) string {
+	var clean bytes.Buffer
+	w := redact.NewWriter(&clean, secrets...)
+	_, _ = w.Write([]byte(logline.Clean(text))) // a buffer takes all
+	_ = w.Flush()
+	return clean.String()
 }

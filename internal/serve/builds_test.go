@@ -171,7 +171,7 @@ func TestWaitingBuildIsGivenUp(t *testing.T) {
 	}
 }
 
-// The slot of a build that nobody waits for any more goes to the next in the queue.
+// The slot of a build without a waiter goes to the next in the queue.
 func TestSlotIsFreeWhenAllHaveGone(t *testing.T) {
 	gate := newGate("nix-build")
 	ended := make(chan Build, 3)
@@ -282,7 +282,7 @@ func TestBuildsAreRemembered(t *testing.T) {
 		t.Errorf("got %+v", all)
 	}
 	log := strings.Join(all[0].Log, "\n")
-	if !strings.Contains(log, "red and a bell") || !strings.Contains(log, "publishing") || len(log) > mostLines*longestLine {
+	if !strings.Contains(log, "red and a bell") || !strings.Contains(log, "publishing") || len(log) > maxLines*maxLine {
 		t.Errorf("the log is %q", log)
 	}
 }

@@ -21,7 +21,7 @@ func TestConformance(t *testing.T) {
 	const name = "shell/app"
 	branches := []string{"one", "two", "three"}
 	r, _ := newRealRegistry(t, spec.Nixpkgs{Git: &spec.Git{URL: "file://" + tinyRepository(t, branches)}}, nil)
-	for _, tag := range branches { // a tag is listed once somebody has pulled it
+	for _, tag := range branches { // a tag is listed once it was pulled
 		r.get("/v2/"+name+"/manifests/"+tag, "Accept", string(types.OCIManifestSchema1))
 	}
 	pulled := r.get("/v2/"+name+"/manifests/latest", "Accept", string(types.OCIManifestSchema1))
@@ -76,7 +76,7 @@ func runConformance(t *testing.T, env []string) []conformanceSpec {
 	t.Helper()
 	program := strings.TrimSpace(run(t, "../../testdata/scripts/conformance"))
 	cmd := exec.Command(program, "-ginkgo.noColor")
-	cmd.Dir, cmd.Env = t.TempDir(), env // its reports go to its folder
+	cmd.Dir, cmd.Env = t.TempDir(), env // its reports go to its directory
 	out, runErr := cmd.CombinedOutput()
 	report, err := os.ReadFile(filepath.Join(cmd.Dir, "junit.xml"))
 	if err != nil {

@@ -41,7 +41,7 @@ func TestDefects(t *testing.T) {
 	t.Run("9 a tag rewrites the manifest under who reads it", manifestsStay)
 	t.Run("10 equal pulls build as often, for clients that have gone", pullsShareABuild)
 	t.Run("11 nothing holds paths while they are packed", pathsAreHeld)
-	t.Run("12 Nix's output is obeyed, and the temporary folder guessed", outputIsText)
+	t.Run("12 Nix's output is obeyed, and the temporary directory guessed", outputIsText)
 	t.Run("13 a layer is compressed by one thread", layersAreCompressedInParts)
 }
 
@@ -275,9 +275,9 @@ func tarsAreLikeAStore(t *testing.T) {
 		}
 	}
 	lib := string(r.nix.path("lib", "")[1:])
-	for _, folder := range []string{"nix/store", lib, lib + "/var/empty"} {
-		if h := files[folder]; h == nil || h.Typeflag != tar.TypeDir {
-			t.Errorf("%s is no folder: %v", folder, h)
+	for _, directory := range []string{"nix/store", lib, lib + "/var/empty"} {
+		if h := files[directory]; h == nil || h.Typeflag != tar.TypeDir {
+			t.Errorf("%s is no directory: %v", directory, h)
 		}
 	}
 	if h := files["tmp"]; h == nil || h.Mode != 0o1777 {

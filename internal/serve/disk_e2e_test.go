@@ -18,7 +18,7 @@ import (
 // room, the same pull works. It needs root, for a small disk of its own.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
-	if err := syscall.Mount("depot", dir, "tmpfs", 0, "size=5m"); err != nil {
+	if err := syscall.Mount("store", dir, "tmpfs", 0, "size=5m"); err != nil {
 		t.Fatalf("mounting a small disk: %v", err)
 	}
 	t.Cleanup(func() {
@@ -26,7 +26,7 @@ func TestFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	r, log := folderRegistry(t, dir)
+	r, log := dirRegistry(t, dir)
 	before := r.get("/v2/app/manifests/latest")
 	filler := filepath.Join(dir, "filler")
 	if err := os.WriteFile(filler, make([]byte, 3<<20), 0o600); err != nil {
@@ -44,17 +44,17 @@ func TestFullDisk(t *testing.T) {
 	if left, err := os.ReadDir(filepath.Join(dir, "uploads")); err != nil || len(left) != 0 {
 		t.Errorf("%v is left (%v)", left, err)
 	}
-	wholeFolder(t, dir)
+	wholeDir(t, dir)
 	r.pullWhole(t, "app", before)
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
 	r.pullWhole(t, "big", r.get("/v2/big/manifests/latest"))
-	wholeFolder(t, dir)
+	wholeDir(t, dir)
 }
 
-// wholeFolder wants each blob in a depot to have its digest.
-func wholeFolder(t *testing.T, dir string) {
+// wholeDir wants each blob in a store to have its digest.
+func wholeDir(t *testing.T, dir string) {
 	t.Helper()
 	d, err := blobstore.Open(t.Context(), dir, blobstore.Options{})
 	if err != nil {

@@ -29,7 +29,7 @@ var bait = []string{
 	strings.Repeat("a", 300), strings.Repeat("a/", 200), "x.y.z", "0",
 }
 
-// hostileRegistry is over a folder, outside of which there is a file that nobody may have.
+// hostileRegistry is over a directory, outside of which there is a file that no client may read.
 func hostileRegistry(t testing.TB) (r *registry, around string) {
 	around = t.TempDir()
 	if err := os.WriteFile(filepath.Join(around, "secret"), []byte("secret"), 0o600); err != nil {
@@ -37,10 +37,10 @@ func hostileRegistry(t testing.TB) (r *registry, around string) {
 	}
 	r = newRegistry(t, func(o *Options) {
 		var err error
-		if o.Depot, err = blobstore.Open(t.Context(), filepath.Join(around, "depot"), blobstore.Options{}); err != nil {
+		if o.Blobs, err = blobstore.Open(t.Context(), filepath.Join(around, "store"), blobstore.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { o.Depot.Close() })
+		t.Cleanup(func() { o.Blobs.Close() })
 		o.Source = spec.Nixpkgs{Channel: someCommit}
 	})
 	return r, around

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -14,13 +15,13 @@ import (
 // that it writes, so the http.Server around it must have none for whole answers: a build may take its time.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p := newPaced(w, s.options.Stall)
+		p := newDeadlineWriter(w, s.options.Stall)
 		p.Header().Set("Docker-Distribution-API-Version", "registry/2.0")
 		q, err := s.answer(p, r)
 		if err == nil {
 			return
 		}
-		f := s.faultOf(q, err)
+		f := s.apiErrorOf(q, err)
 		if f.status >= http.StatusInternalServerError && r.Context().Err() == nil {
 			s.options.Log.Warn("a request was answered with an error", "method", r.Method, "path", r.URL.EscapedPath(), "status", f.status, "cause", s.plain(err.Error()))
 		}
@@ -32,17 +33,17 @@ func (s *Server) Handler() http.Handler {
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) (query, error) {
 	to, ok := route.Parse(r.URL.Path)
 	if !to.WellFormed() { // nothing can be there, whatever the method: the specification's conformance suite asks by PUT
-		return query{}, absent(digestInvalid, route.ErrNoDigest.Error())
+		return query{}, notFound(digestInvalid, route.ErrNoDigest.Error())
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return query{}, &fault{status: http.StatusMethodNotAllowed, code: unsupported, allow: "GET, HEAD",
+		return query{}, &apiError{status: http.StatusMethodNotAllowed, code: unsupported, allow: "GET, HEAD",
 			message: "this registry makes its images itself: there is nothing to push or delete"}
 	}
 	if r.URL.Path == "/v2/" || r.URL.Path == "/v2" {
 		return query{}, writeJSON(w, r, "application/json", struct{}{})
 	}
 	if !ok {
-		return query{}, absent(nameUnknown, "there is nothing at this path; an image's is /v2/<package>/…/manifests/<tag>")
+		return query{}, notFound(nameUnknown, "there is nothing at this path; an image's is /v2/<package>/…/manifests/<tag>")
 	}
 	n, err := s.readName(to.Name)
 	if err != nil {
@@ -67,7 +68,7 @@ func (s *Server) resolve(ctx context.Context, q query) (digest v1.Hash, err erro
 		if errors.Is(err, errTag) {
 			code = tagInvalid
 		}
-		return digest, absent(code, err.Error())
+		return digest, notFound(code, err.Error())
 	}
 	key, err := s.key(q, source)
 	if err != nil {
@@ -75,7 +76,7 @@ func (s *Server) resolve(ctx context.Context, q query) (digest v1.Hash, err erro
 	}
 	digest, err = s.recent.look(ctx, q, key)
 	if err == nil {
-		err = s.stillThere(ctx, digest)
+		err = s.stillStored(ctx, digest)
 	}
 	remembered := !errors.Is(err, errUnknown)
 	if s.options.Hooks.Resolved != nil {
@@ -85,4 +86,38 @@ func (s *Server) resolve(ctx context.Context, q query) (digest v1.Hash, err erro
 		digest, err = s.builds.join(ctx, q, s.secrets)
 	}
 	return digest, err
+}
+
+// deadlineWriter gives a client some time for each chunk, however long the whole takes: one that has stopped reading is let go, and one that is
+// slow is not.
+type deadlineWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	stall   time.Duration
+	sent    int64 // bytes of content
+}
+
+func newDeadlineWriter(w http.ResponseWriter, stall time.Duration) *deadlineWriter {
+	return &deadlineWriter{ResponseWriter: w, control: http.NewResponseController(w), stall: stall}
+}
+
+func (p *deadlineWriter) Write(chunk []byte) (int, error) {
+	if err := p.until(time.Now().Add(p.stall)); err != nil {
+		return 0, err
+	}
+	n, err := p.ResponseWriter.Write(chunk)
+	p.sent += int64(n)
+	return n, err
+}
+
+// Unwrap is for [http.ResponseController].
+func (p *deadlineWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// until sets the deadline, which net/http takes back when the answer is over.
+func (p *deadlineWriter) until(deadline time.Time) error {
+	err := p.control.SetWriteDeadline(deadline)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil // a recorder in a test has no connection
+	}
+	return err
 }

@@ -25,7 +25,7 @@ var loadedImages = []string{
 	"jq/coreutils", "curl/jq", "nano/coreutils", "nano/jq/bash", "curl/coreutils", "bash/coreutils/jq", "arm64/bash/jq/curl",
 }
 
-// TestLoad: 200 clients at once want 20 images of which there is none. Each is built once, nobody gets an error, every byte that comes is
+// TestLoad: 200 clients at once want 20 images of which there is none. Each is built once, no client gets an error, every byte that comes is
 // hashed, and memory does not grow with any of it.
 func TestLoad(t *testing.T) {
 	r, builds := newRealRegistry(t, debian(t), func(o *Options) { o.Queue = 100 })

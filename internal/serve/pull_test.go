@@ -189,7 +189,7 @@ func TestRedirects(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRegistry(t, func(o *Options) {
-		o.Depot = blobstore.New(bucket, blobstore.Options{TempDir: t.TempDir(), Redirect: true})
+		o.Blobs = blobstore.New(bucket, blobstore.Options{TempDir: t.TempDir(), Redirect: true})
 	})
 	layer := r.get("/v2/app/manifests/latest").manifest(t).Layers[0]
 	path := "/v2/app/blobs/" + layer.Digest.String()

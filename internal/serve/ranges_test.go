@@ -115,7 +115,7 @@ func (w *countedWriter) Close() error {
 func TestRangesTakeOneRead(t *testing.T) {
 	bucket := &countedBucket{objects: map[string]countedObject{}}
 	r := newRegistry(t, func(o *Options) {
-		o.Depot = blobstore.New(blob.NewBucket(bucket), blobstore.Options{TempDir: t.TempDir()})
+		o.Blobs = blobstore.New(blob.NewBucket(bucket), blobstore.Options{TempDir: t.TempDir()})
 	})
 	layer := r.get("/v2/big/manifests/latest").manifest(t).Layers[0]
 	manifest := "/v2/big/manifests/" + r.get("/v2/big/manifests/latest").digest()

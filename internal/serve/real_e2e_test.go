@@ -40,7 +40,7 @@ func debian(t *testing.T) spec.Nixpkgs {
 	return spec.Nixpkgs{Path: set}
 }
 
-// newRealRegistry serves packages that this machine's Nix builds, from a folder.
+// newRealRegistry serves packages that this machine's Nix builds, from a directory.
 func newRealRegistry(t *testing.T, source spec.Nixpkgs, change func(*Options)) (r *registry, builds *atomic.Int64) {
 	t.Helper()
 	config := "sandbox = false\nsubstituters =\nextra-platforms = x86_64-linux aarch64-linux\n"
@@ -52,10 +52,10 @@ func newRealRegistry(t *testing.T, source spec.Nixpkgs, change func(*Options)) (
 	builds = &atomic.Int64{}
 	r = &registry{t: t, nix: &fakeNix{}, bucket: memblob.OpenBucket(nil), change: func(o *Options) {
 		var err error
-		if o.Depot, err = blobstore.Open(t.Context(), filepath.Join(t.TempDir(), "depot"), blobstore.Options{}); err != nil {
+		if o.Blobs, err = blobstore.Open(t.Context(), filepath.Join(t.TempDir(), "store"), blobstore.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { o.Depot.Close() })
+		t.Cleanup(func() { o.Blobs.Close() })
 		o.Runner = func(hear func(string), moved func(nixbuild.Progress)) nixbuild.Runner {
 			return countedNix{nixbuild.Exec{Stderr: hear, Moved: moved, Env: env}, builds}
 		}

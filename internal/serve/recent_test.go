@@ -85,7 +85,7 @@ func TestSourceOutOfReachForAWhile(t *testing.T) {
 	r.get("/v2/htop/manifests/latest")
 }
 
-// After a restart nothing is made again: what tags stand for is in the depot, and when that is too old, the ledgers are.
+// After a restart nothing is built again: tags are in the blobstore, and when these are too old, cache snapshots are.
 func TestRestartIsWarm(t *testing.T) {
 	r := newRegistry(t, fromGit)
 	r.nix.move(commits[0])
@@ -118,7 +118,7 @@ func TestLostManifestIsMadeAgain(t *testing.T) {
 	}
 }
 
-// A damaged tag keeps nobody away: the image is looked for as if it were new, and the tag is set again.
+// A damaged tag stops no pull: the image is looked for as if it were new, and the tag is set again.
 func TestDamagedTagIsMadeAgain(t *testing.T) {
 	r := newRegistry(t, nil)
 	digest := r.get("/v2/app/manifests/latest").digest()
@@ -139,21 +139,21 @@ func TestDamagedTagIsMadeAgain(t *testing.T) {
 	}
 }
 
-// The memory has an end; the depot does not.
+// The memory has an end; the store does not.
 func TestMemoryIsBounded(t *testing.T) {
 	r := newRegistry(t, nil)
-	for i := range 3 * mostAnswers {
+	for i := range 3 * maxAnswers {
 		r.recent.remember(strings.Repeat("x", i), answer{made: time.Now()})
 	}
-	if n := len(r.recent.all); n > mostAnswers {
+	if n := len(r.recent.all); n > maxAnswers {
 		t.Errorf("%d answers are remembered", n)
 	}
-	for i := range 3 * mostPins {
+	for i := range 3 * maxPins {
 		if _, err := r.pins.entry(spec.Nixpkgs{Channel: strings.Repeat("x", i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := len(r.pins.all); n > mostPins {
+	if n := len(r.pins.all); n > maxPins {
 		t.Errorf("%d pins are remembered", n)
 	}
 }
@@ -190,7 +190,7 @@ func TestBuildGivesTheSame(t *testing.T) {
 }
 
 // A tag that another server has set counts here, if it is fresh.
-func TestServersShareADepot(t *testing.T) {
+func TestServersShareAStore(t *testing.T) {
 	first := newRegistry(t, nil)
 	second := &registry{t: t, nix: &fakeNix{}, bucket: first.bucket}
 	second.start()
@@ -209,7 +209,7 @@ func TestClockThatWentBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	tag := blobstore.Tag{Digests: map[string]v1.Hash{q.variant(): {Algorithm: "sha256", Hex: strings.Repeat("0", 64)}}, Made: time.Now().Add(time.Hour)}
-	if err := r.options.Depot.SetTag(context.Background(), key, tag); err != nil {
+	if err := r.options.Blobs.SetTag(context.Background(), key, tag); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.recent.look(t.Context(), q, key); err != errUnknown {

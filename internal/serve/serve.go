@@ -20,10 +20,10 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
-// Options are what a server is made of. Depot, Runner, Store, Source and Log must be given; the zero value of each other field is
+// Options configure a server. Blobs, Runner, Store, Source and Log must be given; the zero value of each other field is
 // its default.
 type Options struct {
-	Depot *blobstore.Depot
+	Blobs *blobstore.Store
 	// Runner makes the Nix of one build. What it prints on stderr goes to hear, a line at a time, and how far it is to moved.
 	Runner func(hear func(line string), moved func(nixbuild.Progress)) nixbuild.Runner
 	Store  fs.FS // its root is the one that nix/store lies in
@@ -52,7 +52,7 @@ type Options struct {
 	Queue    int
 	Share    int
 	Timeout  time.Duration
-	CacheKey cache.Key // marks ledgers in the depot; the zero Key marks none
+	CacheKey cache.Key // authenticates cache snapshots in Blobs; the zero Key does not
 	// Fresh is how long a tag stands for what it stood for, before the source is looked at again: 5 minutes if 0. What a
 	// commit of the source gave stands for ever.
 	Fresh time.Duration
@@ -95,8 +95,8 @@ type Server struct {
 
 // New returns a server. It starts nothing: the first build is that of the first client.
 func New(o Options) (*Server, error) {
-	if o.Depot == nil || o.Runner == nil || o.Store == nil || o.Log == nil {
-		return nil, errors.New("serving images: a depot, a runner, a store and a log are needed")
+	if o.Blobs == nil || o.Runner == nil || o.Store == nil || o.Log == nil {
+		return nil, errors.New("serving images: a blobstore, a runner, a store and a log are needed")
 	}
 	o = o.withDefaults()
 	for _, a := range o.Architectures {
@@ -107,7 +107,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		options: o,
 		secrets: secretsOf(o.Source),
-		recent:  &recent{depot: o.Depot, fresh: o.Fresh, now: time.Now, all: map[string]answer{}},
+		recent:  &recent{store: o.Blobs, fresh: o.Fresh, now: time.Now, all: map[string]answer{}},
 		pins:    &pins{fresh: o.Fresh, now: time.Now, log: o.Log, all: map[string]*pin{}},
 		tables:  newTables(),
 		commits: newCommits(o.GitHubAPI, o.Source.Channel),
@@ -116,7 +116,7 @@ func New(o Options) (*Server, error) {
 		s.mirror = newMirror(o.Source.Git.URL, o.TempDir)
 	}
 	s.builds = &builds{
-		make: s.make, ended: s.tell, most: o.Builds, queue: max(o.Queue, 0), share: o.Share, keep: o.Keep, timeout: o.Timeout,
+		make: s.make, ended: s.buildEnded, maxRunning: o.Builds, queue: max(o.Queue, 0), share: o.Share, keep: o.Keep, timeout: o.Timeout,
 		under: map[query]*job{},
 	}
 	return s, nil
@@ -144,8 +144,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// tell logs that a build has ended.
-func (s *Server) tell(b Build) {
+// buildEnded logs that a build has ended.
+func (s *Server) buildEnded(b Build) {
 	log := s.options.Log.With("build", b.Serial, "image", b.Name+":"+b.Tag, "architectures", b.Architectures, "format", b.Format)
 	if !b.Began.IsZero() {
 		log = log.With("seconds", b.Ended.Sub(b.Began).Seconds())
@@ -172,8 +172,8 @@ func (s *Server) Builds() []Build { return s.builds.list() }
 // Load tells how many builds run, and how many wait for their turn.
 func (s *Server) Load() (running, waiting int) { return s.builds.load() }
 
-// Source says what packages are made of, and what that stood for when it was last looked at: in this process, or by who used the
-// same depot before. Pinned is empty, and the time zero, if nothing is known of that.
+// Source says what packages are made of, and what that stood for when it was last looked at: by this process, or by one that used
+// the same blobstore. Pinned is empty, and the time zero, if nothing is known of that.
 func (s *Server) Source() (source, pinned string, when time.Time) {
 	pinned, when = s.recent.source()
 	return build.Describe(s.options.Source), pinned, when

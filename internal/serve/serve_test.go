@@ -53,11 +53,11 @@ func newRegistry(t testing.TB, change func(*Options)) *registry {
 	return r
 }
 
-// start begins anew, with the bucket that there is.
+// start starts a new server on the same bucket.
 func (r *registry) start() {
 	r.t.Helper()
 	o := Options{
-		Depot: blobstore.New(r.bucket, blobstore.Options{TempDir: r.t.TempDir()}), Runner: r.nix.with, Store: r.nix.store(),
+		Blobs: blobstore.New(r.bucket, blobstore.Options{TempDir: r.t.TempDir()}), Runner: r.nix.with, Store: r.nix.store(),
 		Source: spec.Nixpkgs{Channel: someCommit}, TempDir: r.t.TempDir(), Log: quiet,
 	}
 	if r.change != nil {
@@ -168,7 +168,7 @@ func (a reply) index(t testing.TB) *v1.IndexManifest {
 	return m
 }
 
-// fault wants an error as the distribution specification has it, and returns its first entry.
+// apiError wants an error as the distribution specification has it, and returns its first entry.
 func (a reply) fault(t testing.TB) (code, message string, detail json.RawMessage) {
 	t.Helper()
 	var errs struct {

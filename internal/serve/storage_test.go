@@ -37,16 +37,16 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-// folderRegistry has its depot in a folder.
-func folderRegistry(t *testing.T, dir string) (*registry, *lines) {
+// dirRegistry has its store in a directory.
+func dirRegistry(t *testing.T, dir string) (*registry, *lines) {
 	t.Helper()
 	log := &lines{}
 	return newRegistry(t, func(o *Options) {
 		var err error
-		if o.Depot, err = blobstore.Open(t.Context(), dir, blobstore.Options{}); err != nil {
+		if o.Blobs, err = blobstore.Open(t.Context(), dir, blobstore.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { o.Depot.Close() })
+		t.Cleanup(func() { o.Blobs.Close() })
 		o.Log = slog.New(slog.NewTextHandler(log, nil))
 	}), log
 }
@@ -62,7 +62,7 @@ func (r *registry) pullWhole(t *testing.T, name string, manifest reply) {
 	}
 }
 
-func readBlob(ctx context.Context, d *blobstore.Depot, hex string) error {
+func readBlob(ctx context.Context, d *blobstore.Store, hex string) error {
 	content, _, err := d.Open(ctx, v1.Hash{Algorithm: "sha256", Hex: hex}, 0, -1)
 	if err != nil {
 		return err
@@ -72,17 +72,17 @@ func readBlob(ctx context.Context, d *blobstore.Depot, hex string) error {
 	return err
 }
 
-// Storage that goes away in the middle of a build makes the pull fail; when it is back, the same pull works, and nobody had to do anything.
+// Storage that goes away in the middle of a build makes the pull fail; when it is back, the same pull works, without any repair by hand.
 func TestStorageComesBack(t *testing.T) {
 	dir := t.TempDir()
-	r, log := folderRegistry(t, dir)
+	r, log := dirRegistry(t, dir)
 	before := r.get("/v2/app/manifests/latest")
 	blobs, away := filepath.Join(dir, "blobs"), filepath.Join(dir, "away")
 	goes := sync.OnceFunc(func() {
 		if err := os.Rename(blobs, away); err != nil {
 			t.Error(err)
 		}
-		if err := os.WriteFile(blobs, nil, 0o600); err != nil { // so that nobody makes the folder anew
+		if err := os.WriteFile(blobs, nil, 0o600); err != nil { // so that no writer creates the directory again
 			t.Error(err)
 		}
 	})
@@ -135,8 +135,8 @@ func TestStorageIsEmptied(t *testing.T) {
 		"the directory": os.RemoveAll,
 	} {
 		t.Run(what, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "depot")
-			r, _ := folderRegistry(t, dir)
+			dir := filepath.Join(t.TempDir(), "store")
+			r, _ := dirRegistry(t, dir)
 			paths := []string{"app/manifests/latest", "app/manifests/" + someCommit, "many/manifests/latest"}
 			digests := map[string]string{}
 			for _, path := range paths {
@@ -168,7 +168,7 @@ func TestStorageIsEmptied(t *testing.T) {
 			for _, child := range index.index(t).Manifests {
 				r.pullWhole(t, "app", r.get("/v2/app/manifests/"+child.Digest.String()))
 			}
-			if err := r.options.Depot.Ready(t.Context()); err != nil {
+			if err := r.options.Blobs.Ready(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -178,7 +178,7 @@ func TestStorageIsEmptied(t *testing.T) {
 // A blob that was damaged, or cut, on the disk ends before its end: no client takes it for whole.
 func TestDamagedBlobIsNeverWhole(t *testing.T) {
 	dir := t.TempDir()
-	r, _ := folderRegistry(t, dir)
+	r, _ := dirRegistry(t, dir)
 	m := r.get("/v2/big/manifests/latest").manifest(t)
 	for _, d := range append(m.Layers, m.Config) {
 		file := filepath.Join(dir, "blobs/sha256", d.Digest.Hex)

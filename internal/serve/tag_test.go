@@ -57,7 +57,7 @@ func TestTagSourceRefuses(t *testing.T) {
 	}
 }
 
-// Commits of nixpkgs are everybody's who has a fork of it, so they are served where the settings say so.
+// Commits of nixpkgs may come from any fork of it, so they are served where the settings say so.
 func TestCommitsAreOff(t *testing.T) {
 	s := &Server{options: Options{Source: spec.Nixpkgs{Channel: "nixos-25.11"}}}
 	if got, _, err := s.tagSource(someCommit); err == nil || strings.Contains(err.Error(), "commits") {

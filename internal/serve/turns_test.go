@@ -28,7 +28,7 @@ func newQueueTest(t *testing.T, most, queue, share int) *queueTest {
 			<-ctx.Done()
 			return v1.Hash{}, context.Cause(ctx)
 		},
-		ended: func(Build) {}, most: most, queue: queue, share: share, keep: 1000, timeout: 1 << 40, under: map[query]*job{},
+		ended: func(Build) {}, maxRunning: most, queue: queue, share: share, keep: 1000, timeout: 1 << 40, under: map[query]*job{},
 	}
 	t.Cleanup(func() {
 		if err := q.close(context.Background()); err != nil {
@@ -40,10 +40,10 @@ func newQueueTest(t *testing.T, most, queue, share int) *queueTest {
 
 func named(image string) query { return query{image: image, tag: latest} }
 
-// ask enters a request, and returns its build.
+// queryOf enters a request, and returns its build.
 func (q *queueTest) ask(client Client, image string) *job {
 	q.t.Helper()
-	j, err := q.enter(named(image), client, nil)
+	j, err := q.enqueue(named(image), client, nil)
 	if err != nil {
 		q.t.Fatalf("%s asks for %s: %v", client, image, err)
 	}
@@ -52,7 +52,7 @@ func (q *queueTest) ask(client Client, image string) *job {
 
 func (q *queueTest) refused(client Client, image string, want error) {
 	q.t.Helper()
-	if _, err := q.enter(named(image), client, nil); !errors.Is(err, want) {
+	if _, err := q.enqueue(named(image), client, nil); !errors.Is(err, want) {
 		q.t.Errorf("%s asks for %s: %v, want %v", client, image, err, want)
 	}
 }
@@ -123,7 +123,7 @@ func TestOwnerLeaves(t *testing.T) {
 	j := q.ask("greedy", "popular")
 	q.refused("greedy", "more", errShare)
 	q.ask("ann", "popular")
-	q.leave(j, "greedy")
+	q.release(j, "greedy")
 	q.refused("ann", "more", errShare)
 	q.ask("greedy", "more")
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
-// A commit that no branch or tag reaches is evaluated by nobody's wish, and asking for many costs the repository no more than one fetch
+// A commit that no branch or tag reaches is never evaluated, and asking for many costs the repository no more than one fetch
 // in a while.
 func TestForeignCommits(t *testing.T) {
 	r := newRegistry(t, fromGit)

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
+	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -18,10 +21,10 @@ type Setting struct {
 	Flag    string // its name as a flag and as a key of the file; "" if it is the environment's only
 	Env     string // its variable; "" if it has none
 	Default string
-	Value   string // what it is, in a word
-	Help    string // one line
-	List    bool   // may be given several times, or with commas
-	set     func(*draft, string) error
+	Value   string                     // what it is, in a word
+	Help    string                     // one line
+	List    bool                       // may be given several times, or with commas
+	set     func(*draft, string) error // nil for what is read together with others
 }
 
 func (row *Setting) name() string {
@@ -33,7 +36,7 @@ func (row *Setting) name() string {
 
 // Table is all there is to set, in the order of the documentation.
 var Table = []Setting{
-	{Flag: "config", Env: "NIXERY_CONFIG", Value: "file", Help: "YAML file with settings, by the names of the flags", set: ignore},
+	{Flag: "config", Env: "NIXERY_CONFIG", Value: "file", Help: "YAML file with settings, by the names of the flags"},
 	{Flag: "address", Env: "NIXERY_ADDRESS", Value: "host", Help: "address to listen on: 127.0.0.1, or all with --public. Another one needs --htpasswd or --public", set: address},
 	{Flag: "public", Env: "NIXERY_PUBLIC", Default: "false", Value: "bool", Help: "serve other machines also without --htpasswd; listens on all addresses unless --address names one",
 		set: func(d *draft, v string) error { return boolean(&d.Public, v) }},
@@ -41,12 +44,12 @@ var Table = []Setting{
 	{Flag: "proxy", Env: "NIXERY_PROXY", Value: "network", List: true, Help: "address or network of proxies in front, as 10.0.0.0/8: their X-Forwarded-For names the client", set: proxy},
 	{Flag: "port", Env: "PORT", Default: "8080", Value: "number", Help: "port to listen on; 0 takes a free one",
 		set: func(d *draft, v string) error { return number(&d.Port, v, 0, 65535) }},
-	{Flag: "channel", Env: "NIXERY_CHANNEL", Value: "channel", Help: "packages come from this channel of nixpkgs, or commit; nixos-unstable if there is no other source", set: ignore},
-	{Flag: "pkgs-repo", Env: "NIXERY_PKGS_REPO", Value: "URL", Help: "packages come from this git repository; an image's tag is a branch, or a commit of a branch or tag", set: ignore},
-	{Flag: "pkgs-path", Env: "NIXERY_PKGS_PATH", Value: "path", Help: "packages come from this folder or file", set: ignore},
-	{Flag: "storage", Env: "NIXERY_STORAGE", Value: "location", Help: "where blobs are kept: a folder, mem://, gs://BUCKET or s3://BUCKET", set: ignore},
+	{Flag: "channel", Env: "NIXERY_CHANNEL", Value: "channel", Help: "packages come from this channel of nixpkgs, or commit; nixos-unstable if there is no other source"},
+	{Flag: "pkgs-repo", Env: "NIXERY_PKGS_REPO", Value: "URL", Help: "packages come from this git repository; an image's tag is a branch, or a commit of a branch or tag"},
+	{Flag: "pkgs-path", Env: "NIXERY_PKGS_PATH", Value: "path", Help: "packages come from this directory or file"},
+	{Flag: "storage", Env: "NIXERY_STORAGE", Value: "location", Help: "where blobs are kept: a directory, mem://, gs://BUCKET or s3://BUCKET"},
 	{Env: "NIXERY_STORAGE_BACKEND", Value: "word", Help: "`filesystem`, `gcs` or `s3`, with one of the next three, in place of a location", set: backend},
-	{Env: "STORAGE_PATH", Value: "path", Help: "the folder, for `filesystem`", set: ignore},
+	{Env: "STORAGE_PATH", Value: "path", Help: "the directory, for `filesystem`"},
 	{Env: "GCS_BUCKET", Value: "name", Help: "the bucket, for `gcs`", set: bucketName},
 	{Env: "S3_BUCKET", Value: "name", Help: "the bucket, for `s3`", set: bucketName},
 	{Env: "AWS_REGION", Value: "region", Default: "us-east-1", Help: "where the bucket is, for `s3`", set: region},
@@ -93,9 +96,6 @@ var Table = []Setting{
 	{Flag: "grace", Env: "NIXERY_GRACE", Default: "20s", Value: "time", Help: "how long downloads may go on once the server stopped listening",
 		set: func(d *draft, v string) error { return duration(&d.Grace, v) }},
 }
-
-// ignore is for what is read together with others.
-func ignore(*draft, string) error { return nil }
 
 func number(into *int, text string, least, most int) error {
 	n, err := strconv.Atoi(text)
@@ -199,4 +199,166 @@ func region(_ *draft, text string) error {
 		return errors.New("want the name of a region")
 	}
 	return nil
+}
+
+// loopback is where a server listens unless the settings say otherwise: only programs on the same machine reach it.
+const loopback = "127.0.0.1"
+
+// exposure decides on the address. One that other machines reach needs either passwords or --public: a server that builds for
+// strangers by mistake is worse than one that cannot be reached.
+func (d *draft) exposure() {
+	at, given := d.given("address")
+	if !given {
+		if !d.Public {
+			d.Address = loopback
+		}
+		return
+	}
+	unread := d.Address == "" && at.Texts[0] != "" // reported already
+	if len(at.Texts) != 1 || unread || d.Public || d.Htpasswd != "" || isLoopback(d.Address) {
+		return
+	}
+	d.check(at.Place, fmt.Errorf("%s can be reached from other machines, and no password protects it: add --htpasswd FILE, "+
+		"or --public to build for all who reach it", described(d.Address)))
+}
+
+func described(address string) string {
+	if address == "" {
+		return "every address of this machine"
+	}
+	return fmt.Sprintf("%.100q", address)
+}
+
+// LoopbackOnly reports whether only this machine reaches the server, so that all its clients are one.
+func (s Settings) LoopbackOnly() bool { return !s.Public && isLoopback(s.Address) }
+
+func isLoopback(address string) bool {
+	ip, err := netip.ParseAddr(address)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// address reads a name or IP address without a port. localhost is the IPv4 address: what the machine's resolver makes of the name
+// decides nothing about exposure.
+func address(d *draft, text string) error {
+	text = unbracketed(text)
+	if strings.EqualFold(strings.TrimSuffix(text, "."), "localhost") {
+		text = loopback
+	}
+	if _, err := netip.ParseAddr(text); err != nil && text != "" && !hostForm.MatchString(text) {
+		return fmt.Errorf("want a host name or IP address without a port, found %.100q", text)
+	}
+	d.Address = text
+	return nil
+}
+
+var hostForm = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}[A-Za-z0-9_])?)*$`)
+
+// host reads a name by which clients call the server, as their Host header has it, without the port.
+func host(d *draft, text string) error {
+	name := strings.ToLower(strings.TrimSuffix(unbracketed(text), "."))
+	if ip, err := netip.ParseAddr(name); err == nil {
+		name = ip.Unmap().WithZone("").String()
+	} else if len(name) > 253 || !hostForm.MatchString(name) {
+		return fmt.Errorf("want a host name or IP address, without scheme and port, found %.100q", text)
+	}
+	d.Hosts = append(d.Hosts, name)
+	return nil
+}
+
+func unbracketed(text string) string {
+	if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
+		return strings.TrimSuffix(inner, "]")
+	}
+	return text
+}
+
+// proxy reads the address, or the network, of proxies whose X-Forwarded-For is believed.
+func proxy(d *draft, text string) error {
+	prefix, err := netip.ParsePrefix(text)
+	if ip, ipErr := netip.ParseAddr(text); ipErr == nil {
+		ip = ip.Unmap().WithZone("")
+		prefix, err = netip.PrefixFrom(ip, ip.BitLen()), nil
+	}
+	if err != nil {
+		return fmt.Errorf("want an IP address or network, as 10.0.0.0/8, found %.100q", text)
+	}
+	if prefix.Bits() == 0 {
+		return errors.New("all addresses cannot be proxies: any client could name another's address")
+	}
+	d.Proxies = append(d.Proxies, prefix.Masked())
+	return nil
+}
+
+// Evaluation is what expressions may reach and take, and what clients may have evaluated.
+type Evaluation struct {
+	Commits   bool          // of nixpkgs, as tags
+	GitHubAPI string        // asked whose commits they are
+	Packages  int           // in a name
+	Allow     []string      // rules of packages; none means all
+	Paths     []string      // and addresses that expressions may read beside the source
+	Imports   bool          // from derivations
+	Memory    uint64        // bytes of one evaluation; 0 for no bound
+	CPU       time.Duration // of one evaluation; 0 for no bound
+	Unsafe    bool          // build without a sandbox for all who reach the server
+}
+
+func allow(d *draft, text string) error {
+	if err := route.CheckRule(text); err != nil {
+		return err
+	}
+	d.Allow = append(d.Allow, text)
+	return nil
+}
+
+var (
+	schemeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:`)
+	// A URL has at least a host or a path: a scheme alone would let expressions fetch anything.
+	addressForm = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[^\s]+$`)
+)
+
+func readable(d *draft, text string) error {
+	if !addressForm.MatchString(text) {
+		path, err := filepath.Abs(text)
+		if err != nil || text == "" || schemeForm.MatchString(text) || strings.Contains(text, "\n") {
+			return fmt.Errorf("want a path, or the beginning of a URL as https://example.org/pins/, found %.100q", text)
+		}
+		text = path
+	}
+	d.Paths = append(d.Paths, text)
+	return nil
+}
+
+func api(d *draft, text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
+		return fmt.Errorf("want a URL such as https://github.example.org/api/v3, found %.100q", text)
+	}
+	d.GitHubAPI = strings.TrimSuffix(text, "/")
+	return nil
+}
+
+var memoryUnits = map[string]uint64{"": 1, "MiB": 1 << 20, "GiB": 1 << 30}
+
+var memoryForm = regexp.MustCompile(`^([0-9]{1,12})(MiB|GiB|)$`)
+
+// memory reads bytes. Below leastMemory no package set evaluates, and above mostMemory is no number of a machine.
+func memory(d *draft, text string) error {
+	const leastMemory, mostMemory = 64 << 20, 1 << 50
+	match := memoryForm.FindStringSubmatch(text)
+	if match != nil {
+		n, err := strconv.ParseUint(match[1], 10, 40)
+		if unit := memoryUnits[match[2]]; err == nil && (n == 0 || n*unit >= leastMemory && n*unit <= mostMemory) {
+			d.Memory = n * unit
+			return nil
+		}
+	}
+	return fmt.Errorf("want memory such as 512MiB or 4GiB, or 0 for no bound, found %.100q", text)
+}
+
+func cpu(d *draft, text string) error {
+	if text == "0" {
+		d.CPU = 0
+		return nil
+	}
+	return duration(&d.CPU, text)
 }

@@ -2,11 +2,16 @@ package web
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
+	"sync"
+
+	"github.com/org/nixery-action/internal/serve"
 )
 
 // Hosts are the names that requests may be for. A page in a browser reaches servers of the browser's own network under a name of the
@@ -22,7 +27,7 @@ func NewHosts(names []string, any bool) *Hosts {
 	return &Hosts{names: names, any: any && len(names) == 0}
 }
 
-// guard answers 421 to requests for other hosts. X-Forwarded-Host says nothing here: who sends a request chooses it.
+// guard answers 421 to requests for other hosts. X-Forwarded-Host is ignored: the sender chooses it.
 func (h *Hosts) guard(next http.Handler) http.Handler {
 	if h == nil || h.any {
 		return next
@@ -89,4 +94,125 @@ func hostName(host string) (name string, ip netip.Addr, ok bool) {
 		return ip.String(), ip, true
 	}
 	return strings.ToLower(name), ip, true
+}
+
+// noWebPages keeps web pages from pulling: any page that a user of this network looks at could have images built here, without that
+// user's knowledge. Clients of registries are no browsers. Our own page has no script.
+func noWebPages(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fromWebPage(r) {
+			refuse(w, http.StatusForbidden, "DENIED", "web pages cannot pull from this registry; use a client for containers, as docker pull")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// fromWebPage reports whether a browser sent the request on behalf of a page of another origin. Over plain HTTP browsers say so for
+// loopback only, see https://www.w3.org/TR/fetch-metadata/: elsewhere every request of a browser counts as one.
+func fromWebPage(r *http.Request) bool {
+	sites := r.Header.Values("Sec-Fetch-Site")
+	for _, site := range sites {
+		if site = strings.ToLower(strings.TrimSpace(site)); site != "none" && site != "same-origin" {
+			return true
+		}
+	}
+	for _, origin := range r.Header.Values("Origin") {
+		if u, err := url.Parse(origin); err != nil || u.Host == "" || withoutPort(u.Host) != withoutPort(r.Host) {
+			return true
+		}
+	}
+	return len(sites) == 0 && strings.HasPrefix(r.UserAgent(), "Mozilla/")
+}
+
+// withoutPort drops the ports that go without saying, so that origins behind a proxy with TLS compare.
+func withoutPort(host string) string {
+	host = strings.ToLower(host)
+	for _, port := range []string{":80", ":443"} {
+		if rest, ok := strings.CutSuffix(host, port); ok {
+			return rest
+		}
+	}
+	return host
+}
+
+// Clients names the client of a request by its address. A nil *Clients names none, but knows addresses.
+type Clients struct {
+	proxies []netip.Prefix
+	log     *slog.Logger
+	once    sync.Once // a proxy that is not known is reported once
+}
+
+// NewClients believes X-Forwarded-For of requests from these networks, and of no others: whoever sends a request may write it.
+func NewClients(proxies []netip.Prefix, log *slog.Logger) *Clients {
+	return &Clients{proxies: proxies, log: log}
+}
+
+// maxForwarded bounds how many proxies are looked through.
+const maxForwarded = 16
+
+// address is where a request comes from: the sender, or behind known proxies the last address that is not one of theirs. It is the
+// zero value if the sender has none.
+func (c *Clients) address(r *http.Request) netip.Addr {
+	sender, err := netip.ParseAddrPort(r.RemoteAddr)
+	at := sender.Addr().Unmap().WithZone("")
+	forwarded := r.Header.Values("X-Forwarded-For")
+	if err != nil || c == nil || len(forwarded) == 0 {
+		return at
+	}
+	if !c.isProxy(at) {
+		c.once.Do(func() {
+			c.log.Warn("a request came through a proxy that is not known, so all behind it count as one client; name it with --proxy", "address", at.String())
+		})
+		return at
+	}
+	hops := strings.Split(strings.Join(forwarded, ","), ",")
+	for _, hop := range slices.Backward(hops[max(0, len(hops)-maxForwarded):]) {
+		next, ok := parseHop(strings.TrimSpace(hop))
+		if !ok {
+			break
+		}
+		if at = next; !c.isProxy(at) {
+			break
+		}
+	}
+	return at
+}
+
+// parseHop reads an address with or without a port.
+func parseHop(hop string) (netip.Addr, bool) {
+	at, err := netip.ParseAddr(strings.Trim(hop, "[]"))
+	if err != nil {
+		var withPort netip.AddrPort
+		withPort, err = netip.ParseAddrPort(hop)
+		at = withPort.Addr()
+	}
+	return at.Unmap().WithZone(""), err == nil
+}
+
+func (c *Clients) isProxy(at netip.Addr) bool {
+	return slices.ContainsFunc(c.proxies, func(p netip.Prefix) bool { return p.Contains(at) })
+}
+
+// networkOf returns what shares are given to: an IPv4 address, or the /64 that one customer has at least of IPv6.
+func networkOf(at netip.Addr) string {
+	if at.Is6() {
+		prefix, _ := at.Prefix(64) // no IPv6 address is too short
+		return prefix.String()
+	}
+	return at.String()
+}
+
+// name tells the registry whose request it is. A user's name, once the password was right, comes before the address.
+func (c *Clients) name(next http.Handler) http.Handler {
+	if c == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, as(r, "address "+networkOf(c.address(r))))
+	})
+}
+
+func as(r *http.Request, client string) *http.Request {
+	return r.WithContext(serve.WithClient(r.Context(), serve.Client(client)))
 }

@@ -69,7 +69,7 @@ func (m *Metrics) Hooks() serve.Hooks {
 // Stored counts bytes that were written to the storage.
 func (m *Metrics) Stored(n int64) { m.stored.Add(float64(n)) }
 
-// Watch shows how many builds run and wait, as load tells when somebody looks.
+// Watch shows how many builds run and wait, as load returns at each scrape.
 func (m *Metrics) Watch(load func() (running, waiting int)) {
 	gauge := func(name, help string, value func() int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
@@ -83,7 +83,7 @@ func (m *Metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
 }
 
-// request counts an answer. Labels are ours alone: what clients write would fill the memory.
+// request counts an answer. Labels take no text of a client: it would fill the memory.
 func (m *Metrics) request(r *http.Request, status int, took time.Duration) {
 	method := r.Method
 	if method != http.MethodGet && method != http.MethodHead {

@@ -8,10 +8,14 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/org/nixery-action/internal/serve"
+	"github.com/org/nixery-action/internal/serve/route"
 )
 
 var (
@@ -87,10 +91,126 @@ func newView(o PageOptions, r *http.Request) view {
 
 var hostForm = regexp.MustCompile(`^[A-Za-z0-9.:\[\]-]{1,255}$`)
 
-// hostOf is how the client calls this server. It is shown to that client only, who may paste it into a shell.
+// hostOf is how the client calls this server. It is shown to that client only, and may be pasted into a shell.
 func hostOf(r *http.Request) string {
 	if hostForm.MatchString(r.Host) {
 		return r.Host
 	}
 	return "localhost"
+}
+
+// buildView is a build in words.
+type buildView struct{ serve.Build }
+
+// Image is how it was asked for.
+func (b buildView) Image() string { return b.Name + ":" + b.Tag }
+
+// Class is the phase as the style sheet knows it.
+func (b buildView) Class() string {
+	switch b.Phase {
+	case serve.Done:
+		return "done"
+	case serve.Failed, serve.TimedOut:
+		return "failed"
+	case serve.Running, serve.Waiting:
+		return "running"
+	}
+	return "abandoned"
+}
+
+// Variant is what was made.
+func (b buildView) Variant() string { return strings.Join(b.Architectures, ", ") + ", " + b.Format }
+
+// Stamp and Day are when it was asked for: for programs, and for people.
+func (b buildView) Stamp() string { return b.Asked.UTC().Format(time.RFC3339) }
+
+// Day is that for people.
+func (b buildView) Day() string { return b.Asked.UTC().Format("2 Jan 2006, 15:04:05 UTC") }
+
+// Took is how long it ran, or has run by now.
+func (b buildView) Took() string {
+	switch {
+	case b.Began.IsZero():
+		return ""
+	case b.Ended.IsZero():
+		return "for " + round(time.Since(b.Began))
+	}
+	return "in " + round(b.Ended.Sub(b.Began))
+}
+
+func round(d time.Duration) string {
+	if d < 10*time.Second {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}
+
+// DigestText is empty if there is none.
+func (b buildView) DigestText() string {
+	if b.Digest.Hex == "" {
+		return ""
+	}
+	return b.Digest.String()
+}
+
+// LogText is the log as it was written.
+func (b buildView) LogText() string { return strings.Join(b.Log, "\n") }
+
+// form is what a reader filled in, and the image that it names.
+type form struct {
+	Packages, Architecture, Tag string
+	Shell                       bool
+	Image                       string // to pull; empty if nothing, or something wrong, was asked for
+	Problem                     string
+}
+
+var tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+
+// maxField bounds what is shown again.
+const maxField = 500
+
+func readForm(q url.Values) form {
+	if !q.Has("packages") {
+		return form{Packages: "git htop", Shell: true, Tag: "latest"}
+	}
+	f := form{Packages: cut(q.Get("packages")), Architecture: q.Get("architecture"), Tag: cut(strings.TrimSpace(q.Get("tag"))), Shell: q.Get("shell") != ""}
+	if !slices.Contains(route.Architectures, f.Architecture) {
+		f.Architecture = ""
+	}
+	var parts []string
+	if f.Architecture != "" {
+		parts = append(parts, f.Architecture)
+	}
+	if f.Shell {
+		parts = append(parts, "shell")
+	}
+	parts = append(parts, strings.FieldsFunc(f.Packages, func(r rune) bool { return strings.ContainsRune(" ,/\t\r\n", r) })...)
+	name, err := route.ParseName(strings.Join(parts, "/"))
+	switch {
+	case len(parts) == 0:
+		f.Problem = "Name at least one package."
+	case err != nil:
+		f.Problem = err.Error()
+	case f.Tag != "" && !tagForm.MatchString(f.Tag):
+		f.Problem = "A tag has letters, digits, dots, hyphens and underscores, at most 128."
+	default:
+		f.Image = image(name, f.Tag)
+	}
+	return f
+}
+
+// image is a reference without its host, in lower case: clients take no other, and packages are found ignoring case.
+func image(name route.Name, tag string) string {
+	image := strings.ToLower(name.String())
+	if tag == "" || tag == "latest" {
+		return image
+	}
+	return image + ":" + tag
+}
+
+func cut(s string) string {
+	if len(s) > maxField {
+		return strings.ToValidUTF8(s[:maxField], "")
+	}
+	return s
 }

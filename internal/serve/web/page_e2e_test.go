@@ -26,7 +26,7 @@ import (
 	"github.com/org/nixery-action/internal/serve"
 )
 
-var pictures = flag.String("pictures", "", "write screenshots of the page to this folder")
+var pictures = flag.String("pictures", "", "write screenshots of the page to this directory")
 
 // browser is a headless Chromium on a page, and what it did that it should not.
 type browser struct {

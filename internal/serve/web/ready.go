@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// alive says that the process answers; nothing else is asked, so that a bucket which is out of reach gets nobody killed.
+// alive says that the process answers. It checks nothing else, so that an unreachable bucket does not get the process killed.
 func alive(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
 
 // Check is something that a server cannot do without.

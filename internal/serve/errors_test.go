@@ -106,7 +106,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// A source that is out of reach is nobody's fault who pulls latest. Who names a branch or commit has most likely named a wrong one.
+// A source that is out of reach is not the fault of a client that pulls latest. A branch or commit that cannot be fetched is most likely misspelt.
 func TestSourceOutOfReach(t *testing.T) {
 	r := newRegistry(t, func(o *Options) {
 		o.Source = spec.Nixpkgs{Git: &spec.Git{URL: "https://user:hunter2@example.com/pkgs.git"}}

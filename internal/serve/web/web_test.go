@@ -87,7 +87,7 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// Nobody reads bodies, so nobody waits for one that comes slowly.
+// No handler reads bodies, so none waits for one that comes slowly.
 func TestBodiesEndTheConnection(t *testing.T) {
 	w := httptest.NewRecorder()
 	Handler(newStack().Options).ServeHTTP(w, httptest.NewRequest("GET", "/v2/", strings.NewReader("body")))
@@ -159,10 +159,10 @@ func TestBadUsers(t *testing.T) {
 	for says, lines := range map[string][]string{
 		"users:1: want name:hash":                             {"alice"},
 		`users:2: the password of "bob" is not hashed`:        {"alice:" + hashed(t, "x"), "bob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="},
-		"has none; add one with htpasswd -B":                  {"# nobody"},
+		"has none; add one with htpasswd -B":                  {"# no user"},
 		`users:2: "bob" is there twice`:                       {"bob:" + hashed(t, "x"), "bob:" + hashed(t, "y")},
 		`users:1: the password of "eve" is not hashed`:        {"eve:$2a$04$" + strings.Repeat("#", 53)},
-		"is larger than":                                      {strings.Repeat("#", largestHtpasswd+1)},
+		"is larger than":                                      {strings.Repeat("#", maxHtpasswd+1)},
 		`users:1: the hash of "alice" has cost 31; more than`: {"alice:$2y$31$" + strings.Repeat("a", 53)},
 	} {
 		if _, err := users(t, lines...); err == nil || !strings.Contains(err.Error(), says) {
@@ -282,7 +282,7 @@ func TestLogForGoogle(t *testing.T) {
 // A panic costs one client its answer, and is told with where it was.
 func TestPanicIsAnError(t *testing.T) {
 	s := newStack()
-	s.Registry = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("nobody thought of this") })
+	s.Registry = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("an unforeseen case") })
 	s.Page = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	for _, target := range []string{"/v2/", "/"} {
 		func() {
@@ -295,7 +295,7 @@ func TestPanicIsAnError(t *testing.T) {
 		}()
 	}
 	all := entries(t, &s.log)
-	if all[0].Severity != "ERROR" || all[0].Cause != "panic: nobody thought of this" || !strings.Contains(all[0].StackTrace, "TestPanicIsAnError") {
+	if all[0].Severity != "ERROR" || all[0].Cause != "panic: an unforeseen case" || !strings.Contains(all[0].StackTrace, "TestPanicIsAnError") {
 		t.Errorf("the panic is told as %+v", all[0])
 	}
 	if all[1].Severity != "WARNING" || !strings.HasSuffix(all[1].Message, "and was cut") || all[1].StackTrace != "" {

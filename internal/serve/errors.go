@@ -15,8 +15,8 @@ import (
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
-// fault is an answer that is an error, as the distribution specification 1.1 has it, "Error Codes".
-type fault struct {
+// apiError is an answer that is an error, as the distribution specification 1.1 has it, "Error Codes".
+type apiError struct {
 	status  int
 	code    string
 	message string
@@ -25,7 +25,7 @@ type fault struct {
 	allow   string        // methods, for 405
 }
 
-func (f *fault) Error() string { return f.code + ": " + f.message }
+func (f *apiError) Error() string { return f.code + ": " + f.message }
 
 // The codes of the specification, and docker's own for a server that cannot just now.
 const (
@@ -42,27 +42,27 @@ const (
 	unsupported     = "UNSUPPORTED"
 )
 
-// How soon to come back: when some build may have ended, and when somebody may have mended the storage.
+// How soon to come back: when a build may have ended, and when the storage may have been repaired.
 const (
 	soon  = 10 * time.Second
 	later = 30 * time.Second
 )
 
-// absent is what is not here, and what cannot be named at all: a name that is not in the grammar is never found.
-func absent(code, message string) *fault {
-	return &fault{status: http.StatusNotFound, code: code, message: message}
+// notFound is what is not here, and what cannot be named at all: a name that is not in the grammar is never found.
+func notFound(code, message string) *apiError {
+	return &apiError{status: http.StatusNotFound, code: code, message: message}
 }
 
-// faultOf says what an error is to a client. Only what is known to be fit for strangers is repeated; the rest is in the log.
-func (s *Server) faultOf(q query, err error) *fault {
-	if f, ok := errors.AsType[*fault](err); ok {
+// apiErrorOf says what an error is to a client. Only what is known to be fit for strangers is repeated; the rest is in the log.
+func (s *Server) apiErrorOf(q query, err error) *apiError {
+	if f, ok := errors.AsType[*apiError](err); ok {
 		return f
 	}
-	if f := s.buildFault(q, err); f != nil {
+	if f := s.nixError(q, err); f != nil {
 		return f
 	}
-	busy := func(status int, code string, message string, retry time.Duration) *fault {
-		return &fault{status: status, code: code, message: message, retry: retry}
+	busy := func(status int, code string, message string, retry time.Duration) *apiError {
+		return &apiError{status: status, code: code, message: message, retry: retry}
 	}
 	storage, isStorage := errors.AsType[*blobstore.StorageError](err)
 	switch {
@@ -79,11 +79,11 @@ func (s *Server) faultOf(q query, err error) *fault {
 	case errors.Is(err, errClosing), errors.Is(err, errAbandoned), errors.Is(err, context.Canceled):
 		return busy(http.StatusServiceUnavailable, unavailable, "the registry is shutting down, or the request was given up", soon)
 	}
-	return &fault{status: http.StatusInternalServerError, code: unknown, message: "something is wrong with this registry; its log says what"}
+	return &apiError{status: http.StatusInternalServerError, code: unknown, message: "something is wrong with this registry; its log says what"}
 }
 
-// buildFault is what Nix says. Nil if it says nothing.
-func (s *Server) buildFault(q query, err error) *fault {
+// nixError is what Nix says. Nil if it says nothing.
+func (s *Server) nixError(q query, err error) *apiError {
 	evaluation, isEvaluation := errors.AsType[*nixbuild.EvaluationError](err)
 	system, isSystem := errors.AsType[*nixbuild.SystemError](err)
 	build, isBuild := errors.AsType[*nixbuild.BuildError](err)
@@ -93,22 +93,22 @@ func (s *Server) buildFault(q query, err error) *fault {
 	case isEvaluation:
 		return s.missing(q, evaluation)
 	case isSystem:
-		return absent(manifestUnknown, fmt.Sprintf("%s is not in a binary cache, takes %s to build, and this registry can build for %s only%s",
+		return notFound(manifestUnknown, fmt.Sprintf("%s is not in a binary cache, takes %s to build, and this registry can build for %s only%s",
 			system.Derivation.Name(), system.Wanted, system.Have, q.alone()))
 	case isBuild:
-		return &fault{status: http.StatusInternalServerError, code: unknown, message: s.plain(fmt.Sprintf(
+		return &apiError{status: http.StatusInternalServerError, code: unknown, message: s.plain(fmt.Sprintf(
 			"building %s: %s", build.Derivation.Name(), build.Message)), detail: s.plainLines(build.Log)}
 	case isUnreached:
-		return absent(manifestUnknown, unreached.Error())
+		return notFound(manifestUnknown, unreached.Error())
 	case errors.As(err, new(*unsureError)):
-		return &fault{status: http.StatusServiceUnavailable, code: unavailable, retry: later, message: "it cannot be found out just now " +
+		return &apiError{status: http.StatusServiceUnavailable, code: unavailable, retry: later, message: "it cannot be found out just now " +
 			"whether this commit is the package set's own, so it is not served"}
 	case errors.As(err, new(*nixbuild.LimitError)):
-		return &fault{status: http.StatusInternalServerError, code: unknown, message: s.plain(err.Error())}
+		return &apiError{status: http.StatusInternalServerError, code: unknown, message: s.plain(err.Error())}
 	case isSource && q.tag != latest:
-		return absent(manifestUnknown, s.plain(fmt.Sprintf("the package set cannot be had at %s: %s", q.tag, source.Message)))
+		return notFound(manifestUnknown, s.plain(fmt.Sprintf("the package set cannot be had at %s: %s", q.tag, source.Message)))
 	case isSource:
-		return &fault{status: http.StatusServiceUnavailable, code: unavailable, retry: later, message: "the package set cannot be had just now"}
+		return &apiError{status: http.StatusServiceUnavailable, code: unavailable, retry: later, message: "the package set cannot be had just now"}
 	}
 	return nil
 }
@@ -129,9 +129,9 @@ type missingPackage struct {
 	Near    []string `json:"near,omitempty"`
 }
 
-// missing names the packages that cannot be had. An unfree package is as little there as one that does not exist: that is for the
+// packageErrors names the packages that cannot be had. An unfree package is as little there as one that does not exist: that is for the
 // registry's settings to change, not for another try.
-func (s *Server) missing(q query, e *nixbuild.EvaluationError) *fault {
+func (s *Server) missing(q query, e *nixbuild.EvaluationError) *apiError {
 	var texts []string
 	var detail []missingPackage
 	hint := ""
@@ -145,12 +145,12 @@ func (s *Server) missing(q query, e *nixbuild.EvaluationError) *fault {
 	if slices.ContainsFunc(e.Failures, func(f nixbuild.Failure) bool { return strings.HasPrefix(f.System, "x86_64") }) {
 		hint = ""
 	}
-	f := absent(manifestUnknown, strings.Join(texts, "; ")+hint)
+	f := notFound(manifestUnknown, strings.Join(texts, "; ")+hint)
 	f.detail = detail
 	return f
 }
 
-// reasonText is a failure in words for who pulls: what to change in a spec is of no use to them.
+// reasonText describes a failure for a client that pulls: hints about a spec are of no use to it.
 func reasonText(f nixbuild.Failure) string {
 	what := fmt.Sprintf("package %s (%s) ", f.Name, f.System)
 	detail := ""
@@ -195,7 +195,7 @@ func (s *Server) plainLines(lines []string) []string {
 }
 
 // write answers. A HEAD has the same fields and no content, which net/http sees to.
-func (f *fault) write(w http.ResponseWriter) {
+func (f *apiError) write(w http.ResponseWriter) {
 	entry := map[string]any{"code": f.code, "message": f.message}
 	if f.detail != nil {
 		entry["detail"] = f.detail

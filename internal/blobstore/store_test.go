@@ -22,17 +22,17 @@ import (
 
 // site is a bucket that several processes can open.
 type site struct {
-	open   func() *Depot
+	open   func() *Store
 	tamper func(key string, content []byte)
 }
 
-var sites = map[string]func(*testing.T) site{"memory": memorySite, "folder": folderSite}
+var sites = map[string]func(*testing.T) site{"memory": memorySite, "directory": dirSite}
 
 func memorySite(t *testing.T) site {
 	bucket := memblob.OpenBucket(nil)
 	t.Cleanup(func() { _ = bucket.Close() })
 	return site{
-		open: func() *Depot { return New(bucket, Options{TempDir: t.TempDir()}) },
+		open: func() *Store { return New(bucket, Options{TempDir: t.TempDir()}) },
 		tamper: func(key string, content []byte) {
 			if err := bucket.WriteAll(context.Background(), key, content, nil); err != nil {
 				t.Error(err)
@@ -41,10 +41,10 @@ func memorySite(t *testing.T) site {
 	}
 }
 
-func folderSite(t *testing.T) site {
-	dir := filepath.Join(t.TempDir(), "depot")
+func dirSite(t *testing.T) site {
+	dir := filepath.Join(t.TempDir(), "store")
 	return site{
-		open: func() *Depot {
+		open: func() *Store {
 			d, err := Open(context.Background(), dir, Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -72,7 +72,7 @@ func hashOf(content string) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 }
 
-func put(t *testing.T, d *Depot, mediaType, content string) Stored {
+func put(t *testing.T, d *Store, mediaType, content string) Descriptor {
 	t.Helper()
 	stored, err := d.Put(t.Context(), hashOf(content), mediaType, strings.NewReader(content))
 	if err != nil {
@@ -81,7 +81,7 @@ func put(t *testing.T, d *Depot, mediaType, content string) Stored {
 	return stored
 }
 
-func read(t *testing.T, d *Depot, digest v1.Hash, offset, length int64) (string, error) {
+func read(t *testing.T, d *Store, digest v1.Hash, offset, length int64) (string, error) {
 	t.Helper()
 	content, _, err := d.Open(t.Context(), digest, offset, length)
 	if err != nil {
@@ -189,7 +189,7 @@ func TestWrongContentIsNotStored(t *testing.T) {
 				t.Errorf("%s: %v", content, err)
 			}
 		}
-		noSpools(t, d)
+		noTempFiles(t, d)
 	})
 }
 
@@ -197,9 +197,9 @@ type errReader struct{ err error }
 
 func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 
-func noSpools(t *testing.T, d *Depot) {
+func noTempFiles(t *testing.T, d *Store) {
 	t.Helper()
-	files, err := os.ReadDir(d.spools)
+	files, err := os.ReadDir(d.uploads)
 	if err != nil || len(files) > 0 {
 		t.Errorf("uploads are left: %v, %v", files, err)
 	}
@@ -241,7 +241,7 @@ func TestManyWritersOfOneDigest(t *testing.T) {
 			})
 		}
 		wait.Wait()
-		noSpools(t, s.open())
+		noTempFiles(t, s.open())
 	})
 }
 
@@ -286,7 +286,7 @@ func TestTags(t *testing.T) {
 		if _, err := s.open().Tag(t.Context(), "shell/git:"); !errors.Is(err, ErrNotFound) {
 			t.Errorf("another tag: %v", err)
 		}
-		for _, damaged := range []string{"{}", "", `{"key":"shell/g`, strings.Repeat(" ", largestTag) + "{}"} {
+		for _, damaged := range []string{"{}", "", `{"key":"shell/g`, strings.Repeat(" ", maxTag) + "{}"} {
 			s.tamper(tagKey(key), []byte(damaged))
 			if _, err := s.open().Tag(t.Context(), key); !errors.Is(err, ErrNotFound) {
 				t.Errorf("a tag that is %.20q: %v", damaged, err)
@@ -313,7 +313,7 @@ func TestLeftUploadsAreSwept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	upload, err := d.newSpool()
+	upload, err := d.newTemp()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,7 +333,7 @@ func TestLeftUploadsAreSwept(t *testing.T) {
 }
 
 func TestReady(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "depot")
+	dir := filepath.Join(t.TempDir(), "store")
 	d, err := Open(t.Context(), "file://"+dir, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -341,12 +341,12 @@ func TestReady(t *testing.T) {
 	if err := d.Ready(t.Context()); err != nil {
 		t.Error(err)
 	}
-	noSpools(t, d)
+	noTempFiles(t, d)
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Ready(t.Context()); err != nil {
-		t.Errorf("without its folder: %v", err)
+		t.Errorf("without its directory: %v", err)
 	}
 	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 		t.Fatal(err)
@@ -356,9 +356,9 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// A depot whose directory is emptied, or removed, goes on as an empty one.
-func TestEmptiedFolder(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "depot")
+// A store whose directory is emptied, or removed, goes on as an empty one.
+func TestEmptiedDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
 	d, err := Open(t.Context(), dir, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -457,14 +457,14 @@ func TestReadyWritesToABucket(t *testing.T) {
 
 func TestLocations(t *testing.T) {
 	for location, says := range map[string]string{
-		"ftp://x": "want a folder, mem://", "gs://": "want a folder", "mem://x": "want a folder",
+		"ftp://x": "want a directory, mem://", "gs://": "want a directory", "mem://x": "want a directory",
 		"/dev/null/x": "storage /dev/null/x",
 	} {
 		if _, err := Open(t.Context(), location, Options{}); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", location, err)
 		}
 	}
-	for _, location := range []string{"mem://", "./depot"} {
+	for _, location := range []string{"mem://", "./store"} {
 		if _, err := Open(t.Context(), location, Options{Redirect: true}); err == nil || !strings.Contains(err.Error(), "redirected to gs:// and s3:// only") {
 			t.Errorf("%s with redirects: %v", location, err)
 		}

@@ -17,12 +17,12 @@ import (
 
 // Cache is a cache in the same bucket: what was learnt stays when the process ends, and other processes learn it too. All calls return
 // the same store.
-func (d *Depot) Cache() cache.Store { return ledgers{d} }
+func (d *Store) Cache() cache.Store { return snapshots{d} }
 
-// ledgers keeps entries under cache/<lane>/<serial>.
-type ledgers struct{ depot *Depot }
+// snapshots keeps entries under cache/<lane>/<serial>.
+type snapshots struct{ store *Store }
 
-func (l ledgers) String() string { return "the cache in " + l.depot.name }
+func (l snapshots) String() string { return "the cache in " + l.store.name }
 
 var laneForm = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
 
@@ -39,7 +39,7 @@ func entryKey(name cache.Name) (string, error) {
 }
 
 // Newest implements [cache.Store].
-func (l ledgers) Newest(ctx context.Context, lane cache.Lane) (cache.Entry, error) {
+func (l snapshots) Newest(ctx context.Context, lane cache.Lane) (cache.Entry, error) {
 	if ctx.Err() != nil {
 		return cache.Entry{}, context.Cause(ctx)
 	}
@@ -54,13 +54,13 @@ func (l ledgers) Newest(ctx context.Context, lane cache.Lane) (cache.Entry, erro
 }
 
 // last is the entry of the highest serial, or nil. Buckets list in the order of names.
-func (l ledgers) last(ctx context.Context, lane cache.Lane) (*cache.Entry, error) {
+func (l snapshots) last(ctx context.Context, lane cache.Lane) (*cache.Entry, error) {
 	prefix, err := laneKey(lane)
 	if err != nil {
 		return nil, err
 	}
 	var newest *cache.Entry
-	objects := l.depot.bucket.List(&blob.ListOptions{Prefix: prefix})
+	objects := l.store.bucket.List(&blob.ListOptions{Prefix: prefix})
 	for {
 		object, err := objects.Next(ctx)
 		if errors.Is(err, io.EOF) {
@@ -78,9 +78,9 @@ func (l ledgers) last(ctx context.Context, lane cache.Lane) (*cache.Entry, error
 	}
 }
 
-func (l ledgers) opener(key string) func(context.Context) (io.ReadCloser, error) {
+func (l snapshots) opener(key string) func(context.Context) (io.ReadCloser, error) {
 	return func(ctx context.Context) (io.ReadCloser, error) {
-		content, err := l.depot.bucket.NewReader(ctx, key, nil)
+		content, err := l.store.bucket.NewReader(ctx, key, nil)
 		if gcerrors.Code(err) == gcerrors.NotFound {
 			return nil, cache.ErrNotFound
 		}
@@ -95,11 +95,11 @@ func (l ledgers) opener(key string) func(context.Context) (io.ReadCloser, error)
 const kept = 16
 
 // Save implements [cache.Store].
-func (l ledgers) Save(ctx context.Context, name cache.Name, size int64, open func() (io.ReadCloser, error)) error {
+func (l snapshots) Save(ctx context.Context, name cache.Name, size int64, open func() (io.ReadCloser, error)) error {
 	err := l.save(ctx, name, size, open)
 	if err == nil && name.Serial > kept {
 		old, _ := entryKey(cache.Name{Lane: name.Lane, Serial: name.Serial - kept})
-		_ = l.depot.bucket.Delete(ctx, old) // most often there, and of no use to anybody
+		_ = l.store.bucket.Delete(ctx, old) // an old entry that stays does no harm
 	}
 	if err == nil || errors.Is(err, cache.ErrExists) {
 		return err
@@ -107,43 +107,38 @@ func (l ledgers) Save(ctx context.Context, name cache.Name, size int64, open fun
 	return l.failed(ctx, "saving an entry", err)
 }
 
-func (l ledgers) save(ctx context.Context, name cache.Name, size int64, open func() (io.ReadCloser, error)) error {
+func (l snapshots) save(ctx context.Context, name cache.Name, size int64, open func() (io.ReadCloser, error)) error {
 	key, err := entryKey(name)
 	if err != nil {
 		return err
 	}
-	if there, err := l.depot.bucket.Exists(ctx, key); err != nil || there {
-		return errors.Join(err, existing(there))
+	if exists, err := l.store.bucket.Exists(ctx, key); err != nil {
+		return err
+	} else if exists {
+		return cache.ErrExists
 	}
 	content, err := open()
 	if err != nil {
 		return fmt.Errorf("opening content: %w", err)
 	}
 	defer content.Close()
-	s, err := l.depot.gather(ctx, io.LimitReader(content, size+1))
+	s, err := l.store.writeTemp(ctx, io.LimitReader(content, size+1))
 	if err != nil {
 		return err
 	}
-	defer s.drop()
+	defer s.discard()
 	if s.size != size {
 		return fmt.Errorf("the content is not of %d bytes, as was said", size)
 	}
-	err = l.depot.place(ctx, key, unknownType, s.File, false)
+	err = l.store.commit(ctx, key, unknownType, s.File, false)
 	if errors.Is(err, errTaken) {
 		return cache.ErrExists
 	}
 	return err
 }
 
-func existing(there bool) error {
-	if there {
-		return cache.ErrExists
-	}
-	return nil
-}
-
 // failed makes a fault the cache's, unless the context has ended.
-func (l ledgers) failed(ctx context.Context, op string, err error) error {
+func (l snapshots) failed(ctx context.Context, op string, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
