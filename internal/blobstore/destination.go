@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/org/nixery-action/internal/publish"
@@ -52,16 +53,17 @@ func (d *destination) Check(ctx context.Context, _ []publish.Artifact) error {
 // CheckFirst implements [publish.Destination].
 func (d *destination) CheckFirst() bool { return true }
 
-// Publish implements [publish.Destination]. Layers that exist are not read; others are read once.
-func (d *destination) Publish(ctx context.Context, artifacts []publish.Artifact) ([]v1.Hash, error) {
-	digests, err := d.publish(ctx, artifacts)
-	if err != nil && ctx.Err() != nil {
-		return nil, fmt.Errorf("publishing: %w", context.Cause(ctx))
-	}
-	return digests, err
-}
-
-func (d *destination) publish(ctx context.Context, artifacts []publish.Artifact) ([]v1.Hash, error) {
+// Publish implements [publish.Destination]. It stores what is missing in an order that never leaves a manifest without its parts:
+//
+//	layers, each once, in parallel ▶ config ▶ manifest of each image ▶ indexes, after their images
+//
+// Layers that exist are not read; others are read once. The result has the digest of each artifact, in the order of artifacts.
+func (d *destination) Publish(ctx context.Context, artifacts []publish.Artifact) (digests []v1.Hash, err error) {
+	defer func() {
+		if err != nil && ctx.Err() != nil { // whatever it was in the middle of
+			digests, err = nil, fmt.Errorf("publishing: %w", context.Cause(ctx))
+		}
+	}()
 	manifests, own, err := manifestsOf(artifacts)
 	if err != nil {
 		return nil, err
@@ -74,11 +76,12 @@ func (d *destination) publish(ctx context.Context, artifacts []publish.Artifact)
 			return nil, err
 		}
 	}
-	digests := make([]v1.Hash, len(artifacts))
 	for i, m := range own {
-		if digests[i], err = m.Digest(); err != nil {
+		digest, err := m.Digest()
+		if err != nil {
 			return nil, fmt.Errorf("image %q: reading digest: %w", artifacts[i].Name, err)
 		}
+		digests = append(digests, digest)
 	}
 	return digests, nil
 }
@@ -98,39 +101,30 @@ func manifestsOf(artifacts []publish.Artifact) (all, own []publish.Manifest, err
 // manifest stores a manifest, after its config if it is an image's.
 func (d *destination) manifest(ctx context.Context, m publish.Manifest) error {
 	if image, ok := m.(v1.Image); ok {
-		if err := d.config(ctx, image); err != nil {
+		parsed, err := image.Manifest()
+		if err != nil {
+			return fmt.Errorf("reading a manifest: %w", err)
+		}
+		config, err := image.RawConfigFile()
+		if err != nil {
+			return fmt.Errorf("reading a config: %w", err)
+		}
+		if err := d.raw(ctx, parsed.Config.Digest, parsed.Config.MediaType, config); err != nil {
 			return err
 		}
 	}
-	digest, err := m.Digest()
-	if err != nil {
-		return fmt.Errorf("reading a manifest's digest: %w", err)
-	}
-	mediaType, err := m.MediaType()
-	if err != nil {
-		return fmt.Errorf("reading a manifest's media type: %w", err)
-	}
-	raw, err := m.RawManifest()
-	if err != nil {
+	digest, errDigest := m.Digest()
+	mediaType, errType := m.MediaType()
+	raw, errRaw := m.RawManifest()
+	if err := errors.Join(errDigest, errType, errRaw); err != nil {
 		return fmt.Errorf("reading a manifest: %w", err)
 	}
-	return d.raw(ctx, digest, string(mediaType), raw)
+	return d.raw(ctx, digest, mediaType, raw)
 }
 
-func (d *destination) config(ctx context.Context, image v1.Image) error {
-	parsed, err := image.Manifest()
-	if err != nil {
-		return fmt.Errorf("reading a manifest: %w", err)
-	}
-	raw, err := image.RawConfigFile()
-	if err != nil {
-		return fmt.Errorf("reading a config: %w", err)
-	}
-	return d.raw(ctx, parsed.Config.Digest, string(parsed.Config.MediaType), raw)
-}
-
-func (d *destination) raw(ctx context.Context, digest v1.Hash, mediaType string, raw []byte) error {
-	_, err := d.store.Put(ctx, digest, mediaType, bytes.NewReader(raw))
+// raw stores bytes that must have this digest.
+func (d *destination) raw(ctx context.Context, digest v1.Hash, mediaType types.MediaType, raw []byte) error {
+	_, err := d.store.Put(ctx, digest, string(mediaType), bytes.NewReader(raw))
 	if err != nil {
 		return fmt.Errorf("storing %s: %w", mediaType, err)
 	}
@@ -221,7 +215,8 @@ func (d *destination) has(ctx context.Context, layer v1.Layer) (bool, error) {
 	return err == nil && there.Size == size, err
 }
 
-// upload reads a layer once. Its own faults stay visible: the pipeline begins again if a record lied.
+// upload reads a layer once, to its end, and stores it. An error of the layer's own stays matchable: package build restarts a run whose
+// cache entry was stale, see its documentation.
 func (d *destination) upload(ctx context.Context, layer v1.Layer) error {
 	want, _ := layer.Digest() // zero for an unread layer
 	mediaType, err := layer.MediaType()

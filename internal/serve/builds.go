@@ -39,10 +39,11 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 type builds struct {
 	make       func(context.Context, *job) (v1.Hash, error)
 	ended      func(Build)
-	maxRunning int // at once
-	queue      int // that may wait
-	share      int // that may wait for one client
-	keep       int // that have ended
+	describe   func(query, error) string // why a build failed, for readers of the page
+	maxRunning int                       // at once
+	queue      int                       // that may wait
+	share      int                       // that may wait for one client
+	keep       int                       // that have ended
 	timeout    time.Duration
 
 	mu       sync.Mutex
@@ -165,7 +166,7 @@ func (b *builds) finish(j *job, digest v1.Hash, err error) {
 	j.digest, j.err = digest, err
 	j.build.Phase, j.build.Ended, j.build.Digest, j.build.Log = phaseOf(err), time.Now(), digest, j.journal.last()
 	if err != nil {
-		j.build.Err = j.journal.plain(err.Error())
+		j.build.Err = b.describe(j.query, err)
 	}
 	b.finished = append(b.finished, j.build)
 	b.finished = b.finished[max(0, len(b.finished)-b.keep):]
@@ -434,9 +435,6 @@ func newBuildLog(secrets []string) *buildLog {
 
 // Write implements [io.Writer]. Bytes may be cut into writes in any way.
 func (j *buildLog) Write(p []byte) (int, error) { return j.safe.Write(p) }
-
-// plain is a text without control characters and secrets, which may be shown to strangers.
-func (j *buildLog) plain(text string) string { return plain(text, j.secrets) }
 
 type lineWriter struct{ *buildLog }
 

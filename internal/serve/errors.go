@@ -82,6 +82,14 @@ func (s *Server) apiErrorOf(q query, err error) *apiError {
 	return &apiError{status: http.StatusInternalServerError, code: unknown, message: "something is wrong with this registry; its log says what"}
 }
 
+// describe says why a build failed, in the words that its clients got; of other errors, what they are.
+func (s *Server) describe(q query, err error) string {
+	if e := s.nixError(q, err); e != nil {
+		return e.message
+	}
+	return s.plain(err.Error())
+}
+
 // nixError is what Nix says. Nil if it says nothing.
 func (s *Server) nixError(q query, err error) *apiError {
 	evaluation, isEvaluation := errors.AsType[*nixbuild.EvaluationError](err)

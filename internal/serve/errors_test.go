@@ -35,6 +35,9 @@ func TestMissingPackages(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.path, got, c.want)
 		}
+		if b := r.Builds()[0]; b.Err != c.want { // the page says what the client was told
+			t.Errorf("%s: the build's error is %s", c.path, b.Err)
+		}
 	}
 	_, _, detail := r.do(http.MethodGet, "/v2/hgop/unfree/manifests/latest").fault(t)
 	want := []missingPackage{{"hgop", "x86_64-linux", "not found", []string{"htop"}}, {"unfree", "x86_64-linux", "unfree", nil}}

@@ -116,7 +116,7 @@ func New(o Options) (*Server, error) {
 		s.mirror = newMirror(o.Source.Git.URL, o.TempDir)
 	}
 	s.builds = &builds{
-		make: s.make, ended: s.buildEnded, maxRunning: o.Builds, queue: max(o.Queue, 0), share: o.Share, keep: o.Keep, timeout: o.Timeout,
+		make: s.make, ended: s.buildEnded, describe: s.describe, maxRunning: o.Builds, queue: max(o.Queue, 0), share: o.Share, keep: o.Keep, timeout: o.Timeout,
 		under: map[query]*job{},
 	}
 	return s, nil

@@ -23,6 +23,7 @@ type queueTest struct {
 func newQueueTest(t *testing.T, most, queue, share int) *queueTest {
 	q := &queueTest{t: t, begun: make(chan *job, 1000)}
 	q.builds = &builds{
+		describe: func(_ query, err error) string { return err.Error() },
 		make: func(ctx context.Context, j *job) (v1.Hash, error) {
 			q.begun <- j
 			<-ctx.Done()

@@ -97,7 +97,7 @@ func hostName(host string) (name string, ip netip.Addr, ok bool) {
 }
 
 // noWebPages keeps web pages from pulling: any page that a user of this network looks at could have images built here, without that
-// user's knowledge. Clients of registries are no browsers. Our own page has no script.
+// user's knowledge. Clients of registries are no browsers. The page at / pulls nothing.
 func noWebPages(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if fromWebPage(r) {

@@ -23,10 +23,14 @@ var (
 	pageText string
 	//go:embed page.css
 	pageStyle string
+	//go:embed page.js
+	pageScript string
 
 	pageTemplate = template.Must(template.New("page").Parse(pageText))
-	// The page has no script, and loads nothing. Its style is known by its hash, and its form can be sent to this server only.
-	pagePolicy = fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'", hashOf(pageStyle))
+	// The page loads nothing. Its style and its one script, which copies the command, are allowed by their hashes; a script that a
+	// build's log smuggles in does not run. Its form can be sent to this server only.
+	pagePolicy = fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; script-src 'sha256-%s'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+		hashOf(pageStyle), hashOf(pageScript))
 )
 
 func hashOf(text string) string {
@@ -63,7 +67,7 @@ func NewPage(o PageOptions) http.Handler {
 
 // view is the page's content.
 type view struct {
-	Style          template.HTML
+	Style, Script  template.HTML
 	Version        string
 	Source, Pinned string
 	When           time.Time
@@ -76,7 +80,8 @@ type view struct {
 
 func newView(o PageOptions, r *http.Request) view {
 	v := view{
-		Style:   template.HTML("<style>" + pageStyle + "</style>"), // our own file
+		Style:   template.HTML("<style>" + pageStyle + "</style>"),    // a file of this package
+		Script:  template.HTML("<script>" + pageScript + "</script>"), // the same
 		Version: o.Version, Host: hostOf(r), Form: readForm(r.URL.Query()), Allow: o.Allow, status: http.StatusOK,
 	}
 	if v.Form.Problem != "" {

@@ -180,3 +180,10 @@ func TestPageLooks(t *testing.T) {
 		})
 	}
 }
+
+// With script, a click copies the command that is shown.
+func TestPageCopiesTheCommand(t *testing.T) {
+	b := visit(t, examplePage())
+	b.run(chromedp.WaitVisible("#copy", chromedp.ByQuery), chromedp.Click("#copy", chromedp.ByQuery),
+		chromedp.WaitVisible(`//button[@id="copy"][text()="Copied"]`, chromedp.BySearch))
+}
