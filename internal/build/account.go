@@ -16,19 +16,19 @@ import (
 func (j *job) account(made []built) report.Run {
 	took := time.Since(j.begun)
 	run := report.Run{Seconds: seconds(took), Warnings: j.warnings.given, CacheHit: !slices.ContainsFunc(distinctLayers(made), (*layers.Layer).Made)}
-	run.Published = j.meter.published()
-	for i, order := range j.orders {
-		img := report.ImageRun{Name: order.Name, Seconds: seconds(took), Tags: j.tagRuns(i)}
+	run.Published = j.stats.published()
+	for i, target := range j.targets {
+		img := report.ImageRun{Name: target.Name, Seconds: seconds(took), Tags: j.tagRuns(i)}
 		repositories := repositoriesOf(j.dests, i)
-		if arrived, ok := j.meter.of(digestsOf(made[i]), repositories); ok {
-			img.Seconds = seconds(j.meter.since(j.begun) + arrived.after)
+		if arrived, ok := j.stats.of(digestsOf(made[i]), repositories); ok {
+			img.Seconds = seconds(j.stats.since(j.begun) + arrived.after)
 		}
 		for _, layer := range distinctLayers(made[i : i+1]) {
 			digest, err := layer.Digest()
 			if err != nil {
 				continue // no destination wanted it
 			}
-			img.Layers = append(img.Layers, report.LayerRun{Digest: digest, Status: j.meter.came(layer, digest, repositories)})
+			img.Layers = append(img.Layers, report.LayerRun{Digest: digest, Status: j.stats.came(layer, digest, repositories)})
 		}
 		img.Inspections = j.inspections.of(made[i].platforms, repositories)
 		run.Images = append(run.Images, img)
@@ -40,23 +40,23 @@ func (j *job) account(made []built) report.Run {
 func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
 
 // since is the time from t until publishing began.
-func (m *Stats) since(t time.Time) time.Duration {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.begun.Sub(t)
+func (s *Stats) since(t time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begun.Sub(t)
 }
 
 // came says how a layer came to be in those repositories.
-func (m *Stats) came(layer *layers.Layer, digest v1.Hash, repositories []name.Repository) report.LayerStatus {
+func (s *Stats) came(layer *layers.Layer, digest v1.Hash, repositories []name.Repository) report.LayerStatus {
 	came := report.Cached
 	if layer.Made() {
 		came = report.Built
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	most := publish.Existing
 	for _, repository := range repositories {
-		if a, there := m.arrived[location{repository.Name(), digest}]; there {
+		if a, there := s.arrived[location{repository.Name(), digest}]; there {
 			most = max(most, a.How)
 			came = map[publish.How]report.LayerStatus{
 				publish.Existing: report.Existing, publish.Mounted: report.Mounted, publish.Uploaded: report.Uploaded,

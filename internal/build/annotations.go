@@ -35,7 +35,7 @@ func (a Annotations) of(platform v1.Platform) map[string]string {
 // image of one platform is published as itself.
 var ErrNoIndex = errors.New("an image of one platform has no index to annotate; write manifest: in front of the annotation, or ask for more platforms")
 
-// CheckAnnotations tells whether an order's annotations have a place to go to.
+// CheckAnnotations tells whether a target's annotations have a place to go to.
 // It costs nothing. Otherwise it is [ErrNoIndex] or [image.ErrNoAnnotations].
 func (o Target) CheckAnnotations() error {
 	if len(o.Architectures) == 1 && len(o.Annotations.Index) > 0 {
@@ -49,9 +49,9 @@ func (o Target) CheckAnnotations() error {
 	return nil
 }
 
-func checkAnnotations(orders []Target) error {
-	for _, order := range orders {
-		if err := order.CheckAnnotations(); err != nil {
+func checkAnnotations(targets []Target) error {
+	for _, target := range targets {
+		if err := target.CheckAnnotations(); err != nil {
 			return err
 		}
 	}

@@ -193,9 +193,9 @@ func order(name string, architectures []string, packages ...string) Target {
 	}}
 }
 
-func run(t *testing.T, l *Builder, d *destination, orders ...Target) (*Report, error) {
+func run(t *testing.T, l *Builder, d *destination, targets ...Target) (*Report, error) {
 	t.Helper()
-	return l.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, orders, []Delivery{{Destination: d, Kind: report.ToLayout}}, &Stats{})
+	return l.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, targets, []Delivery{{Destination: d, Kind: report.ToLayout}}, &Stats{})
 }
 
 func TestRunPublishesAnIndexOfAllPlatforms(t *testing.T) {

@@ -79,9 +79,9 @@ func (w *workshop) open() {
 
 // run is one run on a fresh machine, which succeeds. What is reported of the run
 // itself is kept apart: only the rest is the same in every run.
-func (w *workshop) run(nix *fakeNix, orders ...Target) *Report {
+func (w *workshop) run(nix *fakeNix, targets ...Target) *Report {
 	w.t.Helper()
-	report, err := w.try(nix, orders...)
+	report, err := w.try(nix, targets...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func (w *workshop) run(nix *fakeNix, orders ...Target) *Report {
 	return report
 }
 
-func (w *workshop) try(nix *fakeNix, orders ...Target) (*Report, error) {
+func (w *workshop) try(nix *fakeNix, targets ...Target) (*Report, error) {
 	w.t.Helper()
 	w.requests = nil
 	w.log.Reset()
@@ -107,18 +107,18 @@ func (w *workshop) try(nix *fakeNix, orders ...Target) (*Report, error) {
 	line.Now = func() time.Time { return w.now }
 	line.Log = slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	line.Display = progress.New(&w.log, false, nil, time.Now)
-	meter := &Stats{}
-	return line.Run(w.t.Context(), w.source, orders, w.destinations(meter, orders...), meter)
+	stats := &Stats{}
+	return line.Run(w.t.Context(), w.source, targets, w.destinations(stats, targets...), stats)
 }
 
 // destinations are the registry, in which each image has the tag latest of a repository of its name.
-func (w *workshop) destinations(meter *Stats, orders ...Target) []Delivery {
+func (w *workshop) destinations(stats *Stats, targets ...Target) []Delivery {
 	w.t.Helper()
 	registry := publish.NewRegistry(publish.RegistryOptions{
-		Jobs: 1, Report: meter.AddLayer, Sent: meter.AddBytes, Stored: meter.AddImage, Tagged: meter.AddTag,
+		Jobs: 1, Report: stats.AddLayer, Sent: stats.AddBytes, Stored: stats.AddImage, Tagged: stats.AddTag,
 	})
 	d := Delivery{Destination: registry, Kind: reports.ToRegistry, Pull: registry.Pull}
-	for _, order := range orders {
+	for _, order := range targets {
 		tag, err := name.NewTag(w.host + "/" + order.Name + ":latest")
 		if err != nil {
 			w.t.Fatal(err)
@@ -198,23 +198,23 @@ func TestBlobsComeFromTheCache(t *testing.T) {
 func (w *workshop) poison(o Target, lie func(*cache.Page)) {
 	w.t.Helper()
 	line := newLine(w.t, &fakeNix{})
-	wishes, err := line.Closures(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{o})
+	platforms, err := line.Closures(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{o})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	place := []cache.Place{{Store: w.store}}
 	c := cache.New(place, place, slog.New(slog.DiscardHandler))
 	page := cache.NewPage()
-	page.AddClosure(wishes[0].Closure)
-	ledger := c.Open(w.t.Context(), line.identity(wishes[0]))
-	for _, group := range layers.Plan(wishes[0].Closure, layers.Options{Budget: 94}) {
+	page.AddClosure(platforms[0].Closure)
+	ledger := c.Open(w.t.Context(), line.identity(platforms[0]))
+	for _, group := range layers.Plan(platforms[0].Closure, layers.Options{Budget: 94}) {
 		key := layers.KeyOf(group, layers.DefaultCompression)
 		if record, ok := ledger.Layer(key); ok {
 			page.Layers[key] = record
 		}
 	}
 	lie(&page)
-	c.Save(w.t.Context(), line.identity(wishes[0]), page)
+	c.Save(w.t.Context(), line.identity(platforms[0]), page)
 }
 
 func TestRecordThatLiesIsNotBelieved(t *testing.T) {
@@ -276,11 +276,11 @@ func TestFailedRunTeachesNothing(t *testing.T) {
 	if _, err := run(t, line, dest, o); err == nil {
 		t.Fatal("no error")
 	}
-	wishes, err := line.Closures(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{o})
+	platforms, err := line.Closures(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{o})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !line.Cache.Open(t.Context(), line.identity(wishes[0])).Empty() {
+	if !line.Cache.Open(t.Context(), line.identity(platforms[0])).Empty() {
 		t.Error("a run that published nothing was remembered")
 	}
 }

@@ -23,12 +23,12 @@ func (j *job) changes(ctx context.Context, made []built, r *Report) {
 	ctx, cancel := context.WithTimeout(ctx, maxCompareTime)
 	defer cancel()
 	for _, d := range j.dests {
-		for i := range j.orders {
+		for i := range j.targets {
 			tags := d.of(i).Tags
 			if d.Pull == nil || len(tags) == 0 {
 				continue
 			}
-			if t, ok := j.meter.tagging(tags[0]); ok && t.Asked {
+			if t, ok := j.stats.tagging(tags[0]); ok && t.Asked {
 				r.Run.Images[i].Changes = j.compare(ctx, d, t, made[i])
 			}
 		}

@@ -26,14 +26,14 @@ type command struct {
 }
 
 // checkProgram warns of an entrypoint or command that no container can start.
-func checkProgram(contents *layers.Contents, order Target, config v1.Config) ([]Warning, error) {
+func checkProgram(contents *layers.Contents, target Target, config v1.Config) ([]Warning, error) {
 	c := command{contents: contents, config: config}
-	pos := order.Config.EntrypointPos
+	pos := target.Config.EntrypointPos
 	switch {
 	case len(config.Entrypoint) > 0:
 		c.key, c.word = "entrypoint", config.Entrypoint[0]
 	case len(config.Cmd) > 0:
-		c.key, c.word, pos = "cmd", config.Cmd[0], order.Config.CmdPos
+		c.key, c.word, pos = "cmd", config.Cmd[0], target.Config.CmdPos
 	default:
 		return nil, nil
 	}
@@ -42,10 +42,10 @@ func checkProgram(contents *layers.Contents, order Target, config v1.Config) ([]
 		return nil, err
 	}
 	if pos.Line == 0 {
-		pos = order.Pos
+		pos = target.Pos
 	}
-	text := fmt.Sprintf("image %s: %s %q: %s", order.Name, c.key, c.word, fault)
-	return []Warning{{report.Warning{Image: order.Name, Title: titleProgram, Message: text}, pos}}, nil
+	text := fmt.Sprintf("image %s: %s %q: %s", target.Name, c.key, c.word, fault)
+	return []Warning{{report.Warning{Image: target.Name, Title: titleProgram, Message: text}, pos}}, nil
 }
 
 // fault says why the program cannot be started, and what may have been meant;
@@ -148,7 +148,7 @@ const maxAccounts = 1 << 20
 
 // checkUser warns of a user or group that the image has no entry for, which no
 // container can be started as. Numbers need none.
-func checkUser(contents *layers.Contents, order Target, config v1.Config) ([]Warning, error) {
+func checkUser(contents *layers.Contents, target Target, config v1.Config) ([]Warning, error) {
 	user, group, _ := strings.Cut(config.User, ":")
 	var all []Warning
 	for _, one := range []struct{ kind, name, file string }{{"user", user, "/etc/passwd"}, {"group", group, "/etc/group"}} {
@@ -166,12 +166,12 @@ func checkUser(contents *layers.Contents, order Target, config v1.Config) ([]War
 		if guesses := suggest.Nearest(one.name, names, 1); len(guesses) > 0 {
 			hint = "did you mean " + guesses[0] + "?"
 		}
-		text := fmt.Sprintf("image %s: user %q: the image's %s has no %s %q, so no container starts; %s", order.Name, config.User, one.file, one.kind, one.name, hint)
-		pos := order.Config.UserPos
+		text := fmt.Sprintf("image %s: user %q: the image's %s has no %s %q, so no container starts; %s", target.Name, config.User, one.file, one.kind, one.name, hint)
+		pos := target.Config.UserPos
 		if pos == (spec.Position{}) {
-			pos = order.Pos
+			pos = target.Pos
 		}
-		all = append(all, Warning{report.Warning{Image: order.Name, Title: titleUser, Message: text}, pos})
+		all = append(all, Warning{report.Warning{Image: target.Name, Title: titleUser, Message: text}, pos})
 	}
 	return all, nil
 }

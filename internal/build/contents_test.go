@@ -224,10 +224,10 @@ func (s brokenStore) Lstat(string) (fs.FileInfo, error) { return nil, s.err }
 func TestWarningsOfCredentialsAreFew(t *testing.T) {
 	line := newLine(t, &fakeNix{})
 	got := heard(line)
-	j := &job{Builder: line, orders: []Target{order("box", both[:1])}, wishes: []TargetPlatform{{Image: "box"}}}
+	j := &job{Builder: line, targets: []Target{order("box", both[:1])}, platforms: []TargetPlatform{{Image: "box"}}}
 	for i := range 25 {
 		p := nix.StorePath(fmt.Sprintf("%s/%032d-p%d", nix.StoreDir, i, i))
-		j.wishes[0].Closure.Paths = append(j.wishes[0].Closure.Paths, nix.PathInfo{Path: p})
+		j.platforms[0].Closure.Paths = append(j.platforms[0].Closure.Paths, nix.PathInfo{Path: p})
 		for f := range 10 {
 			j.warnings.noteCredential(p, fmt.Sprintf("%d/.env", f))
 		}

@@ -10,26 +10,26 @@ import (
 
 // Hear takes what Nix prints, a line at a time. The stage that is under way shows it, unless
 // Nix says how far it is.
-func (l *Builder) NixLine(line string) {
-	l.Log.Debug(line)
-	if stage := l.now.Load(); stage != nil && l.far.Load() == nil {
+func (b *Builder) NixLine(line string) {
+	b.Log.Debug(line)
+	if stage := b.stage.Load(); stage != nil && b.progress.Load() == nil {
 		stage.Status(line)
 	}
 }
 
 // Follow takes how far Nix is, and shows it with the stage that is under way.
-func (l *Builder) NixProgress(p nixbuild.Progress) {
-	l.far.Store(&p)
+func (b *Builder) NixProgress(p nixbuild.Progress) {
+	b.progress.Store(&p)
 	text := farText(p)
-	if stage := l.now.Load(); stage != nil && text != "" {
+	if stage := b.stage.Load(); stage != nil && text != "" {
 		stage.Status(text)
 	}
 }
 
-func (l *Builder) begin(name string) *progress.Stage {
-	stage := l.Display.Stage(name)
-	l.now.Store(stage)
-	l.far.Store(nil)
+func (b *Builder) begin(name string) *progress.Stage {
+	stage := b.Display.Stage(name)
+	b.stage.Store(stage)
+	b.progress.Store(nil)
 	return stage
 }
 
@@ -55,9 +55,9 @@ func farText(p nixbuild.Progress) string {
 }
 
 // realised says at the end what it took.
-func (l *Builder) realised(packages int) string {
+func (b *Builder) realised(packages int) string {
 	text := fmt.Sprintf("%d packages", packages)
-	p := l.far.Load()
+	p := b.progress.Load()
 	if p == nil {
 		return text
 	}

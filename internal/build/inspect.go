@@ -34,12 +34,12 @@ type inspections struct {
 
 var _ publish.Inspector = (*inspections)(nil)
 
-func (l *Builder) newInspections(known cached) *inspections {
-	now := l.Now
+func (b *Builder) newInspections(known cached) *inspections {
+	now := b.Now
 	if now == nil {
 		now = time.Now
 	}
-	return &inspections{known: known, always: l.Verify, now: now(), log: l.Log, complete: map[string]bool{}}
+	return &inspections{known: known, always: b.Verify, now: now(), log: b.Log, complete: map[string]bool{}}
 }
 
 // inspectionKey is what the cache knows an image in a repository by.

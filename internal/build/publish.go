@@ -18,7 +18,7 @@ type Delivery struct {
 	// Kind and Path are what reports say of it.
 	Kind report.Kind
 	Path string // of a file
-	// Names are those of each order's image, in the order of the orders; nil if images have none there.
+	// Names are those of each target's image, in the order of the targets; nil if images have none there.
 	Names []Names
 	// Pull reads an image back; nil if that cannot be done.
 	Pull func(context.Context, name.Reference) (publish.Artifact, error)
@@ -30,7 +30,7 @@ type Names struct {
 	Repositories []name.Repository // by digest only
 }
 
-// of are the names of the order at an index.
+// of are the names of the target at an index.
 func (d Delivery) of(i int) Names {
 	if i < len(d.Names) {
 		return d.Names[i]
@@ -56,13 +56,13 @@ func distinctRepositories(all []name.Repository) []name.Repository {
 	})
 }
 
-// artifacts pairs orders with what was made for them; without made they serve
+// artifacts pairs targets with what was made for them; without made they serve
 // to check the destination.
-func (d Delivery) artifacts(orders []Target, made []built) []publish.Artifact {
-	artifacts := make([]publish.Artifact, len(orders))
-	for i, order := range orders {
+func (d Delivery) artifacts(targets []Target, made []built) []publish.Artifact {
+	artifacts := make([]publish.Artifact, len(targets))
+	for i, target := range targets {
 		names := d.of(i)
-		artifacts[i] = publish.Artifact{Name: order.Name, Tags: names.Tags, Repositories: names.Repositories}
+		artifacts[i] = publish.Artifact{Name: target.Name, Tags: names.Tags, Repositories: names.Repositories}
 		if made != nil {
 			artifacts[i].Image, artifacts[i].Index = made[i].image, made[i].index
 		}
@@ -70,9 +70,9 @@ func (d Delivery) artifacts(orders []Target, made []built) []publish.Artifact {
 	return artifacts
 }
 
-func checkAll(ctx context.Context, dests []Delivery, orders []Target) error {
+func checkAll(ctx context.Context, dests []Delivery, targets []Target) error {
 	for _, d := range dests {
-		if err := d.Check(ctx, d.artifacts(orders, nil)); err != nil {
+		if err := d.Check(ctx, d.artifacts(targets, nil)); err != nil {
 			return err
 		}
 	}
@@ -89,14 +89,14 @@ func (j *job) publish(ctx context.Context, made []built) error {
 	}
 	stage := j.begin(title)
 	stage.Total(len(layers)*max(len(j.dests), 1), 0)
-	j.meter.start(stage, j.Log)
+	j.stats.start(stage, j.Log)
 	if len(j.dests) == 0 {
-		if err := measure(ctx, layers, j.meter); err != nil {
+		if err := measure(ctx, layers, j.stats); err != nil {
 			return err
 		}
 	}
 	for _, d := range j.dests {
-		artifacts := d.artifacts(j.orders, made)
+		artifacts := d.artifacts(j.targets, made)
 		for i := range artifacts {
 			artifacts[i].Inspector = j.inspections
 		}
@@ -106,16 +106,16 @@ func (j *job) publish(ctx context.Context, made []built) error {
 			return err
 		}
 		if err != nil {
-			j.meter.warnOfDelivered()
+			j.stats.warnOfDelivered()
 			return err
 		}
 		if err := sameDigests(artifacts, digests); err != nil {
 			return err
 		}
-		j.meter.deliver(d)
+		j.stats.deliver(d)
 	}
-	stage.Done(j.meter.summary())
-	j.tellImages(j.orders, j.dests, made, j.meter)
+	stage.Done(j.stats.summary())
+	j.tellImages(j.targets, j.dests, made, j.stats)
 	return nil
 }
 

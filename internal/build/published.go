@@ -12,48 +12,48 @@ import (
 )
 
 // Tagged takes what became of a tag.
-func (m *Stats) AddTag(t publish.Tagging) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.tagged == nil {
-		m.tagged = map[string]publish.Tagging{}
+func (s *Stats) AddTag(t publish.Tagging) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tagged == nil {
+		s.tagged = map[string]publish.Tagging{}
 	}
-	m.tagged[t.Tag.Name()] = t
-	if m.log != nil {
-		m.log.Debug("tag: " + t.String())
+	s.tagged[t.Tag.Name()] = t
+	if s.log != nil {
+		s.log.Debug("tag: " + t.String())
 	}
 }
 
 // Stored takes a repository that has an image, by digest.
-func (m *Stats) AddImage(repository name.Repository, digest v1.Hash) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.stored = append(m.stored, location{repository.Name(), digest})
+func (s *Stats) AddImage(repository name.Repository, digest v1.Hash) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stored = append(s.stored, location{repository.Name(), digest})
 }
 
-func (m *Stats) tagging(tag name.Tag) (publish.Tagging, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	t, ok := m.tagged[tag.Name()]
+func (s *Stats) tagging(tag name.Tag) (publish.Tagging, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.tagged[tag.Name()]
 	return t, ok
 }
 
-func (m *Stats) has(repository name.Repository, digest v1.Hash) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Contains(m.stored, location{repository.Name(), digest})
+func (s *Stats) has(repository name.Repository, digest v1.Hash) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.stored, location{repository.Name(), digest})
 }
 
-func (m *Stats) anyStored() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.stored) > 0
+func (s *Stats) anyStored() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.stored) > 0
 }
 
 // deliver notes that a destination has everything.
-func (m *Stats) deliver(d Delivery) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+func (s *Stats) deliver(d Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	p := report.Published{Kind: d.Kind, Path: d.Path, Names: []string{}}
 	for _, names := range d.Names {
 		for _, tag := range names.Tags {
@@ -63,29 +63,29 @@ func (m *Stats) deliver(d Delivery) {
 			p.Names = append(p.Names, repository.Name())
 		}
 	}
-	m.done = append(m.done, p)
+	s.done = append(s.done, p)
 }
 
-func (m *Stats) published() []report.Published {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Clone(m.done)
+func (s *Stats) published() []report.Published {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.done)
 }
 
-func (m *Stats) delivered(d Delivery) bool {
-	return slices.ContainsFunc(m.published(), func(p report.Published) bool { return p.Kind == d.Kind && p.Path == d.Path })
+func (s *Stats) delivered(d Delivery) bool {
+	return slices.ContainsFunc(s.published(), func(p report.Published) bool { return p.Kind == d.Kind && p.Path == d.Path })
 }
 
 // warnOfDelivered says what stays when a later destination fails.
-func (m *Stats) warnOfDelivered() {
-	for _, p := range m.published() {
-		m.log.Warn("already published, and it stays: " + strings.TrimSpace("type="+string(p.Kind)+" "+p.Path))
+func (s *Stats) warnOfDelivered() {
+	for _, p := range s.published() {
+		s.log.Warn("already published, and it stays: " + strings.TrimSpace("type="+string(p.Kind)+" "+p.Path))
 	}
 }
 
 // partial reports what was published by a run that failed; nil if nothing was.
 func (j *job) partial(made []built) *Report {
-	if made == nil || len(j.meter.published()) == 0 && !j.meter.anyStored() {
+	if made == nil || len(j.stats.published()) == 0 && !j.stats.anyStored() {
 		return nil
 	}
 	run := j.account(made)
@@ -105,14 +105,14 @@ func (j *job) named(image int, digest v1.Hash) (tags, repositories []string) {
 	for _, d := range j.dests {
 		names := d.of(image)
 		for _, tag := range names.Tags {
-			t, ok := j.meter.tagging(tag)
+			t, ok := j.stats.tagging(tag)
 			pushed := d.Kind == report.ToRegistry && ok && t.Outcome.Set()
-			if (pushed || d.Kind == report.ToDaemon && j.meter.delivered(d)) && !slices.Contains(tags, tag.Name()) {
+			if (pushed || d.Kind == report.ToDaemon && j.stats.delivered(d)) && !slices.Contains(tags, tag.Name()) {
 				tags = append(tags, tag.Name())
 			}
 		}
 		for _, repository := range names.repositories() {
-			if d.Kind == report.ToRegistry && j.meter.has(repository, digest) {
+			if d.Kind == report.ToRegistry && j.stats.has(repository, digest) {
 				repositories = append(repositories, repository.Name())
 			}
 		}
@@ -128,7 +128,7 @@ func (j *job) tagRuns(image int) []report.TagRun {
 			continue
 		}
 		for _, tag := range d.of(image).Tags {
-			t, ok := j.meter.tagging(tag)
+			t, ok := j.stats.tagging(tag)
 			if !ok {
 				t = publish.Tagging{Tag: tag, Outcome: publish.Untried}
 			}

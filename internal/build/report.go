@@ -1,6 +1,7 @@
 package build
 
 import (
+	"context"
 	"fmt"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -14,14 +15,26 @@ import (
 // Report is what a run made and did.
 type Report = report.Report
 
+// report returns what the run built and did, with changes since the images that
+// the first tags named before.
+func (j *job) report(ctx context.Context, images []built, run report.Run) (*Report, error) {
+	r, err := j.describe(images)
+	if err != nil {
+		return nil, err
+	}
+	r.Run = run
+	j.changes(ctx, images, r)
+	return r, nil
+}
+
 func (j *job) describe(all []built) (*Report, error) {
 	r := &Report{Source: j.source.report}
 	for i, b := range all {
 		img, err := describeImage(b)
 		if err != nil {
-			return nil, fmt.Errorf("image %s: %w", j.orders[i].Name, err)
+			return nil, fmt.Errorf("image %s: %w", j.targets[i].Name, err)
 		}
-		img.Name = j.orders[i].Name
+		img.Name = j.targets[i].Name
 		img.Tags, img.Repositories = j.named(i, img.Digest)
 		r.Images = append(r.Images, img)
 	}
@@ -59,7 +72,7 @@ func describeImage(b built) (report.Image, error) {
 }
 
 func describePlatform(p builtPlatform) (report.Platform, error) {
-	r := report.Platform{Platform: p.wish.Platform.String()}
+	r := report.Platform{Platform: p.target.Platform.String()}
 	var err error
 	if r.Digest, err = p.image.Digest(); err != nil {
 		return r, err

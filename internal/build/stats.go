@@ -43,62 +43,62 @@ type layerStats struct {
 	after time.Duration // since publishing began
 }
 
-func (m *Stats) start(stage *progress.Stage, log *slog.Logger) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.stage, m.log, m.begun, m.arrived, m.all, m.sent = stage, log, time.Now(), nil, layerTotals{}, 0
-	m.tagged, m.stored, m.done = map[string]publish.Tagging{}, nil, nil
+func (s *Stats) start(stage *progress.Stage, log *slog.Logger) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stage, s.log, s.begun, s.arrived, s.all, s.sent = stage, log, time.Now(), nil, layerTotals{}, 0
+	s.tagged, s.stored, s.done = map[string]publish.Tagging{}, nil, nil
 }
 
 // Sent takes bytes on their way, or back if they were in vain.
-func (m *Stats) AddBytes(n int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.sent += n
-	if m.stage != nil {
-		m.stage.Add(0, n)
+func (s *Stats) AddBytes(n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent += n
+	if s.stage != nil {
+		s.stage.Add(0, n)
 	}
 }
 
 // Report takes a layer that arrived.
-func (m *Stats) AddLayer(u publish.Upload) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.arrived == nil {
-		m.arrived = map[location]layerStats{}
+func (s *Stats) AddLayer(u publish.Upload) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.arrived == nil {
+		s.arrived = map[location]layerStats{}
 	}
-	a := layerStats{u, time.Since(m.begun)}
-	m.arrived[location{u.Repository.Name(), u.Digest}] = a
-	m.all.add(a)
-	if m.log != nil {
-		m.log.Debug("layer "+u.How.String(), "digest", u.Digest.String(), "bytes", u.Size, "repository", u.Repository.Name())
+	a := layerStats{u, time.Since(s.begun)}
+	s.arrived[location{u.Repository.Name(), u.Digest}] = a
+	s.all.add(a)
+	if s.log != nil {
+		s.log.Debug("layer "+u.How.String(), "digest", u.Digest.String(), "bytes", u.Size, "repository", u.Repository.Name())
 	}
-	if m.stage != nil {
-		m.stage.Add(1, 0)
+	if s.stage != nil {
+		s.stage.Add(1, 0)
 	}
 }
 
 // summary says what became of the layers, in one line.
-func (m *Stats) summary() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.arrived == nil {
-		return progress.Size(m.sent) + " of layers"
+func (s *Stats) summary() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.arrived == nil {
+		return progress.Size(s.sent) + " of layers"
 	}
-	return m.all.String()
+	return s.all.String()
 }
 
 // measure makes all layers and keeps none of their bytes.
-func measure(ctx context.Context, all []*layers.Layer, meter *Stats) error {
+func measure(ctx context.Context, all []*layers.Layer, stats *Stats) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.SetLimit(runtime.GOMAXPROCS(0))
 	for _, layer := range all {
-		tasks.Go(func() error { return measureOne(ctx, layer, meter) })
+		tasks.Go(func() error { return measureOne(ctx, layer, stats) })
 	}
 	return tasks.Wait()
 }
 
-func measureOne(ctx context.Context, layer *layers.Layer, meter *Stats) error {
+func measureOne(ctx context.Context, layer *layers.Layer, stats *Stats) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func measureOne(ctx context.Context, layer *layers.Layer, meter *Stats) error {
 	stop := context.AfterFunc(ctx, func() { blob.Close() })
 	defer stop()
 	n, err := io.Copy(io.Discard, blob)
-	meter.AddBytes(n)
+	stats.AddBytes(n)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}

@@ -40,12 +40,12 @@ func (t *layerTotals) saved() int64 { return t.bytes[publish.Mounted] + t.bytes[
 
 // of is what became of some layers in some repositories. It is false if no
 // registry got them.
-func (m *Stats) of(digests []v1.Hash, repositories []name.Repository) (t layerTotals, ok bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+func (s *Stats) of(digests []v1.Hash, repositories []name.Repository) (t layerTotals, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, repository := range repositories {
 		for _, digest := range digests {
-			if a, there := m.arrived[location{repository.Name(), digest}]; there {
+			if a, there := s.arrived[location{repository.Name(), digest}]; there {
 				t.add(a)
 				ok = true
 			}
@@ -56,20 +56,20 @@ func (m *Stats) of(digests []v1.Hash, repositories []name.Repository) (t layerTo
 
 // tellImages says of each image what its layers cost. For a single one the
 // stage has said it.
-func (l *Builder) tellImages(orders []Target, dests []Delivery, made []built, meter *Stats) {
-	if len(orders) < 2 {
+func (b *Builder) tellImages(targets []Target, dests []Delivery, made []built, stats *Stats) {
+	if len(targets) < 2 {
 		return
 	}
-	for i, order := range orders {
-		t, ok := meter.of(digestsOf(made[i]), repositoriesOf(dests, i))
+	for i, target := range targets {
+		t, ok := stats.of(digestsOf(made[i]), repositoriesOf(dests, i))
 		if !ok {
 			continue
 		}
-		text := fmt.Sprintf("image %s: %s; %s saved", order.Name, &t, progress.Size(t.saved()))
+		text := fmt.Sprintf("image %s: %s; %s saved", target.Name, &t, progress.Size(t.saved()))
 		if took := t.after.Truncate(time.Second); took > 0 {
 			text += " (" + took.String() + ")"
 		}
-		l.Log.Info(text)
+		b.Log.Info(text)
 	}
 }
 

@@ -174,17 +174,17 @@ func (w *workshop) learn(o Target, roots []cache.Root) {
 	line := newLine(w.t, &fakeNix{})
 	place := []cache.Place{{Store: w.store}}
 	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
-	source, err := line.pin(w.t.Context(), w.source)
+	source, err := line.Pin(w.t.Context(), w.source)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	wishes, err := wishesOf([]Target{o})
+	platforms, err := platformsOf([]Target{o})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	page := cache.NewPage()
-	page.Roots[source.keyOf(wishes[0])] = roots
-	line.Cache.Save(w.t.Context(), line.identity(wishes[0]), page)
+	page.Roots[source.keyOf(platforms[0])] = roots
+	line.Cache.Save(w.t.Context(), line.identity(platforms[0]), page)
 }
 
 // Other destinations than registries are checked before anything else.

@@ -118,7 +118,7 @@ func TestLogOfLayers(t *testing.T) {
 	w := newWorkshop(t)
 	w.run(&fakeNix{}, order("one", both, "app"), order("two", both[:1], "lib"))
 	for _, want := range []string{
-		`msg="layer uploaded" digest=sha256:`, "the cache knows of no earlier run of this spec",
+		`msg="layer uploaded" digest=sha256:`, "the cache has no earlier run of this spec",
 		`msg="image one: 6 layers uploaded, 2.0 kB; 0 B saved"`, // two's are there, as this registry has one store of blobs
 		`msg="image two: 1 layers uploaded, 427 B; 2 were there, 553 B; 553 B saved"`,
 	} {
@@ -133,7 +133,7 @@ func TestLogOfLayers(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, log)
 		}
 	}
-	if strings.Contains(log, "knows of no earlier run") || strings.Contains(log, "layer uploaded\"") {
+	if strings.Contains(log, "has no earlier run") || strings.Contains(log, "layer uploaded\"") {
 		t.Errorf("the log is\n%s", log)
 	}
 }
@@ -142,7 +142,7 @@ func TestLogSaysWhyNixRuns(t *testing.T) {
 	w := newWorkshop(t)
 	w.run(&fakeNix{}, order("box", both[:1], "lib"))
 	w.run(&fakeNix{}, order("box", both[:1], "app"))
-	if log := w.log.String(); !strings.Contains(log, "some packages are not those of the last run") {
+	if log := w.log.String(); !strings.Contains(log, "some packages differ from those of the last cached run") {
 		t.Errorf("the log is\n%s", log)
 	}
 	w.noCache = true
