@@ -3,14 +3,110 @@ package build
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nix"
+	"github.com/org/nixery-action/internal/publish"
 	"github.com/org/nixery-action/internal/report"
 )
+
+// account says what the run cost and what it published.
+func (j *job) account(made []built) report.Run {
+	took := time.Since(j.begun)
+	run := report.Run{Seconds: seconds(took), Warnings: j.warnings.given, CacheHit: !slices.ContainsFunc(distinctLayers(made), (*layers.Layer).Made)}
+	run.Published = j.stats.published()
+	for i, target := range j.targets {
+		img := report.ImageRun{Name: target.Name, Seconds: seconds(took), Tags: j.tagRuns(i)}
+		repositories := repositoriesOf(j.dests, i)
+		if arrived, ok := j.stats.of(digestsOf(made[i]), repositories); ok {
+			img.Seconds = seconds(j.stats.since(j.begun) + arrived.after)
+		}
+		for _, layer := range distinctLayers(made[i : i+1]) {
+			digest, err := layer.Digest()
+			if err != nil {
+				continue // no destination wanted it
+			}
+			img.Layers = append(img.Layers, report.LayerRun{Digest: digest, Status: j.stats.came(layer, digest, repositories)})
+		}
+		img.Inspections = j.inspections.of(made[i].platforms, repositories)
+		run.Images = append(run.Images, img)
+	}
+	return run
+}
+
+// seconds are rounded to what people and graphs can use.
+func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
+
+// partial reports what was published by a run that failed; nil if nothing was.
+func (j *job) partial(made []built) *Report {
+	if made == nil || len(j.stats.published()) == 0 && !j.stats.anyStored() {
+		return nil
+	}
+	run := j.account(made)
+	run.Incomplete = true
+	r, err := j.describe(made)
+	if err != nil {
+		j.Log.Warn("what was published cannot be reported", "cause", err)
+		return nil
+	}
+	r.Run = run
+	return r
+}
+
+// named are the references that one image has now, and the repositories that have it.
+func (j *job) named(image int, digest v1.Hash) (tags, repositories []string) {
+	tags = []string{}
+	for _, d := range j.dests {
+		names := d.of(image)
+		for _, tag := range names.Tags {
+			t, ok := j.stats.tagging(tag)
+			pushed := d.Kind == report.ToRegistry && ok && t.Outcome.Set()
+			if (pushed || d.Kind == report.ToDaemon && j.stats.delivered(d)) && !slices.Contains(tags, tag.Name()) {
+				tags = append(tags, tag.Name())
+			}
+		}
+		for _, repository := range names.repositories() {
+			if d.Kind == report.ToRegistry && j.stats.has(repository, digest) {
+				repositories = append(repositories, repository.Name())
+			}
+		}
+	}
+	return tags, repositories
+}
+
+// tagRuns says what became of an image's tags in registries. Those that were not reached are untried.
+func (j *job) tagRuns(image int) []report.TagRun {
+	var all []report.TagRun
+	for _, d := range j.dests {
+		if d.Kind != report.ToRegistry {
+			continue
+		}
+		for _, tag := range d.of(image).Tags {
+			t, ok := j.stats.tagging(tag)
+			if !ok {
+				t = publish.Tagging{Tag: tag, Outcome: publish.Untried}
+			}
+			all = append(all, tagRun(t))
+		}
+	}
+	return all
+}
+
+func tagRun(t publish.Tagging) report.TagRun {
+	r := report.TagRun{Tag: t.Tag.Name(), Outcome: string(t.Outcome)}
+	if t.Asked && t.From != (v1.Hash{}) {
+		r.From = t.From.String()
+	}
+	if t.Err != nil {
+		r.Error = t.Err.Error()
+	}
+	return r
+}
 
 // Report is what a run made and did.
 type Report = report.Report
