@@ -13,7 +13,7 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
-// built is what was made for one target: an image, or an index over several.
+// built is the result for one target: an image, or an index over several.
 type built struct {
 	image     v1.Image
 	index     v1.ImageIndex
@@ -27,7 +27,8 @@ type builtPlatform struct {
 	layers []*layers.Layer
 }
 
-// assemble makes images of closures. Nothing is read yet: layers are lazy.
+// assemble plans the layers of each closure, and puts them and the configuration
+// into images, and these into indexes. It reads no store: layers are lazy.
 func (b *Builder) assemble(packers *packers, targets []Target, platforms []TargetPlatform, tables []popularity.Table) ([]built, error) {
 	all := make([]built, len(targets))
 	for i, target := range targets {
@@ -57,6 +58,8 @@ func (b *Builder) assemble(packers *packers, targets []Target, platforms []Targe
 	return all, nil
 }
 
+// assemblePlatform plans and assembles the image of one platform. The root layer
+// is the last.
 func (b *Builder) assemblePlatform(packers *packers, target Target, w TargetPlatform, counts popularity.Counts) (builtPlatform, error) {
 	packer, err := packers.of(target.Image)
 	if err != nil {
@@ -78,7 +81,7 @@ func (b *Builder) assemblePlatform(packers *packers, target Target, w TargetPlat
 	return builtPlatform{target: w, image: img, layers: all}, err
 }
 
-// packagesOf is what the history of an image says of its packages.
+// packagesOf returns the packages for the history of an image.
 func packagesOf(w TargetPlatform) []image.Package {
 	packages := make([]image.Package, len(w.Packages))
 	for i, p := range w.Packages {
@@ -87,7 +90,8 @@ func packagesOf(w TargetPlatform) []image.Package {
 	return packages
 }
 
-// unread tells whether some layer's bytes are still to be made.
+// unread reports whether some layer has no record yet, so that its bytes must be
+// read from the store.
 func unread(all []built) bool {
 	for _, layer := range distinctLayers(all) {
 		if _, err := layer.Record(); err != nil {
@@ -97,8 +101,8 @@ func unread(all []built) bool {
 	return false
 }
 
-// packers keeps one packer for each way of packing, so that equal layers of
-// several images are one layer, made once.
+// packers keeps one packer for each compression and format, so that equal layers
+// of several images are one value, packed once.
 type packers struct {
 	store fs.FS
 	known cached
@@ -148,7 +152,8 @@ func (p *packer) root(w TargetPlatform) *layers.Layer {
 	return p.once(key, func(r *layers.Record) *layers.Layer { return p.Root(w.Roots(), w.Closure, r) })
 }
 
-// once makes the layer of a key, with its record if that is known.
+// once returns the layer of a key. The first call makes it, with its record if
+// that is cached.
 func (p *packer) once(key layers.Key, make func(*layers.Record) *layers.Layer) *layers.Layer {
 	if p.layers[key] == nil {
 		p.layers[key] = make(p.known.record(key))
@@ -156,6 +161,7 @@ func (p *packer) once(key layers.Key, make func(*layers.Record) *layers.Layer) *
 	return p.layers[key]
 }
 
+// distinctLayers lists the layers of all images, each once, lowest first.
 func distinctLayers(all []built) []*layers.Layer {
 	seen := map[*layers.Layer]bool{}
 	var distinct []*layers.Layer

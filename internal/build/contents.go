@@ -17,9 +17,9 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
-// checkContents looks into the images whose packages are on this machine, and warns of
-// what is most likely a mistake. What comes from the cache as a whole is not
-// looked into: its packages need not be here.
+// checkContents reads the images whose packages are on this machine, and warns
+// of what is most likely a mistake. It skips images that are cached as a whole,
+// unless their packages happen to exist here.
 func (j *job) checkContents(ctx context.Context, all []built) error {
 	for i, b := range all {
 		for _, p := range b.platforms {
@@ -46,7 +46,7 @@ func (j *job) checkContents(ctx context.Context, all []built) error {
 	return nil
 }
 
-// present tells whether a wish's packages are in the store now.
+// present reports whether the packages of a platform are in the store now.
 func (j *job) present(w TargetPlatform) bool {
 	return !slices.ContainsFunc(w.Roots(), func(p nix.StorePath) bool {
 		_, err := fs.Lstat(j.Store, string(p[1:]))
@@ -54,6 +54,7 @@ func (j *job) present(w TargetPlatform) bool {
 	})
 }
 
+// warningsOf checks the conflicts, the program and the user of one image.
 func warningsOf(store fs.FS, target Target, w TargetPlatform) ([]Warning, error) {
 	contents, err := layers.NewContents(store, w.Roots(), w.Closure)
 	if err != nil {
@@ -66,7 +67,8 @@ func warningsOf(store fs.FS, target Target, w TargetPlatform) ([]Warning, error)
 	return slices.Concat(all, program, user), errors.Join(err, errUser)
 }
 
-// conflictsOf says of packages with equal files whose are used.
+// conflictsOf warns of packages that have the same file with different content,
+// and names the one whose file is used.
 func conflictsOf(target Target, w TargetPlatform, found []layers.Conflict) []Warning {
 	asked, _ := nixbuild.Expand(target.Packages)
 	nameOf := func(p nix.StorePath) string {
@@ -95,7 +97,8 @@ func conflictsOf(target Target, w TargetPlatform, found []layers.Conflict) []War
 	return all
 }
 
-// sortedAs is what p is sorted by in a root layer: its name, and after that its hash.
+// sortedAs returns what decides between p and other in a root layer: the name,
+// or the hash if they have the same name.
 func sortedAs(p, other nix.StorePath) string {
 	if p.Name() == other.Name() {
 		return p.Hash()
@@ -103,7 +106,7 @@ func sortedAs(p, other nix.StorePath) string {
 	return p.Name()
 }
 
-// packagePos is where the spec asks for a package; zero if it does not.
+// packagePos returns where the spec names a package; zero if it does not.
 func packagePos(target Target, name string) spec.Position {
 	for i, asked := range target.Packages {
 		expanded, _ := nixbuild.Expand([]string{asked})
@@ -114,7 +117,8 @@ func packagePos(target Target, name string) spec.Position {
 	return spec.Position{}
 }
 
-// noteCredential keeps the name of a file that is being packed.
+// noteCredential records a file that may hold credentials, by the store path
+// that it is in; at most 1000 a store path. Packers call it from any goroutine.
 func (ws *warnings) noteCredential(in nix.StorePath, name string) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -129,7 +133,8 @@ func (ws *warnings) noteCredential(in nix.StorePath, name string) {
 	}
 }
 
-// warnOfCredentials names the images that have files which may hold credentials.
+// warnOfCredentials warns of the images that contain the recorded files. A second
+// call repeats no warning.
 func (j *job) warnOfCredentials() {
 	j.warnings.mu.Lock()
 	defer j.warnings.mu.Unlock()
@@ -158,8 +163,8 @@ func (j *job) warnOfCredentials() {
 	}
 }
 
-// blamed is a package of the spec that refers to a store path, and where the
-// spec asks for it.
+// blamed returns a package of the spec whose closure contains a store path, and
+// where the spec names it: ("package git: ", line 3).
 func blamed(target Target, w TargetPlatform, in nix.StorePath) (string, spec.Position) {
 	for _, p := range w.Packages {
 		closure, err := nix.NewClosure([]nix.StorePath{p.Out}, w.Closure.Paths)

@@ -8,8 +8,8 @@ import (
 	"github.com/org/nixery-action/internal/progress"
 )
 
-// Hear takes what Nix prints, a line at a time. The stage that is under way shows it, unless
-// Nix says how far it is.
+// NixLine logs a line that Nix printed. The stage under way shows it, unless Nix
+// reports progress in numbers. It may be called from any goroutine.
 func (b *Builder) NixLine(line string) {
 	b.Log.Debug(line)
 	if stage := b.stage.Load(); stage != nil && b.progress.Load() == nil {
@@ -17,7 +17,8 @@ func (b *Builder) NixLine(line string) {
 	}
 }
 
-// Follow takes how far Nix is, and shows it with the stage that is under way.
+// NixProgress shows the progress of Nix with the stage under way. It may be called
+// from any goroutine.
 func (b *Builder) NixProgress(p nixbuild.Progress) {
 	b.progress.Store(&p)
 	text := farText(p)
@@ -26,6 +27,7 @@ func (b *Builder) NixProgress(p nixbuild.Progress) {
 	}
 }
 
+// begin starts a stage, which shows what Nix prints until the next one starts.
 func (b *Builder) begin(name string) *progress.Stage {
 	stage := b.Display.Stage(name)
 	b.stage.Store(stage)
@@ -33,7 +35,7 @@ func (b *Builder) begin(name string) *progress.Stage {
 	return stage
 }
 
-// farText is as "12/40 downloaded, 31.0 MB of 120.0 MB, 1/2 built, building openssl-3.0.15".
+// farText formats progress, without what is zero: "12/40 downloaded, 31.0 MB of 120.0 MB, 1/2 built, building openssl-3.0.15".
 func farText(p nixbuild.Progress) string {
 	var parts []string
 	if p.Fetch > 0 {
@@ -54,7 +56,8 @@ func farText(p nixbuild.Progress) string {
 	return strings.Join(parts, ", ")
 }
 
-// realised says at the end what it took.
+// realised returns the last line of the stage:
+// "4 packages, 12 store paths downloaded, 31.0 MB, 1 built".
 func (b *Builder) realised(packages int) string {
 	text := fmt.Sprintf("%d packages", packages)
 	p := b.progress.Load()

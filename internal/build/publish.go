@@ -18,7 +18,7 @@ type Delivery struct {
 	// Kind and Path are what reports say of it.
 	Kind report.Kind
 	Path string // of a file
-	// Names are those of each target's image, in the order of the targets; nil if images have none there.
+	// Names are those of each image, in the order of the targets; nil if images have no names there.
 	Names []Names
 	// Pull reads an image back; nil if that cannot be done.
 	Pull func(context.Context, name.Reference) (publish.Artifact, error)
@@ -30,7 +30,7 @@ type Names struct {
 	Repositories []name.Repository // by digest only
 }
 
-// of are the names of the target at an index.
+// of returns the names of the target at an index.
 func (d Delivery) of(i int) Names {
 	if i < len(d.Names) {
 		return d.Names[i]
@@ -56,8 +56,8 @@ func distinctRepositories(all []name.Repository) []name.Repository {
 	})
 }
 
-// artifacts pairs targets with what was made for them; without made they serve
-// to check the destination.
+// artifacts pairs targets with what was built for them. Without made they have
+// names only, for Check.
 func (d Delivery) artifacts(targets []Target, made []built) []publish.Artifact {
 	artifacts := make([]publish.Artifact, len(targets))
 	for i, target := range targets {
@@ -70,6 +70,7 @@ func (d Delivery) artifacts(targets []Target, made []built) []publish.Artifact {
 	return artifacts
 }
 
+// checkAll checks, before anything is built, that each destination can be written.
 func checkAll(ctx context.Context, dests []Delivery, targets []Target) error {
 	for _, d := range dests {
 		if err := d.Check(ctx, d.artifacts(targets, nil)); err != nil {
@@ -79,8 +80,9 @@ func checkAll(ctx context.Context, dests []Delivery, targets []Target) error {
 	return nil
 }
 
-// publish moves the bytes. The digests that come back must be those of the
-// artifacts: a destination that changed one would break every promise.
+// publish uploads or writes the images to all destinations, one after the other;
+// without any it computes digests only. It is an error if a destination returns
+// another digest than that of the image.
 func (j *job) publish(ctx context.Context, made []built) error {
 	layers := distinctLayers(made)
 	title := "publishing"
@@ -102,7 +104,7 @@ func (j *job) publish(ctx context.Context, made []built) error {
 		}
 		digests, err := d.Publish(ctx, artifacts)
 		if isStale(err) {
-			stage.Done("begins again")
+			stage.Done("starts again")
 			return err
 		}
 		if err != nil {
@@ -119,6 +121,7 @@ func (j *job) publish(ctx context.Context, made []built) error {
 	return nil
 }
 
+// sameDigests compares what a destination returned with what was built.
 func sameDigests(artifacts []publish.Artifact, digests []v1.Hash) error {
 	for i, a := range artifacts {
 		want, err := digestOf(a)
@@ -132,6 +135,7 @@ func sameDigests(artifacts []publish.Artifact, digests []v1.Hash) error {
 	return nil
 }
 
+// digestOf returns the digest of the index, or of the only image.
 func digestOf(a publish.Artifact) (v1.Hash, error) {
 	if a.Index != nil {
 		return a.Index.Digest()

@@ -15,7 +15,8 @@ import (
 	"github.com/org/nixery-action/internal/report"
 )
 
-// account says what the run cost and what it published.
+// account returns what the run cost and published. Seconds of an image last
+// until its last layer arrived; without a registry, until the end.
 func (j *job) account(made []built) report.Run {
 	took := time.Since(j.begun)
 	run := report.Run{Seconds: seconds(took), Warnings: j.warnings.given, CacheHit: !slices.ContainsFunc(distinctLayers(made), (*layers.Layer).Made)}
@@ -29,7 +30,7 @@ func (j *job) account(made []built) report.Run {
 		for _, layer := range distinctLayers(made[i : i+1]) {
 			digest, err := layer.Digest()
 			if err != nil {
-				continue // no destination wanted it
+				continue // no destination read it
 			}
 			img.Layers = append(img.Layers, report.LayerRun{Digest: digest, Status: j.stats.came(layer, digest, repositories)})
 		}
@@ -39,10 +40,10 @@ func (j *job) account(made []built) report.Run {
 	return run
 }
 
-// seconds are rounded to what people and graphs can use.
+// seconds rounds to milliseconds: 1.23456 s ▶ 1.235.
 func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
 
-// partial reports what was published by a run that failed; nil if nothing was.
+// partial returns what a failed run published; nil if it published nothing.
 func (j *job) partial(made []built) *Report {
 	if made == nil || len(j.stats.published()) == 0 && !j.stats.anyStored() {
 		return nil
@@ -58,7 +59,8 @@ func (j *job) partial(made []built) *Report {
 	return r
 }
 
-// named are the references that one image has now, and the repositories that have it.
+// named returns the references that name an image now, and the repositories
+// that have it by digest. A tag counts only once it was set.
 func (j *job) named(image int, digest v1.Hash) (tags, repositories []string) {
 	tags = []string{}
 	for _, d := range j.dests {
@@ -79,7 +81,8 @@ func (j *job) named(image int, digest v1.Hash) (tags, repositories []string) {
 	return tags, repositories
 }
 
-// tagRuns says what became of an image's tags in registries. Those that were not reached are untried.
+// tagRuns returns the outcomes of an image's tags in registries. Tags that the
+// push did not reach are untried.
 func (j *job) tagRuns(image int) []report.TagRun {
 	var all []report.TagRun
 	for _, d := range j.dests {
@@ -108,7 +111,7 @@ func tagRun(t publish.Tagging) report.TagRun {
 	return r
 }
 
-// Report is what a run made and did.
+// Report is what a run built and did.
 type Report = report.Report
 
 // report returns what the run built and did, with changes since the images that

@@ -21,8 +21,9 @@ import (
 	"github.com/org/nixery-action/internal/report"
 )
 
-// Meter counts what publishing costs. Hand its methods to destinations; the
-// zero value is ready, and its methods may be called from any goroutine.
+// Stats counts what publishing costs: layers, bytes, tags, images. Destinations
+// call its methods, from any goroutine. The zero value is ready, and a run that
+// starts again resets it.
 type Stats struct {
 	mu      sync.Mutex
 	log     *slog.Logger
@@ -36,7 +37,7 @@ type Stats struct {
 	sent    int64
 }
 
-// place is where a layer or image was brought.
+// location is a blob or manifest in a repository: "ghcr.io/acme/box", sha256:1f…
 type location struct {
 	repository string
 	digest     v1.Hash
@@ -54,7 +55,8 @@ func (s *Stats) start(stage *progress.Stage, log *slog.Logger) {
 	s.tagged, s.stored, s.done = map[string]publish.Tagging{}, nil, nil
 }
 
-// Sent takes bytes on their way, or back if they were in vain.
+// AddBytes adds to the bytes sent. It gets a negative number for those of an
+// upload that broke and is retried.
 func (s *Stats) AddBytes(n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,7 +66,7 @@ func (s *Stats) AddBytes(n int64) {
 	}
 }
 
-// Report takes a layer that arrived.
+// AddLayer records a layer that a repository has now, and how it got there.
 func (s *Stats) AddLayer(u publish.Upload) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,7 +84,9 @@ func (s *Stats) AddLayer(u publish.Upload) {
 	}
 }
 
-// summary says what became of the layers, in one line.
+// summary returns the status of all layers in one line:
+//
+//	7 layers uploaded, 2.4 kB; 1 mounted, 90 B; 2 were there, 553 B
 func (s *Stats) summary() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,7 +96,8 @@ func (s *Stats) summary() string {
 	return s.all.String()
 }
 
-// measure makes all layers and keeps none of their bytes.
+// measure packs all layers for their digests, as many at once as there are
+// cores, and discards their bytes.
 func measure(ctx context.Context, all []*layers.Layer, stats *Stats) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.SetLimit(runtime.GOMAXPROCS(0))
@@ -124,11 +129,11 @@ func measureOne(ctx context.Context, layer *layers.Layer, stats *Stats) error {
 	return err
 }
 
-// tally counts layers and their bytes by how they came to be there.
+// layerTotals counts layers and their bytes by status, indexed by [publish.How].
 type layerTotals struct {
 	layers [3]int
 	bytes  [3]int64
-	after  time.Duration // when the last of them was there
+	after  time.Duration // from the start of publishing until the last of them was there
 }
 
 func (t *layerTotals) add(a layerStats) {
@@ -148,11 +153,11 @@ func (t *layerTotals) String() string {
 	return text
 }
 
-// saved is the bytes that need not be sent.
+// saved returns the bytes that were not sent: of layers mounted or existing.
 func (t *layerTotals) saved() int64 { return t.bytes[publish.Mounted] + t.bytes[publish.Existing] }
 
-// of is what became of some layers in some repositories. It is false if no
-// registry got them.
+// of sums up some layers in some repositories, and reports whether any of these
+// repositories has one of them.
 func (s *Stats) of(digests []v1.Hash, repositories []name.Repository) (t layerTotals, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,8 +172,8 @@ func (s *Stats) of(digests []v1.Hash, repositories []name.Repository) (t layerTo
 	return t, ok
 }
 
-// tellImages says of each image what its layers cost. For a single one the
-// stage has said it.
+// tellImages logs what the layers of each image cost. For a single image the
+// line of the stage has it already.
 func (b *Builder) tellImages(targets []Target, dests []Delivery, made []built, stats *Stats) {
 	if len(targets) < 2 {
 		return
@@ -205,14 +210,15 @@ func repositoriesOf(dests []Delivery, image int) []name.Repository {
 	return distinctRepositories(all)
 }
 
-// since is the time from t until publishing began.
+// since returns the time from t until publishing began.
 func (s *Stats) since(t time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.begun.Sub(t)
 }
 
-// came says how a layer came to be in those repositories.
+// came returns the status of a layer in some repositories: the one that cost
+// most, or whether it was packed if none of them has it.
 func (s *Stats) came(layer *layers.Layer, digest v1.Hash, repositories []name.Repository) report.LayerStatus {
 	came := report.Cached
 	if layer.Made() {
@@ -232,7 +238,7 @@ func (s *Stats) came(layer *layers.Layer, digest v1.Hash, repositories []name.Re
 	return came
 }
 
-// Tagged takes what became of a tag.
+// AddTag records the outcome of a tag.
 func (s *Stats) AddTag(t publish.Tagging) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -245,7 +251,7 @@ func (s *Stats) AddTag(t publish.Tagging) {
 	}
 }
 
-// Stored takes a repository that has an image, by digest.
+// AddImage records that a repository has an image, by digest.
 func (s *Stats) AddImage(repository name.Repository, digest v1.Hash) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -271,7 +277,7 @@ func (s *Stats) anyStored() bool {
 	return len(s.stored) > 0
 }
 
-// deliver notes that a destination has everything.
+// deliver records that a destination has everything.
 func (s *Stats) deliver(d Delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -297,7 +303,8 @@ func (s *Stats) delivered(d Delivery) bool {
 	return slices.ContainsFunc(s.published(), func(p report.Published) bool { return p.Kind == d.Kind && p.Path == d.Path })
 }
 
-// warnOfDelivered says what stays when a later destination fails.
+// warnOfDelivered names the destinations that keep what was published when a
+// later one fails.
 func (s *Stats) warnOfDelivered() {
 	for _, p := range s.published() {
 		s.log.Warn("already published, and it stays: " + strings.TrimSpace("type="+string(p.Kind)+" "+p.Path))

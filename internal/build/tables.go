@@ -34,7 +34,8 @@ func (b *Builder) Tables(ctx context.Context, targets []Target) ([]popularity.Ta
 	return tables, nil
 }
 
-// levelOf lets those who chose a table see it; the others find it in the report.
+// levelOf returns the level of the line about a table: the embedded one, which
+// no spec chose, shows in debug logs and in the report only.
 func levelOf(table popularity.Table) slog.Level {
 	if table.Source == "embedded" {
 		return slog.LevelDebug

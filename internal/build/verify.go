@@ -23,7 +23,7 @@ func (j *job) verify(ctx context.Context, images []built) error {
 	}
 	v := verification{source: j.source, known: j.known}
 	i := 0
-	for _, b := range images { // platforms are in the order of images and platforms
+	for _, b := range images { // in the order of j.known
 		for _, p := range b.platforms {
 			v.compare(i, p)
 			i++
@@ -74,6 +74,8 @@ func (v *verification) compare(i int, p builtPlatform) {
 	}
 }
 
+// compareLayer returns a [layers.MismatchError] if a layer is not what its
+// cached record says, with a store path that it holds.
 func compareLayer(layer *layers.Layer, want layers.Record) error {
 	got, err := layer.Record()
 	if err != nil || got == want {
@@ -89,7 +91,8 @@ func compareLayer(layer *layers.Layer, want layers.Record) error {
 	return fmt.Errorf("%w; it is %s", &layers.MismatchError{Key: layer.Key(), Want: want, Got: got}, held)
 }
 
-// compareClosures names every path in which two closures differ.
+// compareClosures returns an error for every path in which the cached closure
+// and the one that Nix reports differ.
 func compareClosures(recorded, real nix.Closure) (differences []error) {
 	said := map[nix.StorePath]nix.PathInfo{}
 	for _, info := range recorded.Paths {
