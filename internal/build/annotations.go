@@ -11,19 +11,19 @@ import (
 	"github.com/org/nixery-action/internal/image"
 )
 
-// Annotations are what the manifests of one image say beside their layers. Only
-// the format oci has them.
+// Annotations are those of the manifests of one image. Only the format oci has
+// them: https://github.com/opencontainers/image-spec/blob/main/annotations.md
 type Annotations struct {
 	// Index is for the index of an image of several platforms.
 	Index map[string]string
 	// Manifest is for the manifests of images: of one platform, as
 	// [v1.Platform.String] writes it, or of all under "". The platform's own
-	// value goes before the one for all. Platforms that the image is not made for
-	// count for nothing.
+	// value overrides the one for all. Platforms that the image is not built for
+	// are ignored.
 	Manifest map[string]map[string]string
 }
 
-// of is what the manifest of a platform is annotated with.
+// of returns the annotations of the manifest of a platform.
 func (a Annotations) of(platform v1.Platform) map[string]string {
 	all := map[string]string{}
 	maps.Copy(all, a.Manifest[""])
@@ -31,27 +31,27 @@ func (a Annotations) of(platform v1.Platform) map[string]string {
 	return all
 }
 
-// ErrNoIndex says that there are annotations for an index, and no index: an
-// image of one platform is published as itself.
+// ErrNoIndex reports annotations for an index where none is built: an image of
+// one platform is published without an index.
 var ErrNoIndex = errors.New("an image of one platform has no index to annotate; write manifest: in front of the annotation, or ask for more platforms")
 
-// CheckAnnotations tells whether an order's annotations have a place to go to.
-// It costs nothing. Otherwise it is [ErrNoIndex] or [image.ErrNoAnnotations].
-func (o Target) CheckAnnotations() error {
-	if len(o.Architectures) == 1 && len(o.Annotations.Index) > 0 {
-		return fmt.Errorf("image %s: %w", o.Name, ErrNoIndex)
+// CheckAnnotations returns [ErrNoIndex] or [image.ErrNoAnnotations] if no manifest
+// of the target can have its annotations. It does no I/O.
+func (t Target) CheckAnnotations() error {
+	if len(t.Architectures) == 1 && len(t.Annotations.Index) > 0 {
+		return fmt.Errorf("image %s: %w", t.Name, ErrNoIndex)
 	}
-	for _, set := range slices.Concat([]map[string]string{o.Annotations.Index}, slices.Collect(maps.Values(o.Annotations.Manifest))) {
-		if err := image.CheckAnnotations(image.Format(o.Format), set); err != nil {
-			return fmt.Errorf("image %s: %w", o.Name, err)
+	for _, set := range slices.Concat([]map[string]string{t.Annotations.Index}, slices.Collect(maps.Values(t.Annotations.Manifest))) {
+		if err := image.CheckAnnotations(image.Format(t.Format), set); err != nil {
+			return fmt.Errorf("image %s: %w", t.Name, err)
 		}
 	}
 	return nil
 }
 
-func checkAnnotations(orders []Target) error {
-	for _, order := range orders {
-		if err := order.CheckAnnotations(); err != nil {
+func checkAnnotations(targets []Target) error {
+	for _, target := range targets {
+		if err := target.CheckAnnotations(); err != nil {
 			return err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
-// built is what was made for one order: an image, or an index over several.
+// built is the result for one target: an image, or an index over several.
 type built struct {
 	image     v1.Image
 	index     v1.ImageIndex
@@ -22,63 +22,66 @@ type built struct {
 }
 
 type builtPlatform struct {
-	wish   TargetPlatform
+	target TargetPlatform
 	image  v1.Image
 	layers []*layers.Layer
 }
 
-// assemble makes images of closures. Nothing is read yet: layers are lazy.
-func (l *Builder) assemble(packers *packers, orders []Target, wishes []TargetPlatform, tables []popularity.Table) ([]built, error) {
-	all := make([]built, len(orders))
-	for i, order := range orders {
+// assemble plans the layers of each closure, and puts them and the configuration
+// into images, and these into indexes. It reads no store: layers are lazy.
+func (b *Builder) assemble(packers *packers, targets []Target, platforms []TargetPlatform, tables []popularity.Table) ([]built, error) {
+	all := make([]built, len(targets))
+	for i, target := range targets {
 		all[i].table = tables[i]
 		images := map[string]v1.Image{}
-		for _, w := range wishes {
-			if w.Image != order.Name {
+		for _, w := range platforms {
+			if w.Image != target.Name {
 				continue
 			}
-			b, err := l.assemblePlatform(packers, order, w, tables[i].Counts)
+			built, err := b.assemblePlatform(packers, target, w, tables[i].Counts)
 			if err != nil {
 				return nil, fmt.Errorf("image %s for %s: %w", w.Image, w.Platform, err)
 			}
-			images[w.Platform.String()] = b.image
-			all[i].platforms = append(all[i].platforms, b)
+			images[w.Platform.String()] = built.image
+			all[i].platforms = append(all[i].platforms, built)
 		}
 		if len(images) == 1 {
 			all[i].image = all[i].platforms[0].image
 			continue
 		}
-		index, err := image.Index(images, image.Format(order.Format), order.Annotations.Index)
+		index, err := image.Index(images, image.Format(target.Format), target.Annotations.Index)
 		if err != nil {
-			return nil, fmt.Errorf("image %s: %w", order.Name, err)
+			return nil, fmt.Errorf("image %s: %w", target.Name, err)
 		}
 		all[i].index = index
 	}
 	return all, nil
 }
 
-func (l *Builder) assemblePlatform(packers *packers, order Target, w TargetPlatform, counts popularity.Counts) (builtPlatform, error) {
-	packer, err := packers.of(order.Image)
+// assemblePlatform plans and assembles the image of one platform. The root layer
+// is the last.
+func (b *Builder) assemblePlatform(packers *packers, target Target, w TargetPlatform, counts popularity.Counts) (builtPlatform, error) {
+	packer, err := packers.of(target.Image)
 	if err != nil {
 		return builtPlatform{}, err
 	}
 	var all []*layers.Layer
-	for _, group := range layers.Plan(w.Closure, layers.Options{Budget: order.Layers.Budget, Counts: counts}) {
+	for _, group := range layers.Plan(w.Closure, layers.Options{Budget: target.Layers.Budget, Counts: counts}) {
 		all = append(all, packer.layer(group))
 	}
 	all = append(all, packer.root(w))
 	img, err := image.Assemble(all, image.Options{
 		Platform:    w.Platform,
-		Config:      configOf(order.Config, w),
-		Created:     l.Created,
-		Format:      image.Format(order.Format),
+		Config:      configOf(target.Config, w),
+		Created:     b.Created,
+		Format:      image.Format(target.Format),
 		Packages:    packagesOf(w),
-		Annotations: order.Annotations.of(w.Platform),
+		Annotations: target.Annotations.of(w.Platform),
 	})
-	return builtPlatform{wish: w, image: img, layers: all}, err
+	return builtPlatform{target: w, image: img, layers: all}, err
 }
 
-// packagesOf is what the history of an image says of its packages.
+// packagesOf returns the packages for the history of an image.
 func packagesOf(w TargetPlatform) []image.Package {
 	packages := make([]image.Package, len(w.Packages))
 	for i, p := range w.Packages {
@@ -87,7 +90,8 @@ func packagesOf(w TargetPlatform) []image.Package {
 	return packages
 }
 
-// unread tells whether some layer's bytes are still to be made.
+// unread reports whether some layer has no record yet, so that its bytes must be
+// read from the store.
 func unread(all []built) bool {
 	for _, layer := range distinctLayers(all) {
 		if _, err := layer.Record(); err != nil {
@@ -97,8 +101,8 @@ func unread(all []built) bool {
 	return false
 }
 
-// packers keeps one packer for each way of packing, so that equal layers of
-// several images are one layer, made once.
+// packers keeps one packer for each compression and format, so that equal layers
+// of several images are one value, packed once.
 type packers struct {
 	store fs.FS
 	known cached
@@ -148,7 +152,8 @@ func (p *packer) root(w TargetPlatform) *layers.Layer {
 	return p.once(key, func(r *layers.Record) *layers.Layer { return p.Root(w.Roots(), w.Closure, r) })
 }
 
-// once makes the layer of a key, with its record if that is known.
+// once returns the layer of a key. The first call makes it, with its record if
+// that is cached.
 func (p *packer) once(key layers.Key, make func(*layers.Record) *layers.Layer) *layers.Layer {
 	if p.layers[key] == nil {
 		p.layers[key] = make(p.known.record(key))
@@ -156,6 +161,7 @@ func (p *packer) once(key layers.Key, make func(*layers.Record) *layers.Layer) *
 	return p.layers[key]
 }
 
+// distinctLayers lists the layers of all images, each once, lowest first.
 func distinctLayers(all []built) []*layers.Layer {
 	seen := map[*layers.Layer]bool{}
 	var distinct []*layers.Layer

@@ -13,7 +13,7 @@ import (
 // An image says what it holds, so that it can be compared without its layers.
 func TestHistory(t *testing.T) {
 	dest := newDestination(t)
-	if _, err := run(t, newLine(t, &fakeNix{}), dest, order("box", both[:1], "app")); err != nil {
+	if _, err := run(t, newBuilder(t, &fakeNix{}), dest, target("box", both[:1], "app")); err != nil {
 		t.Fatal(err)
 	}
 	config, err := dest.published[0].Image.ConfigFile()
@@ -35,12 +35,12 @@ func TestHistory(t *testing.T) {
 }
 
 func TestAnnotations(t *testing.T) {
-	dest, o := newDestination(t), order("box", both, "app")
+	dest, o := newDestination(t), target("box", both, "app")
 	o.Format = spec.OCI
 	o.Annotations = Annotations{Index: map[string]string{"i": "1"}, Manifest: map[string]map[string]string{
-		"": {"a": "all", "b": "all"}, "linux/arm64/v8": {"b": "arm"}, "linux/s390x": {"c": "nobody"},
+		"": {"a": "all", "b": "all"}, "linux/arm64/v8": {"b": "arm"}, "linux/s390x": {"c": "unused"},
 	}}
-	if _, err := run(t, newLine(t, &fakeNix{}), dest, o); err != nil {
+	if _, err := run(t, newBuilder(t, &fakeNix{}), dest, o); err != nil {
 		t.Fatal(err)
 	}
 	index, err := dest.published[0].Index.IndexManifest()
@@ -67,18 +67,18 @@ func TestAnnotations(t *testing.T) {
 	}
 }
 
-// Annotations without a place are told before anything is spent.
+// Annotations without a manifest are an error before anything runs.
 func TestAnnotationsWithoutAPlace(t *testing.T) {
-	oci, docker := order("box", both[:1], "app"), order("box", both, "app")
+	oci, docker := target("box", both[:1], "app"), target("box", both, "app")
 	oci.Format = spec.OCI
 	oci.Annotations.Index = map[string]string{"a": "1"}
 	docker.Annotations.Manifest = map[string]map[string]string{"linux/amd64": {"a": "1"}}
 	for want, o := range map[error]Target{ErrNoIndex: oci, image.ErrNoAnnotations: docker} {
 		nix, dest := &fakeNix{}, newDestination(t)
-		if _, err := run(t, newLine(t, nix), dest, o); !errors.Is(err, want) || len(nix.calls) > 0 || dest.checked != nil {
+		if _, err := run(t, newBuilder(t, nix), dest, o); !errors.Is(err, want) || len(nix.calls) > 0 || dest.checked != nil {
 			t.Errorf("run: got %v after %v, want %v", err, nix.calls, want)
 		}
-		_, err := newLine(t, nix).DryRun(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{o}, nil)
+		_, err := newBuilder(t, nix).DryRun(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{o}, nil)
 		if !errors.Is(err, want) || len(nix.calls) > 0 {
 			t.Errorf("rehearsal: got %v after %v, want %v", err, nix.calls, want)
 		}

@@ -1,13 +1,30 @@
-// Package pipeline makes published images of a spec. It is the sentence of
-// docs/design.md as code, for the command and the server alike:
+// Package build builds the images of a spec and publishes them. It is the
+// sentence of docs/design.md as code, for the command and the server alike:
 //
 // The spec names packages; Nix realises them, per system, into a closure; the
 // closure is planned into groups of store paths; each group is a layer; layers
 // and config make an image; the images of several platforms make an index; the
 // index is published, and what comes back is a reference by digest.
 //
-// The invariant: all bytes move in Publish, and no tag is set before everything
-// else is published. What was published is reported, also if the rest failed.
+// [Builder.Run] has the steps in this order. All bytes move in publish, and no
+// tag is set before everything else is published. What was published is
+// reported, also if the rest failed.
+//
+// A cache entry may be stale, and that may show only in mid-upload, when the
+// registry lacks a blob and the layer is packed after all. Then the run starts
+// again at its first step after pin, and uses no cache:
+//
+//	pin ▶ evaluate ▶ realise ▶ plan ▶ assemble ▶ publish ▶ save
+//	          ▲                                     │
+//	          │                 a blob is missing: realise, compare
+//	          │                                     │
+//	          │   errStale: other packages or closures than the cache has
+//	          │   *layers.MismatchError: other bytes than the record has
+//	          │   *cache.StoreError: the cache cannot give the blob
+//	          └───────────────── without cache ─────┘
+//
+// Blobs that the first attempt uploaded stay in the registry, and no tag names
+// them. The second attempt saves its results over the stale entry.
 package build
 
 import (
@@ -28,186 +45,175 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
-// Order is one image to make.
+// Target is one image to build, and what its manifests are annotated with.
 type Target struct {
 	spec.Image
 	Annotations Annotations
 }
 
-// Line is what makes images: a Nix, a store, and what does not differ between
-// orders. Its fields are not changed while it runs, and it runs one job at a time.
+// Builder builds and publishes images. It holds what all images of a run share:
+// a Nix, a store, a cache. Its fields do not change while it runs, and it runs
+// one job at a time.
 type Builder struct {
 	Runner  nixbuild.Runner
 	Store   fs.FS // its root is the one that nix/store lies in
 	Created time.Time
-	TempDir string        // for links that keep packages from the garbage collector
-	Cache   *cache.Cache  // what earlier runs learnt; never nil
-	Shared  *cache.Ledger // layers' records that other images' runs learnt; believed no more than the cache, and nil for none
-	Verify  bool          // make everything anew, and publish it only if the cache's records say the same
-	Spec    string        // which spec of its repository this is, for the cache
-	Pinned  *Pinned       // the source, if it was pinned before: then Run does not look at the one it is given
-	// Confinement holds evaluations; the zero value does not.
+	TempDir string        // for links that are roots of the garbage collector
+	Cache   *cache.Cache  // results of earlier runs; never nil
+	Shared  *cache.Ledger // records of the layers of other images, verified as those of Cache are; nil for none
+	Verify  bool          // build without the cache, and publish only if the cache has the same
+	Spec    string        // path of the spec in its repository, for the cache
+	Pinned  *Pinned       // the source, if it is pinned already: Run then ignores the one it is given
+	// Confinement restricts evaluations; the zero value does not.
 	Confinement nixbuild.Confinement
-	// Beside are packages that are evaluated with those of the orders, if the
-	// source has them, and are in no image. Approve sees all that was evaluated
-	// before anything is built, and its error ends the run. Nil approves, and
-	// lets packages be what an earlier run evaluated.
+	// AlsoEvaluate are packages that are evaluated with those of the targets, if
+	// the source has them, and are in no image. Approve gets all that was evaluated
+	// before anything is built, and its error ends the run. If it is nil, a
+	// run may use the evaluation of an earlier one.
 	AlsoEvaluate []string
 	Approve      func(evaluated []nixbuild.Package) error
-	// Load reads popularity tables; popularity.Load if nil.
+	// LoadTable reads popularity tables; popularity.Load if nil.
 	LoadTable func(ctx context.Context, where, sum string) (popularity.Table, error)
-	// Warn takes what is most likely wrong with an image; if nil, Log does.
+	// Warn gets what is most likely wrong with an image; if nil, Log does.
 	Warn    func(Warning)
-	Now     func() time.Time // of what the cache says of registries; time.Now if nil
+	Now     func() time.Time // for the age of inspections of registries; time.Now if nil
 	Log     *slog.Logger
 	Display *progress.Display
 
-	now atomic.Pointer[progress.Stage]
-	far atomic.Pointer[nixbuild.Progress] // of the stage under way, if Nix says
+	stage    atomic.Pointer[progress.Stage]    // under way
+	progress atomic.Pointer[nixbuild.Progress] // of that stage, if Nix reports any
 }
 
-// Run makes all orders and delivers them to all destinations. Without any
-// destination the digests are computed all the same. With an error the report
-// is nil unless something was published: then it says what. What an earlier run with
-// the same source evaluated is not evaluated again, and destinations are checked
-// before the first run of Nix only: where there is none, publishing tells as
-// early.
-func (l *Builder) Run(ctx context.Context, source spec.Nixpkgs, orders []Target, dests []Delivery, meter *Stats) (*Report, error) {
-	j := &job{Builder: l, orders: orders, dests: dests, meter: meter, hold: &gcRoots{line: l}, begun: time.Now()}
-	j.check = sync.OnceValue(func() error { return checkAll(ctx, dests, orders) })
-	defer j.hold.release()
-	known, err := j.start(ctx, source)
+// Run builds all targets and delivers them to all destinations. Without any
+// destination it computes digests only. With an error the report is nil, unless
+// something was published: then the report says what.
+func (b *Builder) Run(ctx context.Context, source spec.Nixpkgs, targets []Target, dests []Delivery, stats *Stats) (*Report, error) {
+	j, err := b.newJob(ctx, targets, dests, stats)
 	if err != nil {
 		return nil, err
 	}
-	j.inspections = j.newInspections(known)
-	built, err := j.run(ctx, known)
-	j.warnOfCredentials() // also if it failed: some layers may be public by now
-	if err != nil {
-		return j.partial(built), err
+	defer j.roots.release()
+	defer j.warnOfCredentials() // also if the run fails: some layers may be public by then
+
+	// Pin. A channel or branch becomes a commit; no cache spares it, as its keys are of the commit.
+	if j.source = b.Pinned; j.source == nil {
+		if j.source, err = b.Pin(ctx, source); err != nil {
+			return nil, err
+		}
 	}
-	run := j.account(built) // before the cache reads layers
-	j.learn(ctx, built)
-	r, err := j.describe(built)
-	if err != nil {
-		return nil, err
+	var images []built
+	for trusted := j.trusted(); ; trusted = nil {
+		// Evaluate. Spared if the cache has the output paths for this commit and these names.
+		if platforms, ok := trusted.packages(j.source, j.platforms); ok && b.Approve == nil {
+			j.platforms = platforms
+			b.begin("evaluating").Done("not needed, as source and packages are the same as before")
+		} else if err := j.evaluate(ctx); err != nil {
+			return nil, err
+		}
+
+		// Realise. Spared if the cache has the closure of each output path; then
+		// confirm makes up for it when the bytes of a layer are needed.
+		ready := func() error { return nil }
+		if platforms, ok := trusted.closures(j.platforms); ok {
+			j.platforms, ready = platforms, sync.OnceValue(func() error { return j.confirm(ctx) })
+		} else {
+			b.explainMiss(trusted)
+			platforms, err := j.realise(ctx)
+			if err != nil {
+				return nil, err
+			}
+			j.platforms = platforms
+		}
+
+		// Plan and assemble: pure, and never spared. A layer whose record is cached has its digest already.
+		packers := newPackers(lazyStore{b.Store, ready}, trusted, j.warnings.noteCredential)
+		if images, err = b.assemble(packers, j.targets, j.platforms, j.tables); err != nil {
+			return nil, err
+		}
+		if unread(images) { // realise now, not in mid-upload: Nix may take its time
+			err = ready()
+		}
+		if err == nil {
+			err = j.checkContents(ctx, images)
+		}
+		if err == nil && b.Verify {
+			err = j.verify(ctx, images)
+		}
+
+		// Publish. All bytes move here, but not the blobs that a registry has.
+		if err == nil {
+			err = j.publish(ctx, images)
+		} else {
+			images = nil // not even begun to be published
+		}
+		if err == nil {
+			break
+		}
+		if trusted == nil || !isStale(err) {
+			j.warnOfCredentials()
+			return j.partial(images), err
+		}
+		b.Log.Warn("the cache is stale or damaged; rebuilding without it", "cause", err)
 	}
-	r.Run = run
-	j.changes(ctx, built, r)
-	return r, nil
+
+	// Save, and report. Statistics are taken first, as the cache may read layers.
+	j.warnOfCredentials()
+	run := j.account(images)
+	j.save(ctx, images)
+	return j.report(ctx, images, run)
 }
 
 // job is one call of Run.
 type job struct {
 	*Builder
-	orders    []Target
-	source    pinned
-	wishes    []TargetPlatform
-	evaluated bool // the wishes have what Nix said
-	tables    []popularity.Table
-	dests     []Delivery
-	check     func() error // of destinations, once
-	meter     *Stats
-	hold      *gcRoots
-	begun     time.Time
-	warnings  warnings
-
+	targets     []Target
+	source      *Pinned
+	platforms   []TargetPlatform
+	evaluated   bool // platforms have what Nix says, not what the cache has
+	known       cached
+	tables      []popularity.Table
+	dests       []Delivery
+	check       func() error // of destinations, once
+	stats       *Stats
+	roots       *gcRoots
+	begun       time.Time
+	warnings    warnings
 	inspections *inspections
 }
 
-// start does what every run does, and returns what is known from before. If
-// that spares nothing, or a destination wants it, it checks the destinations first
-// of all.
-func (j *job) start(ctx context.Context, source spec.Nixpkgs) (known cached, err error) {
-	if j.wishes, err = wishesOf(j.orders); err != nil {
+// newJob does what needs neither source nor Nix: it reads the cache and the
+// popularity tables. It checks the destinations if the cache cannot spare Nix,
+// or if one of them wants that; else publishing fails as early as a check.
+func (b *Builder) newJob(ctx context.Context, targets []Target, dests []Delivery, stats *Stats) (*job, error) {
+	j := &job{Builder: b, targets: targets, dests: dests, stats: stats, roots: &gcRoots{builder: b}, begun: time.Now()}
+	j.check = sync.OnceValue(func() error { return checkAll(ctx, dests, targets) })
+	var err error
+	if j.platforms, err = platformsOf(targets); err != nil {
 		return nil, err
 	}
-	if err := checkAnnotations(j.orders); err != nil {
+	if err := checkAnnotations(targets); err != nil {
 		return nil, err
 	}
-	known = j.recall(ctx, j.wishes)
-	if known.lack() || slices.ContainsFunc(j.dests, Delivery.CheckFirst) {
+	j.known = b.loadCached(ctx, j.platforms)
+	j.inspections = b.newInspections(j.known)
+	if j.known.incomplete() || slices.ContainsFunc(dests, Delivery.CheckFirst) {
 		if err := j.check(); err != nil {
 			return nil, err
 		}
 	}
-	if j.tables, err = j.Tables(ctx, j.orders); err != nil {
-		return nil, err
-	}
-	j.source, err = j.fix(ctx, source)
-	return known, err
+	j.tables, err = b.Tables(ctx, targets)
+	return j, err
 }
 
-// run makes and publishes. What turns out to be wrong in the cache costs a
-// second start, and is an error only for those who want to verify.
-func (j *job) run(ctx context.Context, known cached) ([]built, error) {
+// trusted is the part of the cache that spares work: none of it if it is to be verified.
+func (j *job) trusted() cached {
 	if j.Verify {
-		built, err := j.verified(ctx, known)
-		if err != nil {
-			return nil, err
-		}
-		return built, j.publishAll(ctx, built)
+		return nil
 	}
-	built, err := j.make(ctx, known)
-	if isStale(err) {
-		j.Log.Warn("the cache is wrong, so everything is made anew", "cause", err)
-		built, err = j.make(ctx, nil)
-	}
-	return built, err
+	return j.known
 }
 
-// make evaluates, realises, plans, packs and publishes: as little of it as what is
-// recalled from earlier runs allows.
-func (j *job) make(ctx context.Context, known cached) ([]built, error) {
-	built, err := j.prepare(ctx, known)
-	if err != nil {
-		return nil, err
-	}
-	return built, j.publishAll(ctx, built)
-}
-
-// prepare does all that comes before the bytes of layers.
-func (j *job) prepare(ctx context.Context, known cached) ([]built, error) {
-	if err := j.resolve(ctx, known); err != nil {
-		return nil, err
-	}
-	ready := func() error { return nil }
-	if known.closures(j.wishes) {
-		ready = sync.OnceValue(func() error { return j.confirm(ctx) })
-	} else {
-		j.explain(known)
-		if err := j.realise(ctx); err != nil {
-			return nil, err
-		}
-	}
-	packers := newPackers(lazyStore{j.Store, ready}, known, j.warnings.noteCredential)
-	built, err := j.assemble(packers, j.orders, j.wishes, j.tables)
-	if err != nil {
-		return nil, err
-	}
-	if unread(built) { // then not in the middle of an upload: Nix may take its time
-		if err := ready(); err != nil {
-			return nil, err
-		}
-	}
-	return built, j.lookInto(ctx, built)
-}
-
-func (j *job) publishAll(ctx context.Context, built []built) error {
-	return j.publish(ctx, built)
-}
-
-// resolve finds the wishes' packages: from memory, or by an evaluation.
-func (j *job) resolve(ctx context.Context, known cached) error {
-	if j.evaluated || j.Approve != nil || !known.packages(j.source, j.wishes) {
-		return j.evaluate(ctx)
-	}
-	j.begin("evaluating").Done("not needed, as source and packages are the same as before")
-	return nil
-}
-
-// evaluate makes sure that the wishes have what Nix says. Only the first call
-// does anything.
+// evaluate sets the platforms to what Nix says. Only the first call runs Nix.
 func (j *job) evaluate(ctx context.Context) error {
 	if j.evaluated {
 		return nil
@@ -215,75 +221,77 @@ func (j *job) evaluate(ctx context.Context) error {
 	if err := j.check(); err != nil {
 		return err
 	}
-	wishes, err := j.Builder.evaluate(ctx, j.source, j.orders)
+	platforms, err := j.Builder.evaluate(ctx, j.source, j.targets)
 	if err != nil {
 		return err
 	}
-	j.wishes, j.evaluated, j.hold.packages = wishes, true, distinctPackages(wishes)
+	j.platforms, j.evaluated, j.roots.packages = platforms, true, distinctPackages(platforms)
 	return nil
 }
 
-// realise makes the packages exist, and tells the wishes their closures.
-func (j *job) realise(ctx context.Context) error {
+// realise makes the packages exist on this machine, and returns the platforms
+// with the closures that Nix says. Only the first call builds.
+func (j *job) realise(ctx context.Context) ([]TargetPlatform, error) {
 	if err := j.evaluate(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	if err := j.hold.realise(ctx); err != nil {
-		return err
+	if err := j.roots.realise(ctx); err != nil {
+		return nil, err
 	}
-	return j.queryClosures(ctx, j.wishes, j.hold.roots())
+	return j.queryClosures(ctx, j.platforms, j.roots.paths())
 }
 
-// Rehearse checks destinations and tables, resolves packages, and stops there.
-func (l *Builder) DryRun(ctx context.Context, source spec.Nixpkgs, orders []Target, dests []Delivery) ([]TargetPlatform, error) {
-	if err := checkAnnotations(orders); err != nil {
+// DryRun checks destinations and tables, evaluates packages, and stops there.
+func (b *Builder) DryRun(ctx context.Context, source spec.Nixpkgs, targets []Target, dests []Delivery) ([]TargetPlatform, error) {
+	if err := checkAnnotations(targets); err != nil {
 		return nil, err
 	}
-	if err := checkAll(ctx, dests, orders); err != nil {
+	if err := checkAll(ctx, dests, targets); err != nil {
 		return nil, err
 	}
-	if _, err := l.Tables(ctx, orders); err != nil {
+	if _, err := b.Tables(ctx, targets); err != nil {
 		return nil, err
 	}
-	fixed, err := l.pin(ctx, source)
+	pinned, err := b.Pin(ctx, source)
 	if err != nil {
 		return nil, err
 	}
-	return l.evaluate(ctx, fixed, orders)
+	return b.evaluate(ctx, pinned, targets)
 }
 
-// Closures realises the packages of all orders, and returns one wish with a
-// closure for each image and platform. What was realised may be collected as
-// garbage afterwards.
-func (l *Builder) Closures(ctx context.Context, source spec.Nixpkgs, orders []Target) ([]TargetPlatform, error) {
-	fixed, err := l.pin(ctx, source)
+// Closures realises the packages of all targets, and returns the closure of
+// each image and platform. The garbage collector may remove what was realised
+// when Closures returns.
+func (b *Builder) Closures(ctx context.Context, source spec.Nixpkgs, targets []Target) ([]TargetPlatform, error) {
+	pinned, err := b.Pin(ctx, source)
 	if err != nil {
 		return nil, err
 	}
-	wishes, err := l.evaluate(ctx, fixed, orders)
+	platforms, err := b.evaluate(ctx, pinned, targets)
 	if err != nil {
 		return nil, err
 	}
-	hold := &gcRoots{line: l, packages: distinctPackages(wishes)}
-	defer hold.release()
-	if err := hold.realise(ctx); err != nil {
+	roots := &gcRoots{builder: b, packages: distinctPackages(platforms)}
+	defer roots.release()
+	if err := roots.realise(ctx); err != nil {
 		return nil, err
 	}
-	return wishes, l.queryClosures(ctx, wishes, hold.roots())
+	return b.queryClosures(ctx, platforms, roots.paths())
 }
 
-// queryClosures gives each wish its closure; one query serves all.
-func (l *Builder) queryClosures(ctx context.Context, wishes []TargetPlatform, roots []nix.StorePath) error {
-	infos, err := nixbuild.QueryPaths(ctx, l.Runner, roots)
+// queryClosures returns the platforms with their closures; one query serves all.
+func (b *Builder) queryClosures(ctx context.Context, platforms []TargetPlatform, roots []nix.StorePath) ([]TargetPlatform, error) {
+	infos, err := nixbuild.QueryPaths(ctx, b.Runner, roots)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for i := range wishes {
-		w := &wishes[i]
-		if w.Closure, err = nix.NewClosure(w.Roots(), infos); err != nil {
-			return fmt.Errorf("image %s for %s: %w", w.Image, w.Platform, err)
+	platforms = slices.Clone(platforms)
+	for i := range platforms {
+		p := &platforms[i]
+		if p.Closure, err = nix.NewClosure(p.Roots(), infos); err != nil {
+			return nil, fmt.Errorf("image %s for %s: %w", p.Image, p.Platform, err)
 		}
-		l.Log.Debug("closure", "image", w.Image, "platform", w.Platform.String(), "paths", len(w.Closure.Paths))
+		b.Log.Debug("closure", "image", p.Image, "platform", p.Platform.String(), "paths", len(p.Closure.Paths))
 	}
-	return nil
+	return platforms, nil
 }

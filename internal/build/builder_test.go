@@ -175,7 +175,7 @@ func (d *destination) Publish(ctx context.Context, artifacts []publish.Artifact)
 	return digests, err
 }
 
-func newLine(t *testing.T, nix *fakeNix) *Builder {
+func newBuilder(t *testing.T, nix *fakeNix) *Builder {
 	return &Builder{
 		Runner: nix, Store: store(), Created: image.Epoch, TempDir: t.TempDir(),
 		Log:     slog.New(slog.DiscardHandler),
@@ -186,21 +186,21 @@ func newLine(t *testing.T, nix *fakeNix) *Builder {
 
 var both = []string{"amd64", "arm64"}
 
-func order(name string, architectures []string, packages ...string) Target {
+func target(name string, architectures []string, packages ...string) Target {
 	return Target{Image: spec.Image{
 		Name: name, Packages: packages, Architectures: architectures, Format: spec.Docker,
 		Layers: spec.Layers{Budget: 94, Compression: "gzip", Level: 6, Popularity: "embedded"},
 	}}
 }
 
-func run(t *testing.T, l *Builder, d *destination, orders ...Target) (*Report, error) {
+func run(t *testing.T, l *Builder, d *destination, targets ...Target) (*Report, error) {
 	t.Helper()
-	return l.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, orders, []Delivery{{Destination: d, Kind: report.ToLayout}}, &Stats{})
+	return l.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, targets, []Delivery{{Destination: d, Kind: report.ToLayout}}, &Stats{})
 }
 
 func TestRunPublishesAnIndexOfAllPlatforms(t *testing.T) {
 	nix, dest := &fakeNix{}, newDestination(t)
-	report, err := run(t, newLine(t, nix), dest, order("box", both, "app"))
+	report, err := run(t, newBuilder(t, nix), dest, target("box", both, "app"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestRunPublishesAnIndexOfAllPlatforms(t *testing.T) {
 
 func TestRunPublishesAnImageForOnePlatform(t *testing.T) {
 	dest := newDestination(t)
-	if _, err := run(t, newLine(t, &fakeNix{}), dest, order("box", both[:1], "app")); err != nil {
+	if _, err := run(t, newBuilder(t, &fakeNix{}), dest, target("box", both[:1], "app")); err != nil {
 		t.Fatal(err)
 	}
 	if a := dest.published[0]; a.Index != nil || a.Image == nil {
@@ -240,7 +240,7 @@ func TestRunPublishesAnImageForOnePlatform(t *testing.T) {
 
 func TestEqualLayersAreOne(t *testing.T) {
 	dest := newDestination(t)
-	if _, err := run(t, newLine(t, &fakeNix{}), dest, order("one", both, "app"), order("two", both, "lib")); err != nil {
+	if _, err := run(t, newBuilder(t, &fakeNix{}), dest, target("one", both, "app"), target("two", both, "lib")); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[v1.Layer]v1.Hash{}
@@ -279,7 +279,7 @@ func TestNothingRunsIfADestinationRefuses(t *testing.T) {
 	dest.refuse = errors.New("no room")
 	tag, _ := name.NewTag("example.com/box:v1")
 	to := []Delivery{{Destination: dest, Names: []Names{{Tags: []name.Tag{tag}}}}}
-	if _, err := newLine(t, nix).Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{order("box", both, "app")}, to, &Stats{}); !errors.Is(err, dest.refuse) {
+	if _, err := newBuilder(t, nix).Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{target("box", both, "app")}, to, &Stats{}); !errors.Is(err, dest.refuse) {
 		t.Errorf("got %v", err)
 	}
 	if len(nix.calls) != 0 || len(dest.published) != 0 || dest.checked[0].Tags[0] != tag {
@@ -299,11 +299,11 @@ func TestPackagesAreHeldWhilePublishing(t *testing.T) {
 			t.Errorf("while publishing: %v", err)
 		}
 	}
-	line := newLine(t, nix)
-	if _, err := run(t, line, dest, order("box", both, "app")); err != nil {
+	builder := newBuilder(t, nix)
+	if _, err := run(t, builder, dest, target("box", both, "app")); err != nil {
 		t.Fatal(err)
 	}
-	left, err := os.ReadDir(line.TempDir)
+	left, err := os.ReadDir(builder.TempDir)
 	if err != nil || len(left) != 0 {
 		t.Errorf("afterwards %v is left (%v)", left, err)
 	}
@@ -311,11 +311,11 @@ func TestPackagesAreHeldWhilePublishing(t *testing.T) {
 
 func TestNothingIsLeftOfAFailedBuild(t *testing.T) {
 	nix := &fakeNix{onBuild: func(string) error { return errors.New("no") }}
-	line := newLine(t, nix)
-	if _, err := run(t, line, newDestination(t), order("box", both, "app")); err == nil {
+	builder := newBuilder(t, nix)
+	if _, err := run(t, builder, newDestination(t), target("box", both, "app")); err == nil {
 		t.Error("no error")
 	}
-	if left, _ := os.ReadDir(line.TempDir); len(left) != 0 {
+	if left, _ := os.ReadDir(builder.TempDir); len(left) != 0 {
 		t.Errorf("%v is left", left)
 	}
 }
@@ -323,21 +323,21 @@ func TestNothingIsLeftOfAFailedBuild(t *testing.T) {
 func TestADestinationThatChangesADigestIsAnError(t *testing.T) {
 	dest := newDestination(t)
 	dest.claim = func(v1.Hash) v1.Hash { return v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)} }
-	if _, err := run(t, newLine(t, &fakeNix{}), dest, order("box", both, "app")); err == nil || !strings.Contains(err.Error(), "published as") {
+	if _, err := run(t, newBuilder(t, &fakeNix{}), dest, target("box", both, "app")); err == nil || !strings.Contains(err.Error(), "published as") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestDigestsWithoutADestinationAreThoseOfAPush(t *testing.T) {
 	dest := newDestination(t)
-	published, err := run(t, newLine(t, &fakeNix{}), dest, order("box", both, "app", "lib"))
+	published, err := run(t, newBuilder(t, &fakeNix{}), dest, target("box", both, "app", "lib"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	line := newLine(t, &fakeNix{})
-	line.Display = progress.New(&log, false, nil, time.Now)
-	measured, err := line.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{order("box", both, "lib", "app")}, nil, &Stats{})
+	builder := newBuilder(t, &fakeNix{})
+	builder.Display = progress.New(&log, false, nil, time.Now)
+	measured, err := builder.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{target("box", both, "lib", "app")}, nil, &Stats{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +350,7 @@ func TestDigestsWithoutADestinationAreThoseOfAPush(t *testing.T) {
 }
 
 func TestWhatEveryImageHasIsOptionalUnlessItIsNamed(t *testing.T) {
-	_, err := run(t, newLine(t, &fakeNix{}), newDestination(t), order("box", both[:1], "app"), order("other", both[:1], "iana-etc"))
+	_, err := run(t, newBuilder(t, &fakeNix{}), newDestination(t), target("box", both[:1], "app"), target("other", both[:1], "iana-etc"))
 	evaluation, ok := errors.AsType[*nixbuild.EvaluationError](err)
 	if !ok || evaluation.Failures[0].Name != "iana-etc" || evaluation.Failures[0].Reason != nixbuild.NotFound {
 		t.Errorf("got %v", err)
@@ -360,7 +360,7 @@ func TestWhatEveryImageHasIsOptionalUnlessItIsNamed(t *testing.T) {
 func TestCancelledMeasuringStops(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	nix := &fakeNix{onBuild: func(string) error { cancel(errStopped); return nil }}
-	_, err := newLine(t, nix).Run(ctx, spec.Nixpkgs{Path: "/pkgs"}, []Target{order("box", both, "app")}, nil, &Stats{})
+	_, err := newBuilder(t, nix).Run(ctx, spec.Nixpkgs{Path: "/pkgs"}, []Target{target("box", both, "app")}, nil, &Stats{})
 	if !errors.Is(err, errStopped) {
 		t.Errorf("got %v", err)
 	}

@@ -13,24 +13,24 @@ import (
 	"github.com/org/nixery-action/internal/nixbuild"
 )
 
-// recalled is what earlier runs learnt of each wish, in the order of wishes.
-// Nil is nothing.
+// cached is the results of earlier runs for each platform, in the order of
+// platforms. Nil has none.
 type cached []cachedPlatform
 
 type cachedPlatform struct {
 	*cache.Ledger
-	others *cache.Ledger // of layers that other images have; nil if there is none
+	shared *cache.Ledger // records of the layers of other images; nil for none
 	blobs  func(layers.Record) (io.ReadCloser, error)
 }
 
-// recall asks the cache about all wishes at once.
-func (l *Builder) recall(ctx context.Context, wishes []TargetPlatform) cached {
-	known := make(cached, len(wishes))
+// loadCached reads the cache for all platforms at once.
+func (b *Builder) loadCached(ctx context.Context, platforms []TargetPlatform) cached {
+	known := make(cached, len(platforms))
 	var tasks sync.WaitGroup
-	for i, w := range wishes {
+	for i, p := range platforms {
 		tasks.Go(func() {
-			known[i] = cachedPlatform{l.Cache.Open(ctx, l.identity(w)), l.Shared, func(r layers.Record) (io.ReadCloser, error) {
-				return l.Cache.Blob(ctx, r.Digest, r.Size)
+			known[i] = cachedPlatform{b.Cache.Open(ctx, b.identity(p)), b.Shared, func(r layers.Record) (io.ReadCloser, error) {
+				return b.Cache.Blob(ctx, r.Digest, r.Size)
 			}}
 		})
 	}
@@ -38,111 +38,108 @@ func (l *Builder) recall(ctx context.Context, wishes []TargetPlatform) cached {
 	return known
 }
 
-// lack tells whether some image and platform is new.
-func (k cached) lack() bool {
-	return slices.ContainsFunc(k, func(m cachedPlatform) bool { return m.Empty() })
+// incomplete reports whether some platform has no result of an earlier run.
+func (c cached) incomplete() bool {
+	return slices.ContainsFunc(c, func(p cachedPlatform) bool { return p.Empty() })
 }
 
-func (l *Builder) identity(w TargetPlatform) cache.Identity {
-	return cache.Identity{Spec: l.Spec, Image: w.Image, Platform: w.Platform.String()}
+func (b *Builder) identity(p TargetPlatform) cache.Identity {
+	return cache.Identity{Spec: b.Spec, Image: p.Image, Platform: p.Platform.String()}
 }
 
-// closures gives all wishes the closures they had, or none of them: one that
-// is not known takes a run of Nix, which tells of all.
-func (k cached) closures(wishes []TargetPlatform) bool {
-	if k == nil {
-		return false
+// closures returns the platforms with their cached closures, and whether the
+// cache has all of them: for one that it lacks, Nix must run, and reports all.
+func (c cached) closures(platforms []TargetPlatform) ([]TargetPlatform, bool) {
+	if c == nil {
+		return nil, false
 	}
-	for i := range wishes {
-		closure, ok := k[i].Closure(wishes[i].Roots())
+	platforms = slices.Clone(platforms)
+	for i := range platforms {
+		closure, ok := c[i].Closure(platforms[i].Roots())
 		if !ok {
-			return false
+			return nil, false
 		}
-		wishes[i].Closure = closure
+		platforms[i].Closure = closure
 	}
-	return true
+	return platforms, true
 }
 
-// packages gives all wishes the packages that the same source and names gave
-// before, or none of them. Their derivations are not known: realising takes an
-// evaluation.
-func (k cached) packages(source pinned, wishes []TargetPlatform) bool {
-	all := make([][]nixbuild.Package, len(wishes))
-	for i, w := range wishes {
-		key := source.keyOf(w)
-		if k == nil || key == "" {
-			return false
+// packages returns the platforms with the packages that an earlier run got of
+// the same source and names, and whether the cache has those of all platforms.
+// Derivations are not cached: to realise such a package, it must be evaluated.
+func (c cached) packages(source *Pinned, platforms []TargetPlatform) ([]TargetPlatform, bool) {
+	platforms = slices.Clone(platforms)
+	for i := range platforms {
+		p := &platforms[i]
+		key := source.keyOf(*p)
+		if c == nil || key == "" {
+			return nil, false
 		}
-		roots, ok := k[i].Roots(key)
+		roots, ok := c[i].Roots(key)
 		if !ok {
-			return false
+			return nil, false
 		}
+		p.Packages = nil
 		for _, root := range roots {
-			all[i] = append(all[i], nixbuild.Package{Name: root.Name, System: nix.System(w.Platform), Out: root.Path})
+			p.Packages = append(p.Packages, nixbuild.Package{Name: root.Name, System: nix.System(p.Platform), Out: root.Path})
 		}
 	}
-	for i := range wishes {
-		wishes[i].Packages = all[i]
-	}
-	return true
+	return platforms, true
 }
 
-// explain says why a cache that is there does not spare a run of Nix. What is
-// wrong with a cache, it has said itself.
-func (l *Builder) explain(known cached) {
-	if known == nil || !l.Cache.Reads() || len(l.Cache.Problems()) > 0 {
+// explainMiss logs why the cache does not spare a run of Nix. Problems of the
+// cache itself are logged by package cache.
+func (b *Builder) explainMiss(known cached) {
+	if known == nil || !b.Cache.Reads() || len(b.Cache.Problems()) > 0 {
 		return
 	}
-	if slices.ContainsFunc(known, func(m cachedPlatform) bool { return !m.Empty() }) {
-		l.Log.Info("some packages are not those of the last run that the cache knows of, so they are realised")
+	if slices.ContainsFunc(known, func(p cachedPlatform) bool { return !p.Empty() }) {
+		b.Log.Info("some packages differ from those of the last cached run, so they are realised")
 		return
 	}
-	l.Log.Info("the cache knows of no earlier run of this spec, so everything is made")
+	b.Log.Info("the cache has no earlier run of this spec, so everything is built")
 }
 
-// record is what any of the ledgers says of a key.
-func (k cached) record(key layers.Key) *layers.Record {
-	for _, m := range k {
-		if record, ok := m.Layer(key); ok {
+// record returns the cached record of a layer: from this run's images first,
+// then from those that share their layers. It returns nil if there is none.
+func (c cached) record(key layers.Key) *layers.Record {
+	for _, p := range c {
+		if record, ok := p.Layer(key); ok {
 			return &record
 		}
 	}
-	for _, m := range k {
-		if m.others == nil {
+	for _, p := range c {
+		if p.shared == nil {
 			continue
 		}
-		if record, ok := m.others.Layer(key); ok {
+		if record, ok := p.shared.Layer(key); ok {
 			return &record
 		}
 	}
 	return nil
 }
 
-// blobs is where bytes of known layers may be had, or nil.
-func (k cached) blobs() func(layers.Record) (io.ReadCloser, error) {
-	if len(k) == 0 {
+// blobs returns a reader of cached layers' bytes, or nil if there is no cache.
+func (c cached) blobs() func(layers.Record) (io.ReadCloser, error) {
+	if len(c) == 0 {
 		return nil
 	}
-	return k[0].blobs
+	return c[0].blobs
 }
 
-// errStale says that recalled packages or closures are not those that Nix has.
-var errStale = errors.New("what the cache says of packages is not what Nix says")
+// errStale reports that cached packages or closures differ from those of Nix.
+var errStale = errors.New("cached packages differ from what Nix evaluates and realises")
 
-// confirm evaluates, if that was spared so far, realises after all, and compares what was recalled with what is there.
+// confirm realises what the cache spared so far, and compares it with what the
+// cache has. It returns [errStale] if they differ.
 func (j *job) confirm(ctx context.Context) error {
-	believed := j.wishes
-	if err := j.evaluate(ctx); err != nil {
+	trusted := j.platforms
+	real, err := j.realise(ctx)
+	if err != nil {
 		return err
 	}
-	if err := j.hold.realise(ctx); err != nil {
-		return err
-	}
-	now := slices.Clone(j.wishes)
-	if err := j.queryClosures(ctx, now, j.hold.roots()); err != nil {
-		return err
-	}
-	if !slices.EqualFunc(now, believed, sameClosure) {
+	j.platforms = real
+	if !slices.EqualFunc(real, trusted, sameClosure) {
 		return errStale
 	}
 	return nil
@@ -158,46 +155,48 @@ func samePath(a, b nix.PathInfo) bool {
 	return a.Path == b.Path && a.NarHash == b.NarHash && a.NarSize == b.NarSize && slices.Equal(a.References, b.References)
 }
 
-// disproved tells errors that come of believing the cache from all others.
+// isStale reports whether an error comes of using the cache: the same run
+// without it may succeed.
 func isStale(err error) bool {
 	return errors.Is(err, errStale) || errors.As(err, new(*layers.MismatchError)) || errors.As(err, new(*cache.StoreError))
 }
 
-// learn keeps what a run that published everything knows in the end.
-func (j *job) learn(ctx context.Context, made []built) {
-	for i, image := range made {
+// save writes the results of a run that published everything to the cache.
+func (j *job) save(ctx context.Context, images []built) {
+	for i, image := range images {
 		for _, p := range image.platforms {
 			page := j.page(ctx, j.source, p)
 			if digest, err := p.image.Digest(); err == nil {
 				j.inspections.keep(page, repositoriesOf(j.dests, i), digest)
 			}
-			j.Cache.Save(ctx, j.identity(p.wish), page)
+			j.Cache.Save(ctx, j.identity(p.target), page)
 		}
 	}
 }
 
-func (l *Builder) page(ctx context.Context, source pinned, p builtPlatform) cache.Page {
+// page returns what the cache keeps of one platform, and saves its blobs.
+func (b *Builder) page(ctx context.Context, source *Pinned, p builtPlatform) cache.Page {
 	page := cache.NewPage()
-	page.AddClosure(p.wish.Closure)
-	if key := source.keyOf(p.wish); key != "" {
-		page.Roots[key] = rootsOf(p.wish)
+	page.AddClosure(p.target.Closure)
+	if key := source.keyOf(p.target); key != "" {
+		page.Roots[key] = rootsOf(p.target)
 	}
 	for _, layer := range p.layers {
 		record, err := layer.Record()
 		if err != nil {
-			continue // no destination wanted it
+			continue // no destination read it
 		}
-		l.Cache.SaveBlob(ctx, record.Digest, record.Size, layer.Compressed)
+		b.Cache.SaveBlob(ctx, record.Digest, record.Size, layer.Compressed)
 		page.Layers[layer.Key()] = record
 	}
 	return page
 }
 
-// rootsOf is what a wish's packages evaluated to.
-func rootsOf(w TargetPlatform) []cache.Root {
-	roots := make([]cache.Root, len(w.Packages))
-	for i, p := range w.Packages {
-		roots[i] = cache.Root{Name: p.Name, Path: p.Out}
+// rootsOf lists the names and output paths of a platform's packages.
+func rootsOf(p TargetPlatform) []cache.Root {
+	roots := make([]cache.Root, len(p.Packages))
+	for i, pkg := range p.Packages {
+		roots[i] = cache.Root{Name: pkg.Name, Path: pkg.Out}
 	}
 	return roots
 }

@@ -79,9 +79,9 @@ func (w *workshop) open() {
 
 // run is one run on a fresh machine, which succeeds. What is reported of the run
 // itself is kept apart: only the rest is the same in every run.
-func (w *workshop) run(nix *fakeNix, orders ...Target) *Report {
+func (w *workshop) run(nix *fakeNix, targets ...Target) *Report {
 	w.t.Helper()
-	report, err := w.try(nix, orders...)
+	report, err := w.try(nix, targets...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -92,33 +92,33 @@ func (w *workshop) run(nix *fakeNix, orders ...Target) *Report {
 	return report
 }
 
-func (w *workshop) try(nix *fakeNix, orders ...Target) (*Report, error) {
+func (w *workshop) try(nix *fakeNix, targets ...Target) (*Report, error) {
 	w.t.Helper()
 	w.requests = nil
 	w.log.Reset()
 	place := []cache.Place{{Store: w.store, Mode: w.mode}}
-	line := newLine(w.t, nix)
-	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
+	builder := newBuilder(w.t, nix)
+	builder.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
 	if w.noCache {
-		line.Cache = cache.New(nil, nil, slog.New(slog.DiscardHandler))
+		builder.Cache = cache.New(nil, nil, slog.New(slog.DiscardHandler))
 	}
-	line.Spec, line.Created = w.spec, w.created
-	line.Verify = w.verify
-	line.Now = func() time.Time { return w.now }
-	line.Log = slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	line.Display = progress.New(&w.log, false, nil, time.Now)
-	meter := &Stats{}
-	return line.Run(w.t.Context(), w.source, orders, w.destinations(meter, orders...), meter)
+	builder.Spec, builder.Created = w.spec, w.created
+	builder.Verify = w.verify
+	builder.Now = func() time.Time { return w.now }
+	builder.Log = slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	builder.Display = progress.New(&w.log, false, nil, time.Now)
+	stats := &Stats{}
+	return builder.Run(w.t.Context(), w.source, targets, w.destinations(stats, targets...), stats)
 }
 
 // destinations are the registry, in which each image has the tag latest of a repository of its name.
-func (w *workshop) destinations(meter *Stats, orders ...Target) []Delivery {
+func (w *workshop) destinations(stats *Stats, targets ...Target) []Delivery {
 	w.t.Helper()
 	registry := publish.NewRegistry(publish.RegistryOptions{
-		Jobs: 1, Report: meter.AddLayer, Sent: meter.AddBytes, Stored: meter.AddImage, Tagged: meter.AddTag,
+		Jobs: 1, Report: stats.AddLayer, Sent: stats.AddBytes, Stored: stats.AddImage, Tagged: stats.AddTag,
 	})
 	d := Delivery{Destination: registry, Kind: reports.ToRegistry, Pull: registry.Pull}
-	for _, order := range orders {
+	for _, order := range targets {
 		tag, err := name.NewTag(w.host + "/" + order.Name + ":latest")
 		if err != nil {
 			w.t.Fatal(err)
@@ -148,9 +148,9 @@ func (w *workshop) same(when string, first, second *Report) {
 
 func TestUnchangedRunBuildsAndSendsNothing(t *testing.T) {
 	w := newWorkshop(t)
-	first := w.run(&fakeNix{}, order("box", both, "app"))
+	first := w.run(&fakeNix{}, target("box", both, "app"))
 	nix := &fakeNix{}
-	second := w.run(nix, order("box", both, "app"))
+	second := w.run(nix, target("box", both, "app"))
 	w.same("unchanged", first, second)
 	if diff := cmp.Diff([]string{"nix-instantiate"}, nix.calls); diff != "" {
 		t.Errorf("processes (-want +got):\n%s", diff)
@@ -162,8 +162,8 @@ func TestUnchangedRunBuildsAndSendsNothing(t *testing.T) {
 
 func TestAddedPackageSendsWhatIsNew(t *testing.T) {
 	w := newWorkshop(t)
-	w.run(&fakeNix{}, order("box", both[:1], "lib"))
-	w.run(&fakeNix{}, order("box", both[:1], "app"))
+	w.run(&fakeNix{}, target("box", both[:1], "lib"))
+	w.run(&fakeNix{}, target("box", both[:1], "app"))
 	if w.sent() != 3 { // app, the root layer, the config
 		t.Errorf("%d blobs were sent: %q", w.sent(), w.requests)
 	}
@@ -171,10 +171,10 @@ func TestAddedPackageSendsWhatIsNew(t *testing.T) {
 
 func TestLostBlobIsMadeAgain(t *testing.T) {
 	w := newWorkshop(t)
-	first := w.run(&fakeNix{}, order("box", both[:1], "app"))
+	first := w.run(&fakeNix{}, target("box", both[:1], "app"))
 	w.open() // nothing is there any more
 	nix := &fakeNix{}
-	second := w.run(nix, order("box", both[:1], "app"))
+	second := w.run(nix, target("box", both[:1], "app"))
 	w.same("after the registry was lost", first, second)
 	if !slices.Contains(nix.calls, "nix-build") || w.sent() != 5 {
 		t.Errorf("calls %v, %d blobs", nix.calls, w.sent())
@@ -184,10 +184,10 @@ func TestLostBlobIsMadeAgain(t *testing.T) {
 func TestBlobsComeFromTheCache(t *testing.T) {
 	w := newWorkshop(t)
 	w.mode = cache.Max
-	first := w.run(&fakeNix{}, order("box", both[:1], "app"))
+	first := w.run(&fakeNix{}, target("box", both[:1], "app"))
 	w.open()
 	nix := &fakeNix{}
-	second := w.run(nix, order("box", both[:1], "app"))
+	second := w.run(nix, target("box", both[:1], "app"))
 	w.same("with blobs from the cache", first, second)
 	if slices.Contains(nix.calls, "nix-build") || w.sent() != 5 {
 		t.Errorf("calls %v, %d blobs", nix.calls, w.sent())
@@ -197,29 +197,29 @@ func TestBlobsComeFromTheCache(t *testing.T) {
 // poison replaces what the cache knows of an image's first platform.
 func (w *workshop) poison(o Target, lie func(*cache.Page)) {
 	w.t.Helper()
-	line := newLine(w.t, &fakeNix{})
-	wishes, err := line.Closures(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{o})
+	builder := newBuilder(w.t, &fakeNix{})
+	platforms, err := builder.Closures(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{o})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	place := []cache.Place{{Store: w.store}}
 	c := cache.New(place, place, slog.New(slog.DiscardHandler))
 	page := cache.NewPage()
-	page.AddClosure(wishes[0].Closure)
-	ledger := c.Open(w.t.Context(), line.identity(wishes[0]))
-	for _, group := range layers.Plan(wishes[0].Closure, layers.Options{Budget: 94}) {
+	page.AddClosure(platforms[0].Closure)
+	ledger := c.Open(w.t.Context(), builder.identity(platforms[0]))
+	for _, group := range layers.Plan(platforms[0].Closure, layers.Options{Budget: 94}) {
 		key := layers.KeyOf(group, layers.DefaultCompression)
 		if record, ok := ledger.Layer(key); ok {
 			page.Layers[key] = record
 		}
 	}
 	lie(&page)
-	c.Save(w.t.Context(), line.identity(wishes[0]), page)
+	c.Save(w.t.Context(), builder.identity(platforms[0]), page)
 }
 
 func TestRecordThatLiesIsNotBelieved(t *testing.T) {
 	w := newWorkshop(t)
-	box := func() Target { return order("box", both[:1], "app") }
+	box := func() Target { return target("box", both[:1], "app") }
 	first := w.run(&fakeNix{}, box())
 	w.poison(box(), func(p *cache.Page) {
 		for key, record := range p.Layers {
@@ -238,7 +238,7 @@ func TestRecordThatLiesIsNotBelieved(t *testing.T) {
 
 func TestClosureThatLiesIsNotBelieved(t *testing.T) {
 	w := newWorkshop(t)
-	box := func() Target { return order("box", both[:1], "app") }
+	box := func() Target { return target("box", both[:1], "app") }
 	first := w.run(&fakeNix{}, box())
 	w.poison(box(), func(p *cache.Page) {
 		info := p.Paths[path("lib")]
@@ -259,36 +259,36 @@ func (deaf) String() string { return "deaf" }
 
 func TestBrokenCacheChangesNothing(t *testing.T) {
 	w := newWorkshop(t)
-	first := w.run(&fakeNix{}, order("box", both, "app"))
+	first := w.run(&fakeNix{}, target("box", both, "app"))
 	w.store = deaf{cache.NewMemory()}
-	w.same("with a cache that fails", first, w.run(&fakeNix{}, order("box", both, "app")))
+	w.same("with a cache that fails", first, w.run(&fakeNix{}, target("box", both, "app")))
 }
 
 func TestFailedRunTeachesNothing(t *testing.T) {
 	store := cache.NewMemory()
 	place := []cache.Place{{Store: store}}
-	line := newLine(t, &fakeNix{})
-	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
+	builder := newBuilder(t, &fakeNix{})
+	builder.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
 	dest := newDestination(t)
 	dest.refuse = nil
 	dest.Layout.Path = "/dev/null/no"
-	o := order("box", both[:1], "app")
-	if _, err := run(t, line, dest, o); err == nil {
+	o := target("box", both[:1], "app")
+	if _, err := run(t, builder, dest, o); err == nil {
 		t.Fatal("no error")
 	}
-	wishes, err := line.Closures(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{o})
+	platforms, err := builder.Closures(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{o})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !line.Cache.Open(t.Context(), line.identity(wishes[0])).Empty() {
+	if !builder.Cache.Open(t.Context(), builder.identity(platforms[0])).Empty() {
 		t.Error("a run that published nothing was remembered")
 	}
 }
 
-// What other images' runs learnt of a layer spares making it.
+// A record of another image's run spares packing the layer.
 func TestLayersOfOtherImages(t *testing.T) {
 	w := newWorkshop(t)
-	first := w.run(&fakeNix{}, order("box", both[:1], "app"))
+	first := w.run(&fakeNix{}, target("box", both[:1], "app"))
 	page := cache.NewPage()
 	for _, l := range first.Images[0].Platforms[0].Layers {
 		page.Layers[l.Key] = layers.Record{DiffID: l.DiffID, Digest: l.Digest, Size: l.Size}
@@ -297,10 +297,10 @@ func TestLayersOfOtherImages(t *testing.T) {
 	measure := func(others *cache.Ledger) *Report {
 		t.Helper()
 		reads.Store(0)
-		line := newLine(t, &fakeNix{})
-		line.Store = countedStore{store(), &reads}
-		line.Shared = others
-		report, err := line.Run(t.Context(), w.source, []Target{order("other", both[:1], "app")}, nil, &Stats{})
+		builder := newBuilder(t, &fakeNix{})
+		builder.Store = countedStore{store(), &reads}
+		builder.Shared = others
+		report, err := builder.Run(t.Context(), w.source, []Target{target("other", both[:1], "app")}, nil, &Stats{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -317,7 +317,7 @@ func TestLayersOfOtherImages(t *testing.T) {
 
 // A lie about another image's layer is found out when its bytes are wanted.
 func TestLayersOfOtherImagesMayBeLies(t *testing.T) {
-	truth, err := run(t, newLine(t, &fakeNix{}), newDestination(t), order("box", both[:1], "app"))
+	truth, err := run(t, newBuilder(t, &fakeNix{}), newDestination(t), target("box", both[:1], "app"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,9 +327,9 @@ func TestLayersOfOtherImagesMayBeLies(t *testing.T) {
 		lie.Hex = strings.Repeat("0", 64)
 		page.Layers[l.Key] = layers.Record{DiffID: l.DiffID, Digest: lie, Size: l.Size}
 	}
-	line := newLine(t, &fakeNix{})
-	line.Shared = (&cache.Ledger{}).With(page)
-	got, err := run(t, line, newDestination(t), order("other", both[:1], "app"))
+	builder := newBuilder(t, &fakeNix{})
+	builder.Shared = (&cache.Ledger{}).With(page)
+	got, err := run(t, builder, newDestination(t), target("other", both[:1], "app"))
 	if err != nil || got.Images[0].Digest != truth.Images[0].Digest {
 		t.Errorf("it is %v (%v), not %s", got, err, truth.Images[0].Digest)
 	}

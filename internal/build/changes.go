@@ -13,28 +13,30 @@ import (
 	"github.com/org/nixery-action/internal/report"
 )
 
-// longestLook is how long images that tags stood for are read: it is for the report only.
+// maxCompareTime bounds the reading of replaced images, which only the report needs.
 const maxCompareTime = 30 * time.Second
 
-// changes compares each image with the one that its first tag stood for. What
-// cannot be read is left out: everything is published by then. An image that
-// is the same costs no request.
+// changes adds to r how each image differs from the one that its first tag named
+// before. An image that cannot be read is no error, as everything is published by
+// then. An equal digest costs no request.
 func (j *job) changes(ctx context.Context, made []built, r *Report) {
 	ctx, cancel := context.WithTimeout(ctx, maxCompareTime)
 	defer cancel()
 	for _, d := range j.dests {
-		for i := range j.orders {
+		for i := range j.targets {
 			tags := d.of(i).Tags
 			if d.Pull == nil || len(tags) == 0 {
 				continue
 			}
-			if t, ok := j.meter.tagging(tags[0]); ok && t.Asked {
+			if t, ok := j.stats.tagging(tags[0]); ok && t.Asked {
 				r.Run.Images[i].Changes = j.compare(ctx, d, t, made[i])
 			}
 		}
 	}
 }
 
+// compare reads the image that a tag named before the push, and compares it with
+// the one that was built. What cannot be read gives [report.Unread].
 func (j *job) compare(ctx context.Context, d Delivery, t publish.Tagging, made built) *report.Changes {
 	tag, old, now := t.Tag, t.From, t.To
 	c := &report.Changes{Previous: tag.Name(), Change: report.First}
@@ -73,8 +75,8 @@ func (b built) contents() ([]explain.Contents, error) {
 	return all, nil
 }
 
-// Published reads what a registry has under a reference, but no layer: contents
-// for each platform.
+// Published reads the manifests and configurations, not the layers, that a
+// registry has under a reference, and returns the contents of each platform.
 func Published(ctx context.Context, pull func(context.Context, name.Reference) (publish.Artifact, error), ref name.Reference) ([]explain.Contents, error) {
 	artifact, err := pull(ctx, ref)
 	if err != nil {

@@ -17,7 +17,8 @@ import (
 	"github.com/org/nixery-action/internal/suggest"
 )
 
-// command is the program that a container of an image starts, as runc finds it.
+// command is the program that a container of an image starts, found as runc does:
+// a word without a slash in PATH, another one relative to the working directory.
 type command struct {
 	contents *layers.Contents
 	config   v1.Config
@@ -26,14 +27,14 @@ type command struct {
 }
 
 // checkProgram warns of an entrypoint or command that no container can start.
-func checkProgram(contents *layers.Contents, order Target, config v1.Config) ([]Warning, error) {
+func checkProgram(contents *layers.Contents, target Target, config v1.Config) ([]Warning, error) {
 	c := command{contents: contents, config: config}
-	pos := order.Config.EntrypointPos
+	pos := target.Config.EntrypointPos
 	switch {
 	case len(config.Entrypoint) > 0:
 		c.key, c.word = "entrypoint", config.Entrypoint[0]
 	case len(config.Cmd) > 0:
-		c.key, c.word, pos = "cmd", config.Cmd[0], order.Config.CmdPos
+		c.key, c.word, pos = "cmd", config.Cmd[0], target.Config.CmdPos
 	default:
 		return nil, nil
 	}
@@ -42,14 +43,14 @@ func checkProgram(contents *layers.Contents, order Target, config v1.Config) ([]
 		return nil, err
 	}
 	if pos.Line == 0 {
-		pos = order.Pos
+		pos = target.Pos
 	}
-	text := fmt.Sprintf("image %s: %s %q: %s", order.Name, c.key, c.word, fault)
-	return []Warning{{report.Warning{Image: order.Name, Title: titleProgram, Message: text}, pos}}, nil
+	text := fmt.Sprintf("image %s: %s %q: %s", target.Name, c.key, c.word, fault)
+	return []Warning{{report.Warning{Image: target.Name, Title: titleProgram, Message: text}, pos}}, nil
 }
 
-// fault says why the program cannot be started, and what may have been meant;
-// "" if it can be, or if a volume may bring it.
+// fault returns why the program cannot be started, with a proposal; "" if it
+// can, or if a volume may contain it.
 func (c command) fault() (string, error) {
 	var candidates []string
 	for _, dir := range c.dirs() {
@@ -81,7 +82,7 @@ func (c command) fault() (string, error) {
 	return text + near, err
 }
 
-// dirs are where the program is looked for.
+// dirs lists the directories that may contain the program, in the order of search.
 func (c command) dirs() []string {
 	if !strings.Contains(c.word, "/") {
 		return c.path()
@@ -93,7 +94,7 @@ func (c command) dirs() []string {
 	return []string{dir}
 }
 
-// path is PATH, without what is relative.
+// path returns the absolute directories of PATH: "PATH=/bin:x:/sbin" ▶ [/bin /sbin].
 func (c command) path() []string {
 	var dirs []string
 	for _, variable := range c.config.Env {
@@ -104,6 +105,7 @@ func (c command) path() []string {
 	return slices.DeleteFunc(dirs, func(dir string) bool { return !slashpath.IsAbs(dir) })
 }
 
+// inVolume reports whether a volume of the image may contain a file.
 func (c command) inVolume(name string) bool {
 	for volume := range c.config.Volumes {
 		if strings.HasPrefix(name, volume+"/") {
@@ -113,7 +115,11 @@ func (c command) inVolume(name string) bool {
 	return false
 }
 
-// near proposes what may have been meant: a list of words in place of one with spaces, or a program by nearly that name.
+// near proposes a correction: a list of words in place of one with spaces, or a
+// program of a similar name.
+//
+//	"git log" ▶ "; each word is an item of its own: write cmd: [git, log]"
+//	"gti"     ▶ "; did you mean git?"
 func (c command) near() (string, error) {
 	if words := strings.Fields(c.word); len(words) > 1 {
 		return fmt.Sprintf("; each word is an item of its own: write %s: [%s]", c.key, strings.Join(words, ", ")), nil
@@ -143,12 +149,12 @@ func (c command) near() (string, error) {
 	return "; did you mean " + meant + "?", nil
 }
 
-// maxAccounts is the most bytes that are read of /etc/passwd or /etc/group.
+// maxAccounts bounds the bytes that are read of /etc/passwd or /etc/group.
 const maxAccounts = 1 << 20
 
-// checkUser warns of a user or group that the image has no entry for, which no
-// container can be started as. Numbers need none.
-func checkUser(contents *layers.Contents, order Target, config v1.Config) ([]Warning, error) {
+// checkUser warns of a user or group that the image has no entry for: runtimes
+// refuse to start such a container. Numbers need no entry.
+func checkUser(contents *layers.Contents, target Target, config v1.Config) ([]Warning, error) {
 	user, group, _ := strings.Cut(config.User, ":")
 	var all []Warning
 	for _, one := range []struct{ kind, name, file string }{{"user", user, "/etc/passwd"}, {"group", group, "/etc/group"}} {
@@ -166,17 +172,18 @@ func checkUser(contents *layers.Contents, order Target, config v1.Config) ([]War
 		if guesses := suggest.Nearest(one.name, names, 1); len(guesses) > 0 {
 			hint = "did you mean " + guesses[0] + "?"
 		}
-		text := fmt.Sprintf("image %s: user %q: the image's %s has no %s %q, so no container starts; %s", order.Name, config.User, one.file, one.kind, one.name, hint)
-		pos := order.Config.UserPos
+		text := fmt.Sprintf("image %s: user %q: the image's %s has no %s %q, so no container starts; %s", target.Name, config.User, one.file, one.kind, one.name, hint)
+		pos := target.Config.UserPos
 		if pos == (spec.Position{}) {
-			pos = order.Pos
+			pos = target.Pos
 		}
-		all = append(all, Warning{report.Warning{Image: order.Name, Title: titleUser, Message: text}, pos})
+		all = append(all, Warning{report.Warning{Image: target.Name, Title: titleUser, Message: text}, pos})
 	}
 	return all, nil
 }
 
-// accounts are the names in /etc/passwd or /etc/group; none if the image lacks the file.
+// accounts lists the names in /etc/passwd or /etc/group; none if the image lacks
+// the file.
 func accounts(contents *layers.Contents, file string) ([]string, error) {
 	data, err := contents.ReadFile(file, maxAccounts)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {

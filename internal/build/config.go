@@ -7,9 +7,9 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
-// configOf is an image's configuration: what the spec says over what every
-// image has. An entrypoint of one's own takes no default command with it, as
-// in a Dockerfile.
+// configOf returns an image's configuration: that of the spec over the defaults.
+// An entrypoint removes the default command, as in a Dockerfile:
+// https://docs.docker.com/reference/dockerfile/#understand-how-cmd-and-entrypoint-interact
 func configOf(c spec.Config, w TargetPlatform) v1.Config {
 	config := image.Defaults(w.Shell, w.has("cacert"))
 	image.SetEnv(&config, c.Env)

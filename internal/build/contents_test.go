@@ -33,9 +33,9 @@ func storeWith(more ...fstest.MapFS) fstest.MapFS {
 }
 
 // heard collects a line's warnings: "line:column title: message".
-func heard(line *Builder) *[]string {
+func heard(builder *Builder) *[]string {
 	var all []string
-	line.Warn = func(w Warning) {
+	builder.Warn = func(w Warning) {
 		all = append(all, fmt.Sprintf("%d:%d %s: %s", w.Pos.Line, w.Pos.Column, w.Title, w.Message))
 	}
 	return &all
@@ -43,17 +43,17 @@ func heard(line *Builder) *[]string {
 
 func TestWarningsOfARun(t *testing.T) {
 	app, arm, lib, cacert := path("app-x86_64-linux"), path("app-aarch64-linux"), path("lib"), path("cacert")
-	line := newLine(t, &fakeNix{})
-	line.Store = storeWith(
+	builder := newBuilder(t, &fakeNix{})
+	builder.Store = storeWith(
 		file(app, "bin/x", "app", 0o555), file(arm, "bin/x", "app", 0o555), file(lib, "bin/x", "lib", 0o555),
 		file(cacert, "etc/ssl/certs/ca-bundle.crt", "public", 0o444), file(lib, "etc/ssl/certs/ca-bundle.crt", "corporate", 0o444),
 		file(lib, "src/.env", "S=1", 0o444), file(lib, "src/.git/config", "", 0o444),
 	)
-	o := order("box", both, "app", "lib")
+	o := target("box", both, "app", "lib")
 	o.Pos, o.PackagePos = spec.Position{Line: 1, Column: 1}, []spec.Position{{Line: 2, Column: 1}, {Line: 3, Column: 1}}
 	o.Config = spec.Config{Entrypoint: []string{"xx"}, EntrypointPos: spec.Position{Line: 4, Column: 1}, User: "app", UserPos: spec.Position{Line: 5, Column: 1}}
-	got := heard(line)
-	report, err := run(t, line, newDestination(t), o)
+	got := heard(builder)
+	report, err := run(t, builder, newDestination(t), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,11 +75,11 @@ func TestWarningsOfARun(t *testing.T) {
 
 // A leak is named even if the run fails: the layer may have been uploaded.
 func TestWarningsOfAFailedRun(t *testing.T) {
-	line, dest := newLine(t, &fakeNix{}), newDestination(t)
-	line.Store = storeWith(file(path("lib"), ".env", "", 0o444))
+	builder, dest := newBuilder(t, &fakeNix{}), newDestination(t)
+	builder.Store = storeWith(file(path("lib"), ".env", "", 0o444))
 	dest.claim = func(v1.Hash) v1.Hash { return v1.Hash{} }
-	got := heard(line)
-	if _, err := run(t, line, dest, order("box", both, "app")); err == nil {
+	got := heard(builder)
+	if _, err := run(t, builder, dest, target("box", both, "app")); err == nil {
 		t.Fatal("no error")
 	}
 	if len(*got) != 1 || !strings.Contains((*got)[0], ".env") {
@@ -98,12 +98,12 @@ func TestWarningsOfACachedRun(t *testing.T) {
 		warns int
 	}{{store(), "/nix", 1}, {store(), "missing", 1}, {fstest.MapFS{}, "missing", 0}} {
 		nix := &fakeNix{}
-		line := newLine(t, nix)
-		line.Cache, line.Store = cache.New(place, place, slog.New(slog.DiscardHandler)), c.store
-		o := order("box", both, "app")
+		builder := newBuilder(t, nix)
+		builder.Cache, builder.Store = cache.New(place, place, slog.New(slog.DiscardHandler)), c.store
+		o := target("box", both, "app")
 		o.Config.Cmd = []string{c.cmd}
-		got := heard(line)
-		_, err := line.Run(t.Context(), spec.Nixpkgs{Path: pkgs}, []Target{o}, nil, &Stats{})
+		got := heard(builder)
+		_, err := builder.Run(t.Context(), spec.Nixpkgs{Path: pkgs}, []Target{o}, nil, &Stats{})
 		if err != nil || len(*got) != c.warns || i > 0 && len(nix.calls) > 0 {
 			t.Errorf("run %d: warnings %q, processes %q, %v", i, *got, nix.calls, err)
 		}
@@ -166,7 +166,7 @@ func TestCheckProgram(t *testing.T) {
 		if one.config.Env == nil {
 			one.config.Env = []string{"PATH=/bin:/sbin:/usr/bin"}
 		}
-		got, err := checkProgram(c, order("box", nil), one.config)
+		got, err := checkProgram(c, target("box", nil), one.config)
 		checkOne(t, name, got, err, one.want)
 	}
 }
@@ -197,7 +197,7 @@ func TestCheckUser(t *testing.T) {
 		{none, "rooot", "did you mean root?"}, {none, "host", `no user "host"`}, {own, "root", `no user "root"`}, {own, "postgre", "did you mean postgres?"},
 		{out, "root", `no user "root"`},
 	} {
-		got, err := checkUser(one.c, order("box", nil), v1.Config{User: one.user})
+		got, err := checkUser(one.c, target("box", nil), v1.Config{User: one.user})
 		checkOne(t, one.user, got, err, one.want)
 	}
 }
@@ -205,10 +205,10 @@ func TestCheckUser(t *testing.T) {
 // A store that cannot be read fails the run, and is not taken for an image without the program.
 func TestUnreadableStoreIsNoWarning(t *testing.T) {
 	broken := errors.New("input/output error")
-	line := newLine(t, &fakeNix{})
-	line.Store = brokenStore{store(), broken}
-	got := heard(line)
-	if _, err := run(t, line, newDestination(t), order("box", both, "app")); !errors.Is(err, broken) || len(*got) > 0 {
+	builder := newBuilder(t, &fakeNix{})
+	builder.Store = brokenStore{store(), broken}
+	got := heard(builder)
+	if _, err := run(t, builder, newDestination(t), target("box", both, "app")); !errors.Is(err, broken) || len(*got) > 0 {
 		t.Errorf("got %v, warnings %q", err, *got)
 	}
 }
@@ -222,12 +222,12 @@ func (s brokenStore) Lstat(string) (fs.FileInfo, error) { return nil, s.err }
 
 // However many store paths have such files, a few are named.
 func TestWarningsOfCredentialsAreFew(t *testing.T) {
-	line := newLine(t, &fakeNix{})
-	got := heard(line)
-	j := &job{Builder: line, orders: []Target{order("box", both[:1])}, wishes: []TargetPlatform{{Image: "box"}}}
+	builder := newBuilder(t, &fakeNix{})
+	got := heard(builder)
+	j := &job{Builder: builder, targets: []Target{target("box", both[:1])}, platforms: []TargetPlatform{{Image: "box"}}}
 	for i := range 25 {
 		p := nix.StorePath(fmt.Sprintf("%s/%032d-p%d", nix.StoreDir, i, i))
-		j.wishes[0].Closure.Paths = append(j.wishes[0].Closure.Paths, nix.PathInfo{Path: p})
+		j.platforms[0].Closure.Paths = append(j.platforms[0].Closure.Paths, nix.PathInfo{Path: p})
 		for f := range 10 {
 			j.warnings.noteCredential(p, fmt.Sprintf("%d/.env", f))
 		}

@@ -12,10 +12,10 @@ import (
 	"github.com/org/nixery-action/internal/scratch"
 )
 
-// hold makes the packages of a run exist, once, when somebody needs them, and
-// keeps them from the garbage collector until it is released.
+// gcRoots realises the packages of a run, once, when they are first needed, and
+// keeps them from the garbage collector by links until release.
 type gcRoots struct {
-	line     *Builder
+	builder  *Builder
 	packages []nixbuild.Package
 
 	once sync.Once
@@ -24,42 +24,33 @@ type gcRoots struct {
 }
 
 // realise builds or fetches all packages in one run of Nix. Only the first call
-// does anything; the others wait for it and say what it said.
-func (h *gcRoots) realise(ctx context.Context) error {
-	h.once.Do(func() { h.err = h.realiseNow(ctx) })
-	return h.err
+// does so; all calls return its error.
+func (g *gcRoots) realise(ctx context.Context) error {
+	g.once.Do(func() {
+		stage := g.builder.begin("realising")
+		g.builder.NixProgress(nixbuild.Progress{}) // so that the stage shows counts, not Nix's lines
+		if g.temp, g.err = scratch.NewDir(g.builder.TempDir); g.err != nil {
+			g.err = fmt.Errorf("garbage collector roots: %w", g.err)
+			return
+		}
+		g.err = nixbuild.Realise(ctx, g.builder.Runner, g.packages, filepath.Join(g.temp.Path(), "roots"))
+		if g.err == nil {
+			stage.Done(g.builder.realised(len(g.packages)))
+		}
+	})
+	return g.err
 }
 
-func (h *gcRoots) realiseNow(ctx context.Context) error {
-	stage := h.line.begin("realising")
-	h.line.NixProgress(nixbuild.Progress{}) // what Nix announces in lines it soon counts
-	var err error
-	if h.temp, err = scratch.NewDir(h.line.TempDir); err != nil {
-		return fmt.Errorf("garbage collector roots: %w", err)
-	}
-	if err := nixbuild.Realise(ctx, h.line.Runner, h.packages, filepath.Join(h.temp.Path(), "roots")); err != nil {
-		return err
-	}
-	stage.Done(h.line.realised(len(h.packages)))
-	return nil
-}
+func (g *gcRoots) paths() []nix.StorePath { return outputs(g.packages) }
 
-func (h *gcRoots) roots() []nix.StorePath {
-	roots := make([]nix.StorePath, len(h.packages))
-	for i, p := range h.packages {
-		roots[i] = p.Out
-	}
-	return roots
-}
-
-func (h *gcRoots) release() {
-	if h.temp != nil {
-		_ = h.temp.Close()
+func (g *gcRoots) release() {
+	if g.temp != nil {
+		_ = g.temp.Close()
 	}
 }
 
-// lazyStore is a store that is filled when it is first read. Layers that are
-// known are not read, and so need no package on this machine.
+// lazyStore calls ready before the first read of the store. Layers with a cached
+// record are not read, and so need no package on this machine.
 type lazyStore struct {
 	store fs.FS
 	ready func() error

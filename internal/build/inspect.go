@@ -14,13 +14,13 @@ import (
 	"github.com/org/nixery-action/internal/report"
 )
 
-// inspectEvery is how long a registry is believed to have the blobs of an image
-// whose manifest it has.
+// inspectEvery is how long the existence of a manifest in a registry counts as
+// that of its blobs. Registries may lose blobs and keep their manifests.
 const inspectEvery = 24 * time.Hour
 
-// inspections decides which images are inspected: those of which the cache does
-// not say that a repository had all of it within the last day, and all images
-// if the cache is not believed.
+// inspections decides which images are inspected: those that, by the cache, no
+// repository had all of within the last day. With --verify all are. Its methods
+// may be called from any goroutine.
 type inspections struct {
 	known  cached
 	always bool
@@ -28,26 +28,26 @@ type inspections struct {
 	log    *slog.Logger
 
 	mu       sync.Mutex
-	complete map[string]bool // keys of images that were found or made whole
+	complete map[string]bool // keys of images that were found complete, or completed
 	found    []publish.Inspection
 }
 
 var _ publish.Inspector = (*inspections)(nil)
 
-func (l *Builder) newInspections(known cached) *inspections {
-	now := l.Now
+func (b *Builder) newInspections(known cached) *inspections {
+	now := b.Now
 	if now == nil {
 		now = time.Now
 	}
-	return &inspections{known: known, always: l.Verify, now: now(), log: l.Log, complete: map[string]bool{}}
+	return &inspections{known: known, always: b.Verify, now: now(), log: b.Log, complete: map[string]bool{}}
 }
 
-// inspectionKey is what the cache knows an image in a repository by.
+// inspectionKey names an image in a repository in the cache: "ghcr.io/acme/box@sha256:1f…".
 func inspectionKey(repo name.Repository, image v1.Hash) string {
 	return repo.Name() + "@" + image.String()
 }
 
-// last is when an image was last known to be whole.
+// last returns when a repository last had all of an image, by the cache.
 func (i *inspections) last(key string) (time.Time, bool) {
 	for _, m := range i.known {
 		if at, ok := m.Inspected(key); ok {
@@ -57,8 +57,8 @@ func (i *inspections) last(key string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// Due implements [publish.Inspector]. A time that is still to come is as good as
-// none: a clock was wrong.
+// Due implements [publish.Inspector]. A time in the future counts as none: a
+// clock was wrong.
 func (i *inspections) Due(repo name.Repository, image v1.Hash) bool {
 	last, ok := i.last(inspectionKey(repo, image))
 	age := i.now.Sub(last)
@@ -86,7 +86,7 @@ func (i *inspections) Complete(repo name.Repository, image v1.Hash) {
 	i.complete[inspectionKey(repo, image)] = true
 }
 
-// keep notes when each of some repositories last had all of an image.
+// keep writes to page when each of some repositories last had all of an image.
 func (i *inspections) keep(page cache.Page, repositories []name.Repository, image v1.Hash) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -100,7 +100,7 @@ func (i *inspections) keep(page cache.Page, repositories []name.Repository, imag
 	}
 }
 
-// of are the inspections of some images, as facts.
+// of returns the inspections of the images of some platforms, for the report.
 func (i *inspections) of(platforms []builtPlatform, repositories []name.Repository) (all []report.Inspection) {
 	wanted := map[string]bool{}
 	for _, p := range platforms {

@@ -38,12 +38,12 @@ func (w *workshop) realRegistry(dir string) {
 	w.host = strings.TrimSpace(address)
 }
 
-// Docker's registry keeps a manifest whose layer's file is gone: pulls fail, and a run that believes it says that all is well.
+// Docker's registry keeps a manifest whose layer's file is gone: pulls fail, and a run that does not ask for blobs succeeds.
 func TestLostBlobInARealRegistry(t *testing.T) {
 	w := newPinnedWorkshop(t)
 	dir := t.TempDir()
 	w.realRegistry(dir)
-	first := w.run(&fakeNix{}, order("box", both, "app"))
+	first := w.run(&fakeNix{}, target("box", both, "app"))
 	for title, lost := range map[string]v1.Hash{
 		"layer": first.Images[0].Platforms[0].Layers[0].Digest, "configuration": first.Images[0].Platforms[1].Config,
 	} {
@@ -54,12 +54,12 @@ func TestLostBlobInARealRegistry(t *testing.T) {
 		if err := os.RemoveAll(files[0]); err != nil {
 			t.Fatal(err)
 		}
-		w.same("not inspected", first, w.run(&fakeNix{}, order("box", both, "app")))
+		w.same("not inspected", first, w.run(&fakeNix{}, target("box", both, "app")))
 		if w.pullable(lost) {
 			t.Fatalf("%s: the registry has what was removed", title)
 		}
 		w.now = w.now.Add(inspectEvery)
-		w.same("inspected", first, w.run(&fakeNix{}, order("box", both, "app")))
+		w.same("inspected", first, w.run(&fakeNix{}, target("box", both, "app")))
 		if !w.pullable(lost) || !strings.Contains(w.log.String(), "the registry has lost 1 of") {
 			t.Errorf("%s: it is still lost; the log is\n%s", title, &w.log)
 		}

@@ -38,7 +38,7 @@ func (w *workshop) blobsAsked() int {
 // A registry is asked for blobs once a day, whatever runs there are between: all other runs cost what they did.
 func TestRegistryIsInspectedOnceADay(t *testing.T) {
 	w := newPinnedWorkshop(t)
-	first := w.run(&fakeNix{}, order("box", both, "app"))
+	first := w.run(&fakeNix{}, target("box", both, "app"))
 	blobs := map[string]bool{}
 	for _, p := range first.Images[0].Platforms {
 		blobs[p.Config.String()] = true
@@ -56,7 +56,7 @@ func TestRegistryIsInspectedOnceADay(t *testing.T) {
 	} {
 		w.now = w.now.Add(step.after)
 		nix := &fakeNix{}
-		w.same("inspected", first, w.run(nix, order("box", both, "app")))
+		w.same("inspected", first, w.run(nix, target("box", both, "app")))
 		if got := w.blobsAsked(); got != step.asked || w.sent() != 0 || len(nix.calls) != 0 {
 			t.Errorf("at %s: %d questions for blobs, not %d; processes %q, requests %q", w.now, got, step.asked, nix.calls, w.requests)
 		}
@@ -73,7 +73,7 @@ func TestRegistryIsInspectedOnceADay(t *testing.T) {
 // layer or the configuration.
 func TestLostBlobBehindAManifest(t *testing.T) {
 	w := newPinnedWorkshop(t)
-	first := w.run(&fakeNix{}, order("box", both, "app"))
+	first := w.run(&fakeNix{}, target("box", both, "app"))
 	var blobs []v1.Hash
 	for _, p := range first.Images[0].Platforms {
 		blobs = append(blobs, p.Config)
@@ -84,12 +84,12 @@ func TestLostBlobBehindAManifest(t *testing.T) {
 	for _, lost := range blobs {
 		w.lose(lost)
 		w.now = w.now.Add(inspectEvery - time.Second)
-		w.same("before it is due", first, w.run(&fakeNix{}, order("box", both, "app")))
+		w.same("before it is due", first, w.run(&fakeNix{}, target("box", both, "app")))
 		if w.sent() != 0 {
 			t.Errorf("%s was sent before an inspection was due", lost)
 		}
 		w.now = w.now.Add(time.Second)
-		w.same("with a lost blob", first, w.run(&fakeNix{}, order("box", both, "app")))
+		w.same("with a lost blob", first, w.run(&fakeNix{}, target("box", both, "app")))
 		if w.sent() != 1 {
 			t.Errorf("%s is lost, and %d blobs were sent: %q", lost, w.sent(), w.requests)
 		}
@@ -105,17 +105,17 @@ func TestLostBlobBehindAManifest(t *testing.T) {
 		if found == 0 {
 			t.Errorf("the report says %v", w.cost.Images[0].Inspections)
 		}
-		w.run(&fakeNix{}, order("box", both, "app"))
+		w.run(&fakeNix{}, target("box", both, "app"))
 		if w.blobsAsked() != 0 {
 			t.Errorf("what was sent again is asked for at once: %q", w.requests)
 		}
 	}
 }
 
-// An image that is believed does not hide that the blob it shares with another one, which must be pushed, is lost.
+// An image that is not inspected does not hide that the blob it shares with another one, which must be pushed, is lost.
 func TestLostBlobThatImagesShare(t *testing.T) {
 	w := newPinnedWorkshop(t)
-	first := w.run(&fakeNix{}, order("box", both, "app"))
+	first := w.run(&fakeNix{}, target("box", both, "app"))
 	amd, arm := first.Images[0].Platforms[0], first.Images[0].Platforms[1]
 	i := slices.IndexFunc(amd.Layers, func(l report.Layer) bool {
 		return slices.ContainsFunc(arm.Layers, func(m report.Layer) bool { return m.Digest == l.Digest })
@@ -128,19 +128,19 @@ func TestLostBlobThatImagesShare(t *testing.T) {
 	w.refuse = func(r *http.Request) bool {
 		return refuse(r) || r.Method == http.MethodHead && strings.HasSuffix(r.URL.Path, arm.Digest.String())
 	}
-	w.same("with a manifest and a blob lost", first, w.run(&fakeNix{}, order("box", both, "app")))
+	w.same("with a manifest and a blob lost", first, w.run(&fakeNix{}, target("box", both, "app")))
 	if w.sent() != 1 {
 		t.Errorf("%d blobs were sent: %q", w.sent(), w.requests)
 	}
 }
 
-// Who verifies does not believe the registry either, at any time.
+// With Verify a registry is always asked for blobs.
 func TestVerifyInspects(t *testing.T) {
 	w := newPinnedWorkshop(t)
-	first := w.run(&fakeNix{}, order("box", both[:1], "app"))
+	first := w.run(&fakeNix{}, target("box", both[:1], "app"))
 	w.verify = true
 	w.lose(first.Images[0].Platforms[0].Layers[0].Digest)
-	w.same("verified", first, w.run(&fakeNix{}, order("box", both[:1], "app")))
+	w.same("verified", first, w.run(&fakeNix{}, target("box", both[:1], "app")))
 	if w.sent() != 1 || !strings.Contains(w.log.String(), "the registry has lost 1 of ") {
 		t.Errorf("%d blobs were sent: %q", w.sent(), w.requests)
 	}
@@ -150,11 +150,11 @@ func TestVerifyInspects(t *testing.T) {
 func TestLostBlobComesFromTheCache(t *testing.T) {
 	w := newPinnedWorkshop(t)
 	w.mode = cache.Max
-	first := w.run(&fakeNix{}, order("box", both[:1], "app"))
+	first := w.run(&fakeNix{}, target("box", both[:1], "app"))
 	w.lose(first.Images[0].Platforms[0].Layers[0].Digest)
 	w.now = w.now.Add(inspectEvery)
 	nix := &fakeNix{}
-	w.same("with a lost blob", first, w.run(nix, order("box", both[:1], "app")))
+	w.same("with a lost blob", first, w.run(nix, target("box", both[:1], "app")))
 	if w.sent() != 1 || len(nix.calls) != 0 {
 		t.Errorf("%d blobs were sent, processes %q", w.sent(), nix.calls)
 	}
@@ -163,7 +163,7 @@ func TestLostBlobComesFromTheCache(t *testing.T) {
 // A registry that answers neither yes nor no is not said to have lost anything, and the run goes on as without the answer.
 func TestInspectionThatFails(t *testing.T) {
 	w := newPinnedWorkshop(t)
-	first := w.run(&fakeNix{}, order("box", both[:1], "app"))
+	first := w.run(&fakeNix{}, target("box", both[:1], "app"))
 	w.now = w.now.Add(inspectEvery)
 	w.status = http.StatusForbidden
 	asked := 0
@@ -174,7 +174,7 @@ func TestInspectionThatFails(t *testing.T) {
 		}
 		return isBlob && asked <= 5
 	}
-	w.same("without answers", first, w.run(&fakeNix{}, order("box", both[:1], "app")))
+	w.same("without answers", first, w.run(&fakeNix{}, target("box", both[:1], "app")))
 	if strings.Contains(w.log.String(), "has lost") || w.sent() != 0 {
 		t.Errorf("%d blobs were sent; the log is\n%s", w.sent(), &w.log)
 	}

@@ -18,7 +18,7 @@ type Delivery struct {
 	// Kind and Path are what reports say of it.
 	Kind report.Kind
 	Path string // of a file
-	// Names are those of each order's image, in the order of the orders; nil if images have none there.
+	// Names are those of each image, in the order of the targets; nil if images have no names there.
 	Names []Names
 	// Pull reads an image back; nil if that cannot be done.
 	Pull func(context.Context, name.Reference) (publish.Artifact, error)
@@ -30,7 +30,7 @@ type Names struct {
 	Repositories []name.Repository // by digest only
 }
 
-// of are the names of the order at an index.
+// of returns the names of the target at an index.
 func (d Delivery) of(i int) Names {
 	if i < len(d.Names) {
 		return d.Names[i]
@@ -56,13 +56,13 @@ func distinctRepositories(all []name.Repository) []name.Repository {
 	})
 }
 
-// artifacts pairs orders with what was made for them; without made they serve
-// to check the destination.
-func (d Delivery) artifacts(orders []Target, made []built) []publish.Artifact {
-	artifacts := make([]publish.Artifact, len(orders))
-	for i, order := range orders {
+// artifacts pairs targets with what was built for them. Without made they have
+// names only, for Check.
+func (d Delivery) artifacts(targets []Target, made []built) []publish.Artifact {
+	artifacts := make([]publish.Artifact, len(targets))
+	for i, target := range targets {
 		names := d.of(i)
-		artifacts[i] = publish.Artifact{Name: order.Name, Tags: names.Tags, Repositories: names.Repositories}
+		artifacts[i] = publish.Artifact{Name: target.Name, Tags: names.Tags, Repositories: names.Repositories}
 		if made != nil {
 			artifacts[i].Image, artifacts[i].Index = made[i].image, made[i].index
 		}
@@ -70,17 +70,19 @@ func (d Delivery) artifacts(orders []Target, made []built) []publish.Artifact {
 	return artifacts
 }
 
-func checkAll(ctx context.Context, dests []Delivery, orders []Target) error {
+// checkAll checks, before anything is built, that each destination can be written.
+func checkAll(ctx context.Context, dests []Delivery, targets []Target) error {
 	for _, d := range dests {
-		if err := d.Check(ctx, d.artifacts(orders, nil)); err != nil {
+		if err := d.Check(ctx, d.artifacts(targets, nil)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// publish moves the bytes. The digests that come back must be those of the
-// artifacts: a destination that changed one would break every promise.
+// publish uploads or writes the images to all destinations, one after the other;
+// without any it computes digests only. It is an error if a destination returns
+// another digest than that of the image.
 func (j *job) publish(ctx context.Context, made []built) error {
 	layers := distinctLayers(made)
 	title := "publishing"
@@ -89,36 +91,37 @@ func (j *job) publish(ctx context.Context, made []built) error {
 	}
 	stage := j.begin(title)
 	stage.Total(len(layers)*max(len(j.dests), 1), 0)
-	j.meter.start(stage, j.Log)
+	j.stats.start(stage, j.Log)
 	if len(j.dests) == 0 {
-		if err := measure(ctx, layers, j.meter); err != nil {
+		if err := measure(ctx, layers, j.stats); err != nil {
 			return err
 		}
 	}
 	for _, d := range j.dests {
-		artifacts := d.artifacts(j.orders, made)
+		artifacts := d.artifacts(j.targets, made)
 		for i := range artifacts {
 			artifacts[i].Inspector = j.inspections
 		}
 		digests, err := d.Publish(ctx, artifacts)
 		if isStale(err) {
-			stage.Done("begins again")
+			stage.Done("starts again")
 			return err
 		}
 		if err != nil {
-			j.meter.warnOfDelivered()
+			j.stats.warnOfDelivered()
 			return err
 		}
 		if err := sameDigests(artifacts, digests); err != nil {
 			return err
 		}
-		j.meter.deliver(d)
+		j.stats.deliver(d)
 	}
-	stage.Done(j.meter.summary())
-	j.tellImages(j.orders, j.dests, made, j.meter)
+	stage.Done(j.stats.summary())
+	j.tellImages(j.targets, j.dests, made, j.stats)
 	return nil
 }
 
+// sameDigests compares what a destination returned with what was built.
 func sameDigests(artifacts []publish.Artifact, digests []v1.Hash) error {
 	for i, a := range artifacts {
 		want, err := digestOf(a)
@@ -132,6 +135,7 @@ func sameDigests(artifacts []publish.Artifact, digests []v1.Hash) error {
 	return nil
 }
 
+// digestOf returns the digest of the index, or of the only image.
 func digestOf(a publish.Artifact) (v1.Hash, error) {
 	if a.Index != nil {
 		return a.Index.Digest()

@@ -17,9 +17,9 @@ import (
 
 // deliver runs two images to a file and a registry, in which each has a tag of its own and latest.
 func (w *workshop) deliver(file *destination) (*Report, error) {
-	meter := &Stats{}
-	orders := []Target{order("one", both[:1], "app"), order("two", both[:1], "lib")}
-	to := w.destinations(meter, orders...)
+	stats := &Stats{}
+	targets := []Target{target("one", both[:1], "app"), target("two", both[:1], "lib")}
+	to := w.destinations(stats, targets...)
 	for i := range to[0].Names {
 		tags := &to[0].Names[i].Tags
 		*tags = append(*tags, (*tags)[0].Context().Tag("v1"))
@@ -27,7 +27,7 @@ func (w *workshop) deliver(file *destination) (*Report, error) {
 	if file != nil {
 		to = append([]Delivery{{Destination: file, Kind: report.ToLayout, Path: "out"}}, to...)
 	}
-	return newLine(w.t, &fakeNix{}).Run(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, orders, to, meter)
+	return newBuilder(w.t, &fakeNix{}).Run(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, targets, to, stats)
 }
 
 // A tag that is refused ends the run, with a report of what all tags of all images are now.
@@ -67,17 +67,17 @@ func TestNothingIsLearntIfATagIsRefused(t *testing.T) {
 	w.refuse = func(r *http.Request) bool {
 		return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/box/manifests/latest")
 	}
-	if r, err := w.try(&fakeNix{}, order("box", both[:1], "app")); err == nil || r == nil {
+	if r, err := w.try(&fakeNix{}, target("box", both[:1], "app")); err == nil || r == nil {
 		t.Fatalf("got %v, %v", r, err)
 	}
-	line := newLine(t, &fakeNix{})
-	line.Cache = cache.New([]cache.Place{{Store: w.store}}, nil, line.Log)
-	j := &job{Builder: line, orders: []Target{order("box", both[:1], "app")}}
-	wishes, err := wishesOf(j.orders)
+	builder := newBuilder(t, &fakeNix{})
+	builder.Cache = cache.New([]cache.Place{{Store: w.store}}, nil, builder.Log)
+	j := &job{Builder: builder, targets: []Target{target("box", both[:1], "app")}}
+	platforms, err := platformsOf(j.targets)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if known := j.recall(t.Context(), wishes); !known.lack() {
+	if known := j.loadCached(t.Context(), platforms); !known.incomplete() {
 		t.Errorf("%v is known", known)
 	}
 }
@@ -115,13 +115,13 @@ func TestNothingPublishedIsNoReport(t *testing.T) {
 // An image that is in a file under a name, and in a registry by digest, has no tag.
 func TestTagsAreThoseThatWereSet(t *testing.T) {
 	w := newWorkshop(t)
-	meter := &Stats{}
-	box := order("box", both[:1], "app")
-	to := w.destinations(meter, box)
+	stats := &Stats{}
+	box := target("box", both[:1], "app")
+	to := w.destinations(stats, box)
 	tag := to[0].Names[0].Tags[0]
 	to[0].Names = []Names{{Repositories: []name.Repository{tag.Context()}}}
 	to = append(to, Delivery{Destination: newDestination(t), Kind: report.ToArchive, Path: "f", Names: []Names{{Tags: []name.Tag{tag}}}})
-	r, err := newLine(t, &fakeNix{}).Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{box}, to, meter)
+	r, err := newBuilder(t, &fakeNix{}).Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{box}, to, stats)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,11 +37,11 @@ func TestReportOfARun(t *testing.T) {
 		what  report.ChangeKind
 		came  map[report.LayerStatus]int
 	}{
-		{"first", false, order("box", both[:1], "lib"), false, report.First, map[report.LayerStatus]int{report.Uploaded: 3}},
-		{"same", false, order("box", both[:1], "lib"), true, report.Same, map[report.LayerStatus]int{report.Existing: 3}},
-		{"more", false, order("box", both[:1], "app"), false, report.Changed, map[report.LayerStatus]int{report.Existing: 2, report.Uploaded: 2}},
-		{"both", false, order("box", both, "app"), false, report.Changed, map[report.LayerStatus]int{report.Existing: 4, report.Uploaded: 2}},
-		{"lost", true, order("box", both, "app"), false, report.First, map[report.LayerStatus]int{report.Uploaded: 6}},
+		{"first", false, target("box", both[:1], "lib"), false, report.First, map[report.LayerStatus]int{report.Uploaded: 3}},
+		{"same", false, target("box", both[:1], "lib"), true, report.Same, map[report.LayerStatus]int{report.Existing: 3}},
+		{"more", false, target("box", both[:1], "app"), false, report.Changed, map[report.LayerStatus]int{report.Existing: 2, report.Uploaded: 2}},
+		{"both", false, target("box", both, "app"), false, report.Changed, map[report.LayerStatus]int{report.Existing: 4, report.Uploaded: 2}},
+		{"lost", true, target("box", both, "app"), false, report.First, map[report.LayerStatus]int{report.Uploaded: 6}},
 	} {
 		t.Run(c.title, func(t *testing.T) {
 			if c.lose {
@@ -64,7 +64,7 @@ func TestReportOfARun(t *testing.T) {
 
 func TestReportOfMountedLayers(t *testing.T) {
 	w := newWorkshop(t)
-	w.run(&fakeNix{}, order("one", both[:1], "app"), order("two", both[:1], "lib"))
+	w.run(&fakeNix{}, target("one", both[:1], "app"), target("two", both[:1], "lib"))
 	one, two := came(w.cost.Images[0]), came(w.cost.Images[1])
 	if one[report.Uploaded] != 4 || two[report.Uploaded] != 1 || two[report.Mounted]+two[report.Existing] != 2 {
 		t.Errorf("one %v, two %v", one, two)
@@ -74,16 +74,16 @@ func TestReportOfMountedLayers(t *testing.T) {
 func TestReportOfBlobsFromTheCache(t *testing.T) {
 	w := newWorkshop(t)
 	w.mode = cache.Max
-	w.run(&fakeNix{}, order("box", both[:1], "app"))
+	w.run(&fakeNix{}, target("box", both[:1], "app"))
 	w.open()
-	w.run(&fakeNix{}, order("box", both[:1], "app"))
+	w.run(&fakeNix{}, target("box", both[:1], "app"))
 	if got := came(w.cost.Images[0]); !w.cost.CacheHit || got[report.Uploaded] != 4 {
 		t.Errorf("cache hit %v, %v", w.cost.CacheHit, got)
 	}
 }
 
 func TestReportWithoutARegistry(t *testing.T) {
-	r, err := run(t, newLine(t, &fakeNix{}), newDestination(t), order("box", both[:1], "app"))
+	r, err := run(t, newBuilder(t, &fakeNix{}), newDestination(t), target("box", both[:1], "app"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,8 +94,8 @@ func TestReportWithoutARegistry(t *testing.T) {
 
 func TestReportOfChanges(t *testing.T) {
 	w := newWorkshop(t)
-	w.run(&fakeNix{}, order("box", both[:1], "lib"))
-	w.run(&fakeNix{}, order("box", both, "app"))
+	w.run(&fakeNix{}, target("box", both[:1], "lib"))
+	w.run(&fakeNix{}, target("box", both, "app"))
 	c := w.cost.Images[0].Changes
 	if c.Previous != w.host+"/box:latest" || c.Old == "" || len(c.Platforms) != 2 {
 		t.Fatalf("%+v", c)
@@ -107,7 +107,7 @@ func TestReportOfChanges(t *testing.T) {
 	if arm := c.Platforms[1]; arm.Layers.Old.Layers != 0 || len(arm.Paths.Added) != 3 {
 		t.Errorf("%+v", arm)
 	}
-	w.run(&fakeNix{}, order("box", both[1:], "app"))
+	w.run(&fakeNix{}, target("box", both[1:], "app"))
 	if c := w.cost.Images[0].Changes; len(c.Platforms) != 2 || len(c.Platforms[0].Paths.Removed) != 3 {
 		t.Errorf("a platform that is gone: %+v", c)
 	}
@@ -118,9 +118,9 @@ func TestChangesThatCannotBeReadFailNothing(t *testing.T) {
 	for title, part := range map[string]string{"manifest": "/manifests/sha256", "configuration": "/blobs/sha256"} {
 		t.Run(title, func(t *testing.T) {
 			w := newWorkshop(t)
-			first := w.run(&fakeNix{}, order("box", both[:1], "lib"))
+			first := w.run(&fakeNix{}, target("box", both[:1], "lib"))
 			w.refuse = func(r *http.Request) bool { return r.Method == http.MethodGet && strings.Contains(r.URL.Path, part) }
-			w.run(&fakeNix{}, order("box", both[:1], "app"))
+			w.run(&fakeNix{}, target("box", both[:1], "app"))
 			want := &report.Changes{Change: report.Unread, Previous: w.host + "/box:latest", Old: first.Images[0].Digest.String()}
 			if diff := cmp.Diff(want, w.cost.Images[0].Changes); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -130,7 +130,7 @@ func TestChangesThatCannotBeReadFailNothing(t *testing.T) {
 }
 
 func TestReportSizes(t *testing.T) {
-	r, err := run(t, newLine(t, &fakeNix{}), newDestination(t), order("box", both[:1], "app"))
+	r, err := run(t, newBuilder(t, &fakeNix{}), newDestination(t), target("box", both[:1], "app"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,8 +153,8 @@ func TestReportSizes(t *testing.T) {
 // These names are for workflows to read.
 func TestReportJSON(t *testing.T) {
 	w := newWorkshop(t)
-	w.run(&fakeNix{}, order("box", both[:1], "lib"))
-	r, err := w.try(&fakeNix{}, order("box", both[:1], "app"))
+	w.run(&fakeNix{}, target("box", both[:1], "lib"))
+	r, err := w.try(&fakeNix{}, target("box", both[:1], "app"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,28 +11,28 @@ import (
 // A source that was pinned before is not looked at again, also if it has changed since.
 func TestPinnedSourceIsNotAskedAgain(t *testing.T) {
 	w := newPinnedWorkshop(t)
-	line := newLine(t, &fakeNix{})
+	builder := newBuilder(t, &fakeNix{})
 	var err error
-	if line.Pinned, err = line.Pin(t.Context(), w.source); err != nil {
+	if builder.Pinned, err = builder.Pin(t.Context(), w.source); err != nil {
 		t.Fatal(err)
 	}
 	w.edit("{ moved = true; }")
-	report, err := line.Run(t.Context(), spec.Nixpkgs{Path: w.source.Path}, []Target{order("box", both[:1], "app")}, nil, &Stats{})
+	report, err := builder.Run(t.Context(), spec.Nixpkgs{Path: w.source.Path}, []Target{target("box", both[:1], "app")}, nil, &Stats{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report.Source != line.Pinned.Report() || report.Source.Pinned == "" {
-		t.Errorf("the report says %v, but it was pinned as %v", report.Source, line.Pinned.Report())
+	if report.Source != builder.Pinned.Report() || report.Source.Pinned == "" {
+		t.Errorf("the report says %v, but it was pinned as %v", report.Source, builder.Pinned.Report())
 	}
 }
 
-// Who runs many lines loads tables once.
-func TestTablesAreLoadedByTheLineThatCan(t *testing.T) {
-	line, dest := newLine(t, &fakeNix{}), newDestination(t)
-	line.LoadTable = func(_ context.Context, where, _ string) (popularity.Table, error) {
+// A caller with many builders loads tables once.
+func TestTablesAreLoadedByLoadTable(t *testing.T) {
+	builder, dest := newBuilder(t, &fakeNix{}), newDestination(t)
+	builder.LoadTable = func(_ context.Context, where, _ string) (popularity.Table, error) {
 		return popularity.Table{Source: "kept " + where}, nil
 	}
-	report, err := line.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{order("box", both[:1], "app")}, []Delivery{{Destination: dest}}, &Stats{})
+	report, err := builder.Run(t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{target("box", both[:1], "app")}, []Delivery{{Destination: dest}}, &Stats{})
 	if err != nil || report.Images[0].Popularity.Source != "kept embedded" {
 		t.Errorf("got %v, %v", report, err)
 	}

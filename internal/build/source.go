@@ -13,73 +13,54 @@ import (
 	"github.com/org/nixery-action/internal/spec"
 )
 
-// pinned is the package source of a run. Its key is empty if nobody can tell
-// whether it means today what it meant yesterday.
-type pinned struct {
-	nixbuild.Source
+// Pinned is a package source that is fixed for a run, or for several. Its key is
+// empty if the source may mean something else at the next run.
+type Pinned struct {
+	source nixbuild.Source
 	key    string
 	report report.Source
 }
 
-// Pinned is a package source that was pinned for several runs.
-type Pinned struct{ pinned }
-
-// Report says what the source is, and what it stood for.
+// Report returns what the source is, and what it was resolved to.
 func (p *Pinned) Report() report.Source { return p.report }
 
-// Pin finds out what a source stands for now. Give it to a Line as its Pinned, and runs ask no more.
-func (l *Builder) Pin(ctx context.Context, source spec.Nixpkgs) (*Pinned, error) {
-	p, err := l.pin(ctx, source)
-	if err != nil {
-		return nil, err
-	}
-	return &Pinned{p}, nil
-}
-
-// fix is the source of a run.
-func (l *Builder) fix(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
-	if l.Pinned != nil {
-		return l.Pinned.pinned, nil
-	}
-	return l.pin(ctx, source)
-}
-
-// pin fixes what the source stands for, for the whole run.
-func (l *Builder) pin(ctx context.Context, source spec.Nixpkgs) (pinned, error) {
+// Pin resolves a source: a channel or branch to a commit, a flake to its locks, a
+// path to a hash of its files. Runs of a Builder that has it as Pinned ask no more.
+func (b *Builder) Pin(ctx context.Context, source spec.Nixpkgs) (*Pinned, error) {
 	moving := sourceOf(source)
-	p := pinned{Source: moving, report: report.Source{Source: Describe(source)}}
+	p := &Pinned{source: moving, report: report.Source{Source: Describe(source)}}
 	level := slog.LevelInfo
-	if moving.Path != "" { // which is known
+	if moving.Path != "" { // the user knows it
 		level = slog.LevelDebug
 	}
-	fixed, pin, err := nixbuild.Pin(ctx, l.Runner, moving)
+	fixed, pin, err := nixbuild.Pin(ctx, b.Runner, moving)
 	if pin.Warning != "" {
-		l.Log.Warn(pin.Warning)
+		b.Log.Warn(pin.Warning)
 	}
 	if errors.Is(err, nixbuild.ErrUnpinned) {
-		l.Log.Log(ctx, level, "every run must evaluate", "cause", err)
-		p.Source = fixed
+		b.Log.Log(ctx, level, "every run must evaluate", "cause", err)
+		p.source = fixed
 		return p, nil
 	}
 	if err != nil {
-		return p, err
+		return nil, err
 	}
-	p.Source, p.key, p.report.Pinned = fixed, pin.Key, pin.Name
+	p.source, p.key, p.report.Pinned = fixed, pin.Key, pin.Name
 	if pin.Name == p.report.Source {
 		level = slog.LevelDebug
 	}
-	l.Log.Log(ctx, level, "package source", "source", p.report.Source, "is", pin.Name)
+	b.Log.Log(ctx, level, "package source", "source", p.report.Source, "is", pin.Name)
 	return p, nil
 }
 
-// keyOf is that of all that fixes which packages a wish gets; "" if the source
-// is not pinned.
-func (p pinned) keyOf(w TargetPlatform) string {
+// keyOf is a hash of source, system and names, which fix the packages of a
+// platform; "" if the source cannot be pinned.
+func (p *Pinned) keyOf(t TargetPlatform) string {
 	if p.key == "" {
 		return ""
 	}
 	h := sha256.New()
-	for _, field := range append([]string{"roots 1", p.key, nix.System(w.Platform)}, w.names...) {
+	for _, field := range append([]string{"roots 1", p.key, nix.System(t.Platform)}, t.names...) {
 		fmt.Fprintf(h, "%d:%s", len(field), field)
 	}
 	return fmt.Sprintf("%x", h.Sum(nil))
@@ -93,6 +74,7 @@ func Describe(source spec.Nixpkgs) string {
 	return sourceOf(source).String()
 }
 
+// sourceOf converts a spec's source, the only place that does.
 func sourceOf(n spec.Nixpkgs) nixbuild.Source {
 	source := nixbuild.Source{Channel: n.Channel, Path: n.Path, Flake: n.Flake, Config: n.Config, Overlays: n.Overlays, IncludeIgnored: n.IncludeIgnored}
 	if n.Git != nil {

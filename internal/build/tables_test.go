@@ -25,8 +25,8 @@ func TestTablesAreLoadedOnceAndLogged(t *testing.T) {
 	defer s.Close()
 	var log strings.Builder
 	l := &Builder{Log: slog.New(slog.NewTextHandler(&log, nil))}
-	orders := []Target{orderWith("a", s.URL+"/t?token=hunter2"), orderWith("b", "none"), orderWith("c", s.URL+"/t?token=hunter2"), orderWith("d", "embedded")}
-	tables, err := l.Tables(t.Context(), orders)
+	targets := []Target{orderWith("a", s.URL+"/t?token=hunter2"), orderWith("b", "none"), orderWith("c", s.URL+"/t?token=hunter2"), orderWith("d", "embedded")}
+	tables, err := l.Tables(t.Context(), targets)
 	if err != nil {
 		t.Fatal(err)
 	}

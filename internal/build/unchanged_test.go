@@ -40,12 +40,12 @@ func (w *workshop) asked() []string {
 
 func TestUnchangedSourceCostsNothing(t *testing.T) {
 	w := newPinnedWorkshop(t)
-	first := w.run(&fakeNix{}, order("box", both, "app"))
+	first := w.run(&fakeNix{}, target("box", both, "app"))
 	if first.Source.Source != "path" || !strings.HasPrefix(first.Source.Pinned, "files ") {
 		t.Errorf("source %v", first.Source)
 	}
 	nix := &fakeNix{}
-	second := w.run(nix, order("box", both, "app"))
+	second := w.run(nix, target("box", both, "app"))
 	w.same("unchanged", first, second)
 	if len(nix.calls) != 0 {
 		t.Errorf("processes %q", nix.calls)
@@ -65,12 +65,12 @@ func TestUnchangedSourceCostsNothing(t *testing.T) {
 // A tag that is elsewhere is moved, by two requests more; two others read the manifest and configuration that it stood for.
 func TestUnchangedImageGetsItsTag(t *testing.T) {
 	w := newPinnedWorkshop(t)
-	first := w.run(&fakeNix{}, order("box", both[:1], "app"))
+	first := w.run(&fakeNix{}, target("box", both[:1], "app"))
 	w.edit("{ moved = true; }")
-	w.run(&fakeNix{}, order("box", both[:1], "lib"))
+	w.run(&fakeNix{}, target("box", both[:1], "lib"))
 	w.edit("{ }")
 	nix := &fakeNix{}
-	w.same("after another image", first, w.run(nix, order("box", both[:1], "app")))
+	w.same("after another image", first, w.run(nix, target("box", both[:1], "app")))
 	if len(nix.calls) != 0 || len(w.asked()) != 6 || !slices.Contains(w.requests, "PUT /v2/box/manifests/latest") {
 		t.Errorf("processes %q, requests %q", nix.calls, w.requests)
 	}
@@ -95,7 +95,7 @@ func TestWhatTakesAnEvaluation(t *testing.T) {
 	} {
 		t.Run(title, func(t *testing.T) {
 			w := newPinnedWorkshop(t)
-			o := order("box", both[:1], "app")
+			o := target("box", both[:1], "app")
 			w.run(&fakeNix{}, o)
 			c.change(w, &o)
 			nix := &fakeNix{}
@@ -113,14 +113,14 @@ func TestWhatTakesAnEvaluation(t *testing.T) {
 func TestLostManifestIsSentAgain(t *testing.T) {
 	for _, lost := range []string{"index", "manifest"} {
 		w := newPinnedWorkshop(t)
-		first := w.run(&fakeNix{}, order("box", both, "app"))
+		first := w.run(&fakeNix{}, target("box", both, "app"))
 		gone := first.Images[0].Digest.String()
 		if lost == "manifest" {
 			gone = first.Images[0].Platforms[1].Digest.String()
 		}
 		w.refuse = func(r *http.Request) bool { return r.Method == http.MethodHead && strings.HasSuffix(r.URL.Path, gone) }
 		nix := &fakeNix{}
-		w.same("without its "+lost, first, w.run(nix, order("box", both, "app")))
+		w.same("without its "+lost, first, w.run(nix, target("box", both, "app")))
 		if len(nix.calls) != 0 || w.sent() != 0 || !slices.Contains(w.requests, "PUT /v2/box/manifests/"+gone) {
 			t.Errorf("%s: processes %q, requests %q", lost, nix.calls, w.requests)
 		}
@@ -130,19 +130,19 @@ func TestLostManifestIsSentAgain(t *testing.T) {
 // An empty registry takes everything: only then is there an evaluation, and a check before it.
 func TestLostRegistryTakesAnEvaluation(t *testing.T) {
 	w := newPinnedWorkshop(t)
-	first := w.run(&fakeNix{}, order("box", both[:1], "app"))
+	first := w.run(&fakeNix{}, target("box", both[:1], "app"))
 	w.open()
 	nix := &fakeNix{}
-	w.same("after the registry was lost", first, w.run(nix, order("box", both[:1], "app")))
+	w.same("after the registry was lost", first, w.run(nix, target("box", both[:1], "app")))
 	if diff := cmp.Diff([]string{"nix-instantiate", "nix-build", "nix-store", "nix-store"}, nix.calls); diff != "" {
 		t.Errorf("processes (-want +got):\n%s", diff)
 	}
 	w.open()
 	w.mode = cache.Max
-	w.run(&fakeNix{}, order("box", both[:1], "app"))
+	w.run(&fakeNix{}, target("box", both[:1], "app"))
 	w.open()
 	nix = &fakeNix{}
-	w.same("with blobs from the cache", first, w.run(nix, order("box", both[:1], "app")))
+	w.same("with blobs from the cache", first, w.run(nix, target("box", both[:1], "app")))
 	if len(nix.calls) != 0 || w.sent() != 5 {
 		t.Errorf("processes %q, %d blobs", nix.calls, w.sent())
 	}
@@ -155,7 +155,7 @@ func TestRootsThatLieAreNotBelieved(t *testing.T) {
 		"same paths":  {{Name: "app", Path: path("app-x86_64-linux")}, {Name: "cacert", Path: path("cacert")}, {Name: "lib", Path: path("lib")}},
 	} {
 		w := newPinnedWorkshop(t)
-		box := func() Target { return order("box", both[:1], "app") }
+		box := func() Target { return target("box", both[:1], "app") }
 		first := w.run(&fakeNix{}, box())
 		w.learn(box(), lie)
 		w.open()
@@ -168,23 +168,23 @@ func TestRootsThatLieAreNotBelieved(t *testing.T) {
 	}
 }
 
-// learn has the cache say what an image's first platform evaluated to.
+// learn saves roots as what the first platform of an image evaluated to.
 func (w *workshop) learn(o Target, roots []cache.Root) {
 	w.t.Helper()
-	line := newLine(w.t, &fakeNix{})
+	builder := newBuilder(w.t, &fakeNix{})
 	place := []cache.Place{{Store: w.store}}
-	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
-	source, err := line.pin(w.t.Context(), w.source)
+	builder.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
+	source, err := builder.Pin(w.t.Context(), w.source)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	wishes, err := wishesOf([]Target{o})
+	platforms, err := platformsOf([]Target{o})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	page := cache.NewPage()
-	page.Roots[source.keyOf(wishes[0])] = roots
-	line.Cache.Save(w.t.Context(), line.identity(wishes[0]), page)
+	page.Roots[source.keyOf(platforms[0])] = roots
+	builder.Cache.Save(w.t.Context(), builder.identity(platforms[0]), page)
 }
 
 // Other destinations than registries are checked before anything else.
@@ -192,7 +192,7 @@ func TestFilesAreCheckedFirst(t *testing.T) {
 	dest := newDestination(t)
 	dest.refuse = fs.ErrPermission
 	nix := &fakeNix{}
-	if _, err := run(t, newLine(t, nix), dest, order("box", both, "app")); err == nil || len(nix.calls) != 0 {
+	if _, err := run(t, newBuilder(t, nix), dest, target("box", both, "app")); err == nil || len(nix.calls) != 0 {
 		t.Errorf("error %v, processes %q", err, nix.calls)
 	}
 }
@@ -200,7 +200,7 @@ func TestFilesAreCheckedFirst(t *testing.T) {
 // A registry that refuses is noticed before anything is evaluated, and on a first run before the source is asked for.
 func TestRegistryIsCheckedBeforeNixRuns(t *testing.T) {
 	w := newPinnedWorkshop(t)
-	w.run(&fakeNix{}, order("box", both, "app"))
+	w.run(&fakeNix{}, target("box", both, "app"))
 	w.refuse = func(r *http.Request) bool { return r.Method == http.MethodPost }
 	w.edit("{  }")
 	w.refused("another source")
@@ -212,20 +212,20 @@ func TestRegistryIsCheckedBeforeNixRuns(t *testing.T) {
 // refused wants a run that fails without a process.
 func (w *workshop) refused(when string) {
 	w.t.Helper()
-	o := order("box", both, "app")
+	o := target("box", both, "app")
 	nix := &fakeNix{}
-	line := newLine(w.t, nix)
+	builder := newBuilder(w.t, nix)
 	place := []cache.Place{{Store: w.store}}
-	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
-	if _, err := line.Run(w.t.Context(), w.source, []Target{o}, w.destinations(&Stats{}, o), &Stats{}); err == nil || len(nix.calls) != 0 {
+	builder.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
+	if _, err := builder.Run(w.t.Context(), w.source, []Target{o}, w.destinations(&Stats{}, o), &Stats{}); err == nil || len(nix.calls) != 0 {
 		w.t.Errorf("%s: error %v, processes %q", when, err, nix.calls)
 	}
 }
 
-// Who verifies has Nix say what packages are, and is told if the cache says otherwise.
+// Verify evaluates, and reports packages that differ from the cached ones.
 func TestVerifyEvaluates(t *testing.T) {
 	w := newPinnedWorkshop(t)
-	box := func() Target { return order("box", both[:1], "app") }
+	box := func() Target { return target("box", both[:1], "app") }
 	first := w.run(&fakeNix{}, box())
 	w.verify = true
 	nix := &fakeNix{}

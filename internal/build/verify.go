@@ -10,24 +10,20 @@ import (
 	"github.com/org/nixery-action/internal/nix"
 )
 
-// verified makes all layers as if there were no cache, and compares them, and
-// closures, with what is recalled. Nothing is published yet. The error joins
+// verify compares the layers and closures of images, which were built without
+// the cache, with what the cache has. Nothing is published yet. The error joins
 // one for each difference.
-func (j *job) verified(ctx context.Context, known cached) ([]built, error) {
-	made, err := j.prepare(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
+func (j *job) verify(ctx context.Context, images []built) error {
 	stage := j.begin("verifying")
-	all := distinctLayers(made)
+	all := distinctLayers(images)
 	stage.Total(len(all), 0)
-	j.meter.start(stage, j.Log)
-	if err := measure(ctx, all, j.meter); err != nil {
-		return nil, err
+	j.stats.start(stage, j.Log)
+	if err := measure(ctx, all, j.stats); err != nil {
+		return err
 	}
-	v := verification{source: j.source, known: known}
+	v := verification{source: j.source, known: j.known}
 	i := 0
-	for _, b := range made { // wishes are in the order of images and platforms
+	for _, b := range images { // in the order of j.known
 		for _, p := range b.platforms {
 			v.compare(i, p)
 			i++
@@ -36,18 +32,18 @@ func (j *job) verified(ctx context.Context, known cached) ([]built, error) {
 	if len(v.differences) > 0 {
 		v.differences = append(v.differences, errors.New(
 			"nothing was published; a build that has cache-to and no cache-from replaces what the cache says"))
-		return nil, errors.Join(v.differences...)
+		return errors.Join(v.differences...)
 	}
 	stage.Done(fmt.Sprintf("%d layers and %d closures are what the cache says", v.layers, v.closures))
 	if v.layers+v.closures == 0 {
 		j.Log.Warn("there was nothing in the cache to verify")
 	}
-	return made, nil
+	return nil
 }
 
-// verification counts what is the same, and keeps what is not.
+// verification counts what is equal, and has an error for each difference.
 type verification struct {
-	source           pinned
+	source           *Pinned
 	known            cached
 	layers, closures int
 	differences      []error
@@ -55,14 +51,14 @@ type verification struct {
 
 func (v *verification) compare(i int, p builtPlatform) {
 	note := func(err error) {
-		v.differences = append(v.differences, fmt.Errorf("image %s for %s: %w", p.wish.Image, p.wish.Platform, err))
+		v.differences = append(v.differences, fmt.Errorf("image %s for %s: %w", p.target.Image, p.target.Platform, err))
 	}
-	if roots, ok := v.known[i].Roots(v.source.keyOf(p.wish)); ok && !slices.Equal(roots, rootsOf(p.wish)) {
-		note(fmt.Errorf("its packages are %v, but the cache says %v", rootsOf(p.wish), roots))
+	if roots, ok := v.known[i].Roots(v.source.keyOf(p.target)); ok && !slices.Equal(roots, rootsOf(p.target)) {
+		note(fmt.Errorf("its packages are %v, but the cache says %v", rootsOf(p.target), roots))
 	}
-	if closure, ok := v.known[i].Closure(p.wish.Roots()); ok {
+	if closure, ok := v.known[i].Closure(p.target.Roots()); ok {
 		v.closures++
-		for _, err := range compareClosures(closure, p.wish.Closure) {
+		for _, err := range compareClosures(closure, p.target.Closure) {
 			note(err)
 		}
 	}
@@ -78,6 +74,8 @@ func (v *verification) compare(i int, p builtPlatform) {
 	}
 }
 
+// compareLayer returns a [layers.MismatchError] if a layer is not what its
+// cached record says, with a store path that it holds.
 func compareLayer(layer *layers.Layer, want layers.Record) error {
 	got, err := layer.Record()
 	if err != nil || got == want {
@@ -93,7 +91,8 @@ func compareLayer(layer *layers.Layer, want layers.Record) error {
 	return fmt.Errorf("%w; it is %s", &layers.MismatchError{Key: layer.Key(), Want: want, Got: got}, held)
 }
 
-// compareClosures names every path in which two closures differ.
+// compareClosures returns an error for every path in which the cached closure
+// and the one that Nix reports differ.
 func compareClosures(recorded, real nix.Closure) (differences []error) {
 	said := map[nix.StorePath]nix.PathInfo{}
 	for _, info := range recorded.Paths {

@@ -22,7 +22,7 @@ func (w *workshop) published() (requests []string) {
 	return requests
 }
 
-func box() Target { return order("box", both, "app") }
+func box() Target { return target("box", both, "app") }
 
 func TestVerifyMakesEverythingAnew(t *testing.T) {
 	w := newWorkshop(t)
@@ -116,9 +116,9 @@ func TestVerifyFindsEveryLie(t *testing.T) {
 
 func TestLogOfLayers(t *testing.T) {
 	w := newWorkshop(t)
-	w.run(&fakeNix{}, order("one", both, "app"), order("two", both[:1], "lib"))
+	w.run(&fakeNix{}, target("one", both, "app"), target("two", both[:1], "lib"))
 	for _, want := range []string{
-		`msg="layer uploaded" digest=sha256:`, "the cache knows of no earlier run of this spec",
+		`msg="layer uploaded" digest=sha256:`, "the cache has no earlier run of this spec",
 		`msg="image one: 6 layers uploaded, 2.0 kB; 0 B saved"`, // two's are there, as this registry has one store of blobs
 		`msg="image two: 1 layers uploaded, 427 B; 2 were there, 553 B; 553 B saved"`,
 	} {
@@ -126,27 +126,27 @@ func TestLogOfLayers(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, w.log.String())
 		}
 	}
-	w.run(&fakeNix{}, order("one", both, "app"), order("two", both[:1], "lib"))
+	w.run(&fakeNix{}, target("one", both, "app"), target("two", both[:1], "lib"))
 	log := w.log.String()
 	for _, want := range []string{"publishing: 0 layers uploaded, 0 B; 9 were there", `msg="image two: 0 layers uploaded, 0 B; 3 were there, `, " saved", `msg="layer existing" digest=sha256:`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("no %q in\n%s", want, log)
 		}
 	}
-	if strings.Contains(log, "knows of no earlier run") || strings.Contains(log, "layer uploaded\"") {
+	if strings.Contains(log, "has no earlier run") || strings.Contains(log, "layer uploaded\"") {
 		t.Errorf("the log is\n%s", log)
 	}
 }
 
 func TestLogSaysWhyNixRuns(t *testing.T) {
 	w := newWorkshop(t)
-	w.run(&fakeNix{}, order("box", both[:1], "lib"))
-	w.run(&fakeNix{}, order("box", both[:1], "app"))
-	if log := w.log.String(); !strings.Contains(log, "some packages are not those of the last run") {
+	w.run(&fakeNix{}, target("box", both[:1], "lib"))
+	w.run(&fakeNix{}, target("box", both[:1], "app"))
+	if log := w.log.String(); !strings.Contains(log, "some packages differ from those of the last cached run") {
 		t.Errorf("the log is\n%s", log)
 	}
 	w.noCache = true
-	w.run(&fakeNix{}, order("box", both[:1], "lib"))
+	w.run(&fakeNix{}, target("box", both[:1], "lib"))
 	if log := w.log.String(); strings.Contains(log, "cache") {
 		t.Errorf("of a run without a cache, the log is\n%s", log)
 	}

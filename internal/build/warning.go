@@ -17,23 +17,23 @@ const (
 	titleCredential = "File that may hold credentials"
 )
 
-// Warning is what a user may want to change about an image that is built all the same.
+// Warning is a likely mistake in an image that is built all the same.
 type Warning struct {
 	report.Warning
 	Pos spec.Position // in the spec's file; zero if it has no place there
 }
 
-// maxWarnings is how many warnings of one kind a run gives of an image.
+// maxWarnings bounds the warnings of one kind that a run gives of an image.
 const maxWarnings = 20
 
 // warnings are a run's, each once. The zero value is ready.
 type warnings struct {
 	mu          sync.Mutex
 	given       []report.Warning
-	credentials map[nix.StorePath]map[string]bool // names of files, by where they lie
+	credentials map[nix.StorePath]map[string]bool // names of files, by the store path that contains them
 }
 
-// warn gives a warning, unless it was given before, as for another platform.
+// warn gives a warning, unless an equal one was given, as for another platform.
 func (j *job) warn(w Warning) {
 	if slices.Contains(j.warnings.given, w.Warning) {
 		return

@@ -1,10 +1,10 @@
-// Package report holds what a run made and what it did: facts, for whoever
-// writes them as JSON, Markdown or text. It stands apart from pipeline, which
-// finds the facts, so that writers of reports need no Nix and no registry.
+// Package report has the types of what a run built and did, which other packages
+// write as JSON, Markdown or text. It is apart from build, which collects the
+// facts, so that writers of reports import neither Nix nor registries.
 //
 // The invariant: all of a Report but Run, tags and repositories is the same for
-// every run that makes the same images of the same source, whatever the cache or
-// a registry knew.
+// every run that builds the same images of the same source, whatever the cache or
+// a registry had.
 package report
 
 import (
@@ -18,9 +18,9 @@ import (
 	"github.com/org/nixery-action/internal/nix"
 )
 
-// Report is what was made. Its JSON is that of --metadata-file.
+// Report is what a run built. Its JSON is that of --metadata-file.
 type Report struct {
-	Images []Image `json:"images"` // in the order of the orders
+	Images []Image `json:"images"` // in the order of the targets
 	Source Source  `json:"source"`
 	Run    Run     `json:"run"`
 }
@@ -28,7 +28,7 @@ type Report struct {
 // Source is where the packages are from. It holds no credentials.
 type Source struct {
 	Source string `json:"source"`           // "channel nixos-25.11", "path", …
-	Pinned string `json:"pinned,omitempty"` // what that stood for, "nixpkgs commit 1f…"; absent if nobody can tell
+	Pinned string `json:"pinned,omitempty"` // what it was resolved to, "nixpkgs commit 1f…"; absent if it cannot be pinned
 }
 
 // Image is one image of the spec: an index, or an image if there is one
@@ -79,8 +79,8 @@ type Layer struct {
 	NarSizes []int64         `json:"narSizes"` // of the paths, in their order, bytes
 }
 
-// WithoutLayers is a copy that says nothing of layers and packages: they are
-// most of a report.
+// WithoutLayers returns a copy without layers and packages, which are most of a
+// report.
 func (r *Report) WithoutLayers() *Report {
 	short := &Report{Source: r.Source, Run: r.Run, Images: slices.Clone(r.Images)}
 	for i := range short.Images {

@@ -8,12 +8,12 @@ import (
 
 // Run is what one run did. It differs from run to run.
 type Run struct {
-	// Incomplete says that the run failed after something was published: Published and the tags of Images say what.
+	// Incomplete reports that the run failed after something was published: Published and the tags of Images list it.
 	Incomplete bool `json:"incomplete,omitempty"`
 	// Published are the destinations that have everything, in the order in which they got it.
 	Published []Published `json:"published,omitempty"`
 
-	CacheHit bool       `json:"cacheHit"` // no layer was made: each was known, or came from the cache
+	CacheHit bool       `json:"cacheHit"` // no layer was packed: each record, or its blob, was cached
 	Seconds  float64    `json:"seconds"`
 	Images   []ImageRun `json:"images"` // in the order of Report.Images
 	Warnings []Warning  `json:"warnings,omitempty"`
@@ -34,7 +34,7 @@ type ImageRun struct {
 	Layers  []LayerRun `json:"layers,omitempty"`  // of all platforms, each once
 	Tags    []TagRun   `json:"tags,omitempty"`    // in registries, in the order in which they were given
 	Changes *Changes   `json:"changes,omitempty"` // absent if no registry was asked, or it did not say
-	// Inspections are of manifests that a registry had, and was not believed to have the blobs of.
+	// Inspections are of manifests that a registry had, and was asked for the blobs of.
 	Inspections []Inspection `json:"inspections,omitempty"`
 }
 
@@ -64,7 +64,7 @@ type Published struct {
 	Names []string `json:"names"`          // tags, and repositories that have the images by digest only
 }
 
-// TagRun is what became of one tag in a registry.
+// TagRun is the outcome of one tag in a registry.
 type TagRun struct {
 	Tag     string `json:"tag"`
 	Outcome string `json:"outcome"`         // same, created, moved, refused, unknown or untried

@@ -32,7 +32,7 @@ func (p *pen) image(page Page, i, rows int) {
 	p.layers(r, i, rows)
 }
 
-// reuse parts an image's bytes into those that were there and those that were made or sent.
+// reuse divides an image's bytes into those that existed and those that were built or uploaded.
 type reuse struct {
 	layers, reused int
 	bytes, saved   int64
@@ -87,7 +87,7 @@ func (u reuse) bar() string {
 	return strings.Repeat("█", full) + strings.Repeat("░", 20-full)
 }
 
-// pushed tells whether a registry has the image: then it has its layers.
+// pushed reports whether a registry has the image, and so its layers.
 func pushed(r *report.Report, i int) bool {
 	return i < len(r.Run.Images) && slices.ContainsFunc(r.Run.Images[i].Layers, func(l report.LayerRun) bool {
 		return l.Status == report.Existing || l.Status == report.Mounted || l.Status == report.Uploaded

@@ -21,17 +21,17 @@ const (
 	CommentLimit = 65_536
 )
 
-// Page is what there is to tell.
+// Page is the content of a summary.
 type Page struct {
 	Title    string         // which spec it is, if there may be several pages; may be empty
-	Report   *report.Report // nil if nothing was made
+	Report   *report.Report // nil if nothing was built
 	Warnings []Remark
 	Unkept   int // warnings that are not in Warnings
 	Faults   []Remark
 	Hide     func(string) string // takes secrets out of a text; nil if there are none
 }
 
-// Remark is something that went wrong, and where, if that is known.
+// Remark is something that went wrong, and where, if its place is known.
 type Remark struct {
 	Place   string // file:line:column, or less
 	Message string // may have several lines

@@ -31,7 +31,7 @@ func (w *Warnings) Handler(next slog.Handler) slog.Handler {
 	return both{next, logline.NewHandler(slog.LevelWarn, w.keep)}
 }
 
-// Kept are the warnings so far, in their order, and how many more there were.
+// Kept returns the warnings so far, in their order, and how many more there were.
 func (w *Warnings) Kept() (kept []Remark, unkept int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -39,7 +39,7 @@ func (w *Warnings) Kept() (kept []Remark, unkept int) {
 }
 
 func (w *Warnings) keep(line logline.Line) error {
-	if line.Level >= slog.LevelError { // what made the run fail is told as such
+	if line.Level >= slog.LevelError { // errors that end the run are on the page already
 		return nil
 	}
 	r := Remark{Place: line.Place.String(), Message: clip(line.Body(), longestWarning)}

@@ -24,7 +24,7 @@ func TestFarText(t *testing.T) {
 	}
 }
 
-// Progress stands in the stage's line, in place of the lines of builders; the stage after it begins anew.
+// Progress stands in the stage's line, in place of the lines of builders; the next stage starts without it.
 func TestFollow(t *testing.T) {
 	var b bytes.Buffer
 	now := time.Unix(1000, 0)
