@@ -44,7 +44,7 @@ demo: ## build an example for two architectures into a registry of its own, and 
 
 .PHONY: pictures
 pictures: ## take the README's pictures of a summary and a plan, with Chromium, into docs/images
-	@$(SCRIPTS)/setup nix
+	@$(SCRIPTS)/setup
 	@$(MAKE) --no-print-directory build
 	@$(NIX_ENV); $(SCRIPTS)/pictures
 
