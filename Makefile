@@ -42,6 +42,12 @@ demo: ## build an example for two architectures into a registry of its own, and 
 	@$(MAKE) --no-print-directory build
 	@$(NIX_ENV); $(SCRIPTS)/demo
 
+.PHONY: pictures
+pictures: ## take the README's pictures of a summary and a plan, with Chromium, into docs/images
+	@$(SCRIPTS)/setup
+	@$(MAKE) --no-print-directory build
+	@$(NIX_ENV); $(SCRIPTS)/pictures
+
 .PHONY: test
 test: setup format shim e2e ## install what the tests need, and run them all
 

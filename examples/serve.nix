@@ -8,7 +8,7 @@ final: prev: {
 
   nixery-serve = final.writeShellScriptBin "nixery-serve" ''
     set -e
-    # The image's store has no database yet. Nix must learn what lies there: else it would fetch some of it again, and put it in the
+    # The image's store has no database yet. Its paths must be registered with Nix: else Nix would fetch some of it again, and put it in the
     # place of the very files that it runs from.
     if [ ! -e /nix/var/nix/db/db.sqlite ]; then
       ${final.nix}/bin/nix-store --load-db <${final.closureInfo { rootPaths = with final; [ nixery-action nix git bash coreutils gnutar gzip xz cacert iana-etc ]; }}/registration

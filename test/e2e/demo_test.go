@@ -17,7 +17,7 @@ var (
 	elapsed  = regexp.MustCompile(`\(\d+\.\d s\)`)
 )
 
-// make demo works, and ends as the README says, digests and all, but for the
+// make demo works, and ends as CONTRIBUTING.md says, digests and all, but for the
 // time it took.
 func TestDemo(t *testing.T) {
 	cmd := exec.Command("make", "--no-print-directory", "demo")
@@ -31,9 +31,9 @@ func TestDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := elapsed.ReplaceAllString(strings.ReplaceAll(loopback.ReplaceAllString(string(out), "127.0.0.1:5000"), root+"/", ""), "(0.0 s)")
-	_, rest, _ := strings.Cut(pages.Read(t, "README.md"), "```console\n")
+	_, rest, _ := strings.Cut(pages.Read(t, "CONTRIBUTING.md"), "```console\n")
 	want, _, _ := strings.Cut(rest, "```")
 	if want == "" || !strings.HasSuffix(got, want) {
-		t.Errorf("the README shows\n%s\nand make demo printed\n%s", want, got)
+		t.Errorf("CONTRIBUTING.md shows\n%s\nand make demo printed\n%s", want, got)
 	}
 }
