@@ -31,6 +31,7 @@ func newBuild(c *console) *cobra.Command {
 		Example: "  nixery-action build --push\n" +
 			"  nixery-action build --tag ghcr.io/acme/toolbox:v1 --push\n" +
 			"  nixery-action build --platform linux/amd64 --output type=docker,dest=toolbox.tar",
+		Args: onlyFlags,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.GitHubToken = os.Getenv("GITHUB_TOKEN")
 			_, err := runBuild(cmd.Context(), c, o)
@@ -57,7 +58,7 @@ func buildAll(ctx context.Context, c *console, o buildOptions) (*build.Report, e
 	if err := o.checkLinks(c); err != nil {
 		return nil, err
 	}
-	w, errSpec := o.want()
+	w, errSpec := o.want(ctx, c)
 	request, errRequest := newRequest(o, w)
 	line, errLine := o.newLine(c)
 	if err := errors.Join(o.wrong, o.format.check(), errSpec, errRequest, errLine, o.checkMetadataFile(w.images)); err != nil {

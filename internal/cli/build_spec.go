@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -21,12 +23,12 @@ type wanted struct {
 }
 
 // want reads the spec, chooses images, and lets the options have their way.
-func (o buildOptions) want() (wanted, error) {
+func (o buildOptions) want(ctx context.Context, c *console) (wanted, error) {
 	if err := checkContext(o.Context); err != nil {
 		return wanted{}, o.blame("context", err)
 	}
 	packages, errPackages := spec.ParsePackages(o.Packages)
-	w, errSpec := o.load(packages)
+	w, errSpec := o.load(packages, o.variables(ctx, c))
 	if err := errors.Join(o.blame("packages", errPackages), errSpec); err != nil {
 		return w, err
 	}
@@ -44,12 +46,12 @@ func (o buildOptions) want() (wanted, error) {
 }
 
 // load reads the spec, or makes one where there is none and there need not be.
-func (o buildOptions) load(packages []string) (wanted, error) {
+func (o buildOptions) load(packages []string, lookup func(string) (string, bool)) (wanted, error) {
 	if !o.withoutSpec() {
 		if o.step && o.absent() && isEmpty(".") {
 			return wanted{}, spec.Errors{{File: o.specFile(), Message: "there is no such file, nor any other; add a step with actions/checkout before this one"}}
 		}
-		s, err := spec.Load(o.specFile(), os.LookupEnv)
+		s, err := spec.Load(o.specFile(), lookup)
 		if err != nil {
 			return wanted{}, err
 		}
@@ -75,9 +77,20 @@ func isEmpty(folder string) bool {
 	return err == nil && len(entries) == 0
 }
 
+// A word that could be a channel, and what channels and commits do look like.
+var (
+	looseName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
+	realChannel = regexp.MustCompile(`^((nixos|nixpkgs)-.+|[0-9a-f]{40})$`)
+)
+
 func (o buildOptions) replaceSource(w *wanted) error {
 	if o.Nixpkgs == "" {
 		return nil
+	}
+	if source := o.Nixpkgs; looseName.MatchString(source) && !realChannel.MatchString(source) {
+		if at, err := os.Stat(filepath.Join(o.Context, source)); err == nil && at.IsDir() {
+			return fmt.Errorf("%q would be a channel of nixpkgs, and there is a directory of that name: write ./%[1]s for the directory", source)
+		}
 	}
 	source, err := spec.ParseSource(o.Nixpkgs, o.Context)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 type cachePlace struct {
 	repository string
 	registry   string
-	folder     string
+	dir        string
 	insecure   []string
 	format     string
 }
@@ -31,10 +31,10 @@ func (p *cachePlace) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&p.repository, "repository", "", "the Actions cache of this repository, OWNER/NAME (default $GITHUB_REPOSITORY)")
 	f.StringVar(&p.registry, "registry", "", "a cache in a registry, as in type=registry,ref=REF")
-	f.StringVar(&p.folder, "folder", "", "a cache in a folder, as in type=local,dest=PATH")
+	f.StringVar(&p.dir, "dir", "", "a cache in a directory, as in type=local,dest=PATH")
 	f.StringArrayVar(&p.insecure, "insecure-registry", nil, "allow plain HTTP and any certificate for this host (repeatable)")
 	f.StringVar(&p.format, "format", "table", "print a table or json")
-	cmd.MarkFlagsMutuallyExclusive("repository", "registry", "folder")
+	cmd.MarkFlagsMutuallyExclusive("repository", "registry", "dir")
 }
 
 func (p *cachePlace) check() error {
@@ -51,8 +51,11 @@ func (p *cachePlace) open(c *console) (cache.Inventory, error) {
 		return nil, err
 	}
 	switch {
-	case p.folder != "":
-		return cache.NewFolder(p.folder), nil
+	case p.dir != "":
+		if at, err := os.Stat(p.dir); err != nil || !at.IsDir() {
+			return nil, usagef("--dir %s: no such directory", p.dir)
+		}
+		return cache.NewFolder(p.dir), nil
 	case p.registry != "":
 		return p.openRegistry(c, token)
 	}
@@ -61,7 +64,7 @@ func (p *cachePlace) open(c *console) (cache.Inventory, error) {
 		slug = os.Getenv("GITHUB_REPOSITORY")
 	}
 	if slug == "" {
-		return nil, usagef("which cache? Give --repository OWNER/NAME, --registry REF or --folder PATH")
+		return nil, usagef("which cache? Give --repository OWNER/NAME, --registry REF or --dir PATH")
 	}
 	repository, err := github.Open(slug, os.Getenv("GITHUB_API_URL"), token)
 	if err != nil {

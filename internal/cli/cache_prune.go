@@ -31,7 +31,7 @@ func newCachePrune(c *console) *cobra.Command {
 			"first that were not used for longest. It only says what it would do, unless --yes\n" +
 			"is given. For the Actions cache it needs GITHUB_TOKEN, with actions: write.",
 		Example: "  nixery-action cache prune --repository acme/toolbox --max-size 2GB\n" +
-			"  nixery-action cache prune --folder .cache/nixery --keep 2 --yes",
+			"  nixery-action cache prune --dir .cache/nixery --keep 2 --yes",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return interrupted(cmd.Context(), pruneCache(cmd.Context(), c, o))
 		},

@@ -40,13 +40,13 @@ func files(t *testing.T, dir string) int {
 func TestCacheListFolder(t *testing.T) {
 	t.Setenv("GITHUB_TOKEN", "")
 	dir := keptFolder(t)
-	stdout, _, err := executed(t.Context(), "cache", "list", "--folder", dir)
+	stdout, _, err := executed(t.Context(), "cache", "list", "--dir", dir)
 	lines := strings.Split(stdout, "\n")
 	if err != nil || len(lines) != 5 || !strings.Contains(lines[1], "  2       2.0 kB  0m ago  0m ago") ||
 		lines[3] != "folder "+dir+": 2 entries, 3.0 kB" {
 		t.Errorf("%v\n%s", err, stdout)
 	}
-	stdout, _, err = executed(t.Context(), "cache", "list", "--folder", dir, "--format", "json")
+	stdout, _, err = executed(t.Context(), "cache", "list", "--dir", dir, "--format", "json")
 	var list struct {
 		Size    int64
 		Entries []struct {
@@ -63,7 +63,7 @@ func TestCacheListFolder(t *testing.T) {
 func TestCachePruneFolder(t *testing.T) {
 	t.Setenv("GITHUB_TOKEN", "")
 	dir := keptFolder(t)
-	prune := []string{"cache", "prune", "--folder", dir}
+	prune := []string{"cache", "prune", "--dir", dir}
 	stdout, _, err := executed(t.Context(), prune...)
 	if err != nil || files(t, dir) != 3 || !strings.HasSuffix(stdout, ": 1 entry, 1.0 kB of 2 entries, 3.0 kB would be removed; --yes does it; 2.0 kB stay\n") {
 		t.Errorf("a dry run: %v, %d files\n%s", err, files(t, dir), stdout)
@@ -119,12 +119,12 @@ func TestCacheRefuses(t *testing.T) {
 		"which cache? Give --repository":              {"list"},
 		"want a token in GITHUB_TOKEN":                {"list", "--repository", "acme/box"},
 		`repository "acme": want OWNER/NAME`:          {"list", "--repository", "acme"},
-		`format "html": want table or json`:           {"list", "--folder", "x", "--format", "html"},
-		"[folder registry] were all set":              {"list", "--folder", "x", "--registry", "y"},
+		`format "html": want table or json`:           {"list", "--dir", "x", "--format", "html"},
+		"[dir registry] were all set":                 {"list", "--dir", "x", "--registry", "y"},
 		`"!" is not a repository`:                     {"prune", "--registry", "!"},
-		"keep 0: want at least 1":                     {"prune", "--folder", "x", "--keep", "0"},
-		`size "2 bananas": want a number of bytes`:    {"prune", "--folder", "x", "--max-size", "2 bananas"},
-		`size "0": want`:                              {"prune", "--folder", "x", "--max-size", "0"},
+		"keep 0: want at least 1":                     {"prune", "--dir", "x", "--keep", "0"},
+		`size "2 bananas": want a number of bytes`:    {"prune", "--dir", "x", "--max-size", "2 bananas"},
+		`size "0": want`:                              {"prune", "--dir", "x", "--max-size", "0"},
 		`unknown command "x" for "nixery-action cach`: {"x"},
 	} {
 		if _, _, err := executed(t.Context(), append([]string{"cache"}, args...)...); err == nil || !strings.Contains(err.Error(), want) || !isBadInput(err) {

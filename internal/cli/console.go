@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -78,6 +79,9 @@ func (c *console) close() {
 	c.stderr.Flush()
 }
 
+// troubleshooting is the page that a failed run links.
+const troubleshooting = "https://github.com/org/nixery-action/blob/main/docs/troubleshooting.md"
+
 // exit says what went wrong and returns the exit code: 0 all is well, 1 failed,
 // 2 the command line or the spec must be changed.
 func (c *console) exit(err error) int {
@@ -90,6 +94,9 @@ func (c *console) exit(err error) int {
 	}
 	if isBadInput(err) {
 		return 2
+	}
+	if _, stopped := errors.AsType[interruption](err); !stopped {
+		c.log.Info("causes and remedies: " + troubleshooting)
 	}
 	return 1
 }

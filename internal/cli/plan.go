@@ -38,6 +38,7 @@ func newPlan(c *console) *cobra.Command {
 		Example: "  nixery-action plan\n" +
 			"  nixery-action plan --format html >plan.html\n" +
 			"  nix path-info --json -r /run/current-system | nixery-action plan --closure - --budget 40",
+		Args: onlyFlags,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return interrupted(cmd.Context(), plan(cmd.Context(), c, o))
 		},
@@ -116,7 +117,7 @@ func planSpec(ctx context.Context, c *console, o planOptions) ([]explain.Explana
 	if err := o.asked.checkLinks(c); err != nil {
 		return nil, err
 	}
-	w, errSpec := o.asked.want()
+	w, errSpec := o.asked.want(ctx, c)
 	request, errRequest := newRequest(o.asked, w)
 	if err := errors.Join(errSpec, errRequest); err != nil {
 		return nil, err

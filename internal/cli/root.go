@@ -2,9 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/org/nixery-action/internal/suggest"
 )
 
 // usageError is a mistake in the command line: exit code 2.
@@ -21,7 +25,9 @@ func execute(ctx context.Context, c *console, args []string) error {
 		Short: "Container images from Nix packages",
 		Long: "nixery-action builds container images from Nix packages: a YAML spec names\n" +
 			"packages and architectures, and an image for each, and an index over them, goes\n" +
-			"to a registry, an OCI layout, a docker archive or docker's daemon.",
+			"to a registry, an OCI layout, a docker archive or docker's daemon.\n\n" +
+			"Exit codes: 0 success; 1 the run failed; 2 the command line, an input or the spec\n" +
+			"must be changed.",
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -33,6 +39,7 @@ func execute(ctx context.Context, c *console, args []string) error {
 	debug := root.PersistentFlags().Bool("debug", false, "log what Nix prints too, and what becomes of each layer")
 	quiet := root.PersistentFlags().BoolP("quiet", "q", false, "log warnings and errors only, and no progress")
 	root.MarkFlagsMutuallyExclusive("debug", "quiet")
+	root.SetFlagErrorFunc(proposeFlag)
 	started := false
 	root.AddCommand(newBuild(c), newPlan(c), newDiff(c), newPopularity(c), newServe(c), newCacheCommand(c), newAction(c))
 	eachBelow(root, func(sub *cobra.Command) {
@@ -51,6 +58,29 @@ func execute(ctx context.Context, c *console, args []string) error {
 		return usageError{fmt.Errorf("%w; see nixery-action --help", err)}
 	}
 	return err
+}
+
+// proposeFlag adds to the error of an unknown flag the one that is spelled like it, as
+// --platform for --platforms.
+func proposeFlag(cmd *cobra.Command, err error) error {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return err
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if near := suggest.Nearest(unknown.GetSpecifiedName(), names, 1); len(near) > 0 {
+		return fmt.Errorf("%w; did you mean --%s?", err, near[0])
+	}
+	return err
+}
+
+// onlyFlags refuses arguments, and proposes -f for what may be a spec.
+func onlyFlags(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s takes no argument; to name the spec, write -f %s", cmd.CommandPath(), args[0])
 }
 
 // eachBelow visits the commands below cmd.

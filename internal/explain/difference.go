@@ -98,11 +98,7 @@ func sizesOf(c Contents) map[string]int64 {
 	return sizes
 }
 
-// WriteDifferencesJSON writes one difference as an object, several as a list of
-// such objects under differences.
+// WriteDifferencesJSON writes an object whose key differences is a list, also of one.
 func WriteDifferencesJSON(w io.Writer, all []Difference) error {
-	if len(all) == 1 {
-		return writeJSON(w, all[0])
-	}
 	return writeJSON(w, map[string][]Difference{"differences": all})
 }

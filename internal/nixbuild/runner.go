@@ -28,7 +28,7 @@ type Runner interface {
 var ErrNoNix = errors.New(`Nix is not on this machine; in a workflow, add these two lines before this step:
       - name: Install Nix
         uses: cachix/install-nix-action@v31
-elsewhere, install it from https://nixos.org/download, or with "apt-get install nix-bin"`)
+elsewhere, add --install-nix to build, or install it from https://nixos.org/download`)
 
 // ExitError is a program that ran and ended badly.
 type ExitError struct {

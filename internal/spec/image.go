@@ -196,9 +196,19 @@ func repository(s string) error {
 	return nil
 }
 
+// unsupported are architectures that are spelled like ours and are not. Nothing is
+// proposed in their place.
+var unsupported = map[string]bool{
+	"arm": true, "armhf": true, "armv5": true, "armv6": true, "armv6l": true, "armv7": true, "armv7l": true, "armv7a": true, "arm/v6": true, "arm/v7": true,
+	"linux/arm": true, "linux/arm/v6": true, "linux/arm/v7": true, "386": true, "i386": true, "i686": true, "linux/386": true, "x86": true, "arm32": true, "arm32v7": true,
+}
+
 func architecture(s string) error {
 	if known, ok := nix.Spelled(s); ok {
 		return fmt.Errorf("it is called %s here", known)
+	}
+	if unsupported[strings.ToLower(s)] {
+		return fmt.Errorf("images can be built for %s only", strings.Join(nix.Architectures(), " and "))
 	}
 	return oneOf(nix.Architectures()...)(s)
 }

@@ -53,6 +53,11 @@ func (d *decoder) mapping(n *yaml.Node, what string, known fields) map[string]en
 			read(e.value)
 			continue
 		}
+		if ours, hint := elsewhere(name, what, known); hint != "" {
+			d.errorf(e.key, "unknown key %s in %s; %s", quote(name), what, hint)
+			given[ours] = e
+			continue
+		}
 		near := suggest.Nearest(name, names, 1)
 		d.errorf(e.key, "unknown key %s in %s%s", quote(name), what, instead(near, names))
 		for _, meant := range near {
@@ -62,6 +67,42 @@ func (d *decoder) mapping(n *yaml.Node, what string, known fields) map[string]en
 		}
 	}
 	return given
+}
+
+// otherNames are keys of other tools (Dockerfile, compose, apko, bake), as letters only
+// in lower case, and what a spec calls them.
+var otherNames = map[string]string{
+	"workdir": "working-dir", "workingdirectory": "working-dir", "workdirectory": "working-dir", "cwd": "working-dir",
+	"ports": "exposed-ports", "port": "exposed-ports", "expose": "exposed-ports", "exposedports": "exposed-ports",
+	"platforms": "architectures", "platform": "architectures", "archs": "architectures", "systems": "architectures",
+	"contents": "packages", "content": "packages", "environment": "env", "command": "cmd",
+}
+
+// elsewhere returns our name of a key that exists under another name or in another mapping,
+// and the hint that says so; both are empty for other keys.
+//
+//	workdir      in config    ▶ it is called working-dir here
+//	entrypoint   at the top   ▶ it belongs under config, as in config: {entrypoint: …}
+func elsewhere(key, what string, known fields) (ours, hint string) {
+	ours, renamed := otherNames[strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(key))]
+	if !renamed {
+		ours = key
+	}
+	_, here := known[ours]
+	_, inConfig := (&decoder{}).configFields(&Config{})[ours]
+	_, holdsConfig := known["config"]
+	_, holdsLayers := known["layers"]
+	switch {
+	case renamed && here:
+		return ours, "it is called " + ours + " here"
+	case inConfig && holdsConfig:
+		return ours, "it belongs under config, as in config: {" + ours + ": …}"
+	case holdsLayers && (ours == "budget" || ours == "compression" || ours == "popularity"):
+		return ours, "it belongs under layers, as in layers: {" + ours + ": …}"
+	case what == "config" && ours != key:
+		return ours, "it is called " + ours + ", and is a key of the image"
+	}
+	return "", ""
 }
 
 // entries are the keys and values of the mapping at n, in the file's order, as

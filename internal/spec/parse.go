@@ -184,6 +184,9 @@ func (d *decoder) syntax(data []byte, lastRead int, err error) {
 	}
 	lines := splitLines(data)
 	line = min(max(line, 1), len(lines))
+	if line == lastRead && line > 1 && indentHint(lines[:line]) == "" && indentHint(lines[:line-1]) != "" {
+		line-- // the parser reads a line ahead of a key, to see whether it has a block
+	}
 	text := lines[line-1]
 	indent := len(text) - len(strings.TrimLeft(text, " \t"))
 	hint := ""
@@ -192,6 +195,63 @@ func (d *decoder) syntax(data []byte, lastRead int, err error) {
 		hint = "; YAML is indented with spaces, and here is a tab"
 	case strings.Contains(text, "${"):
 		hint = "; inside [ ] and { }, put quotes around what has ${…}"
+	default:
+		hint = indentHint(lines[:line])
 	}
 	d.errorf(&yaml.Node{Line: line, Column: indent + 1}, "not YAML: %s%s", message, hint)
+}
+
+// indentHint is what to do about the last of the lines if its indentation agrees with
+// none of the blocks above it; empty if the indentation is not to blame.
+//
+//	config:
+//	    user: app
+//	  cmd: [x]        ▶ indented by 2 spaces, where line 2 is by 4 and line 1 by 0
+func indentHint(lines []string) string {
+	last := len(lines) - 1
+	width, ok := indentOf(lines[last])
+	if !ok {
+		return ""
+	}
+	deeper, deep := 0, 0 // number and indentation of the nearest line above that is indented more
+	for i := last - 1; i >= 0; i-- {
+		above, ok := indentOf(lines[i])
+		switch {
+		case !ok:
+		case above > width:
+			if deeper == 0 || above < deep {
+				deeper, deep = i+1, above
+			}
+		case above == width:
+			return ""
+		case deeper > 0:
+			return fmt.Sprintf("; the line is indented by %s, where line %d has %d and line %d has %d: align it with one of them",
+				spaces(width), i+1, above, deeper, deep)
+		case strings.HasPrefix(strings.TrimSpace(lines[i]), "- "):
+			return "" // its key may begin after the hyphen
+		default:
+			if _, value, found := strings.Cut(lines[i], ": "); found && strings.TrimSpace(value) != "" {
+				return fmt.Sprintf("; the line is indented by %s, but line %d, above it, already has its value: align it with that line", spaces(width), i+1)
+			}
+			return ""
+		}
+	}
+	if deeper > 0 {
+		return fmt.Sprintf("; the line is indented by %s, where line %d has %d: align it with that line", spaces(width), deeper, deep)
+	}
+	return ""
+}
+
+// indentOf is the number of spaces that text begins with, and whether it holds more than
+// blanks and a comment.
+func indentOf(text string) (width int, ok bool) {
+	rest := strings.TrimLeft(text, " ")
+	return len(text) - len(rest), strings.TrimSpace(rest) != "" && rest[0] != '#'
+}
+
+func spaces(n int) string {
+	if n == 1 {
+		return "1 space"
+	}
+	return strconv.Itoa(n) + " spaces"
 }
