@@ -158,9 +158,9 @@ func (p operand) readImages(ctx context.Context, c *console, o diffOptions) ([]e
 	if err := c.hide(token); err != nil {
 		return nil, err
 	}
-	registry := publish.NewRegistry(publish.RegistryOptions{
+	registry := publish.NewRegistry(publish.RegistryOptions{Client: publish.NewClient(publish.ClientOptions{
 		Keychain: c.keychain(token), Insecure: o.insecure, UserAgent: userAgent(), Logger: c.log,
-	})
+	})})
 	return build.Published(ctx, registry.Pull, p.ref)
 }
 

@@ -37,14 +37,16 @@ func (r *request) destinations(c *console, o buildOptions, meter *build.Meter) (
 		return nil, err
 	}
 	registry := publish.NewRegistry(publish.RegistryOptions{
-		Keychain:  c.keychain(o.GitHubToken),
-		Insecure:  append(insecure, o.insecure...),
-		UserAgent: userAgent(),
-		Logger:    c.log,
-		Report:    meter.Report,
-		Stored:    meter.Stored,
-		Tagged:    meter.Tagged,
-		Sent:      meter.Sent,
+		Client: publish.NewClient(publish.ClientOptions{
+			Keychain:  c.keychain(o.GitHubToken),
+			Insecure:  append(insecure, o.insecure...),
+			UserAgent: userAgent(),
+			Logger:    c.log,
+		}),
+		Report: meter.Report,
+		Stored: meter.Stored,
+		Tagged: meter.Tagged,
+		Sent:   meter.Sent,
 	})
 	return append(dests, build.Delivery{Destination: registry, Kind: report.ToRegistry, Names: r.pushed(), Pull: registry.Pull}), nil
 }

@@ -102,17 +102,16 @@ func (b *blobs) writeLayer(ctx context.Context, layer v1.Layer) error {
 }
 
 func (b *blobs) copyLayer(ctx context.Context, layer v1.Layer) (v1.Hash, error) {
-	stream, err := layer.Compressed()
+	in, err := OpenLayer(ctx, layer, b.sent)
 	if err != nil {
-		return v1.Hash{}, &layerError{err}
+		return v1.Hash{}, err
 	}
-	in := &body{ctx: ctx, inner: stream, sent: b.sent}
 	digest, err := b.store(in)
-	if cerr := in.Close(); err == nil && cerr != nil {
-		err = &layerError{cerr}
+	if cerr := in.Close(); err == nil {
+		err = cerr
 	}
 	if err != nil {
-		in.takeBack()
+		in.TakeBack()
 	}
 	return digest, err
 }

@@ -44,7 +44,7 @@ func (e *DaemonError) problem() string {
 	case errors.Is(e.Err, context.DeadlineExceeded):
 		return "it does not answer"
 	}
-	return cause(e.Err)
+	return Cause(e.Err)
 }
 
 // hint says what to do about it; empty if that is not known.
@@ -60,7 +60,7 @@ func (e *DaemonError) hint() string {
 		return "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of its certificates"
 	case errors.As(e.Err, &refused):
 		return ""
-	case isDial(e.Err), errors.Is(e.Err, context.DeadlineExceeded):
+	case IsDial(e.Err), errors.Is(e.Err, context.DeadlineExceeded):
 		return "start docker, " + other
 	}
 	return ""

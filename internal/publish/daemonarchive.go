@@ -79,14 +79,13 @@ func (l *loadable) writeKnown(layer v1.Layer, size int64, written map[string]boo
 		return err
 	}
 	written[name] = true
-	stream, err := layer.Compressed()
+	in, err := OpenLayer(l.ctx, layer, l.sent)
 	if err != nil {
-		return &layerError{err}
+		return err
 	}
-	in := &body{ctx: l.ctx, inner: stream, sent: l.sent}
 	err = l.write(name, size, in)
-	if cerr := in.Close(); err == nil && cerr != nil {
-		err = &layerError{cerr}
+	if cerr := in.Close(); err == nil {
+		err = cerr
 	}
 	return err
 }

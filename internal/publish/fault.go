@@ -20,7 +20,7 @@ type Kind int
 const (
 	Other        Kind = iota
 	UnknownHost       // the registry's name does not resolve
-	Unreachable       // nobody answers, or the connection broke
+	Unreachable       // no answer, or the connection broke
 	Untrusted         // TLS: unknown authority, wrong name, expired
 	PlainHTTP         // the registry has no TLS, and that was not allowed
 	Unauthorized      // 401: no credentials, or wrong ones
@@ -122,8 +122,8 @@ func networkKind(err error) Kind {
 	return Unreachable
 }
 
-// worthAnother says whether the same operation may succeed if it is simply done again.
-func worthAnother(err error) bool {
+// Retryable says whether the same operation may succeed if it is simply done again.
+func Retryable(err error) bool {
 	if errors.As(err, new(*layerError)) {
 		return false
 	}
@@ -134,10 +134,10 @@ func worthAnother(err error) bool {
 	return kind == Unreachable || kind == Throttled || kind == Unavailable
 }
 
-// worthAnotherAtOnce is worthAnother for first contact, where an address at which nobody listens is most likely a wrong one.
-func worthAnotherAtOnce(err error) bool {
+// RetryableFirst is Retryable for first contact, where an address at which nobody listens is most likely a wrong one.
+func RetryableFirst(err error) bool {
 	var op *net.OpError
-	return worthAnother(err) && !(errors.As(err, &op) && op.Op == "dial" && !op.Timeout())
+	return Retryable(err) && !(errors.As(err, &op) && op.Op == "dial" && !op.Timeout())
 }
 
 // isLostUpload says whether the registry forgot an upload that it had begun, as those behind a load balancer sometimes do.
@@ -154,8 +154,8 @@ func isLostUpload(err error) bool {
 	return false
 }
 
-// cause tells an error's innermost reason in a few words, without URLs and without what a token server said.
-func cause(err error) string {
+// Cause returns an error's innermost reason in a few words, without URLs and without what a token server said.
+func Cause(err error) string {
 	var (
 		answer *transport.Error
 		op     *net.OpError

@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/org/nixery-action/internal/retry"
 )
 
 // dialing returns a transport that reaches server whatever host is asked for.
@@ -65,38 +67,38 @@ func TestRegistryErrors(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		host    string
-		options RegistryOptions
+		options ClientOptions
 		kind    Kind
 		says    []string
 	}{
-		{"401 without credentials", unauthorized.host(), RegistryOptions{}, Unauthorized,
+		{"401 without credentials", unauthorized.host(), ClientOptions{}, Unauthorized,
 			[]string{"/acme/box: not logged in to 127.0.0.1", "401 Unauthorized", "docker's config", "docker login 127.0.0.1"}},
-		{"401 with credentials", unauthorized.host(), RegistryOptions{Keychain: fixedKeychain{"u", "hunter2"}}, Unauthorized,
+		{"401 with credentials", unauthorized.host(), ClientOptions{Keychain: fixedKeychain{"u", "hunter2"}}, Unauthorized,
 			[]string{"does not accept the credentials"}},
-		{"403", forbidden.host(), RegistryOptions{Keychain: fixedKeychain{"u", "hunter2"}}, Forbidden,
+		{"403", forbidden.host(), ClientOptions{Keychain: fixedKeychain{"u", "hunter2"}}, Forbidden,
 			[]string{"permission denied", "may not push there"}},
-		{"403 of ghcr.io", "ghcr.io", RegistryOptions{Insecure: []string{"ghcr.io"}, Transport: dialing(forbidden.Server)}, Forbidden,
+		{"403 of ghcr.io", "ghcr.io", ClientOptions{Insecure: []string{"ghcr.io"}, Transport: dialing(forbidden.Server)}, Forbidden,
 			[]string{"`permissions: packages: write`", "github-token"}},
-		{"404", missing.host(), RegistryOptions{}, NotFound, []string{"404 Not Found", "repository's name"}},
-		{"429", throttled.host(), RegistryOptions{}, Throttled, []string{"too many requests"}},
-		{"nobody listens", closed.Listener.Addr().String(), RegistryOptions{}, Unreachable,
+		{"404", missing.host(), ClientOptions{}, NotFound, []string{"404 Not Found", "repository's name"}},
+		{"429", throttled.host(), ClientOptions{}, Throttled, []string{"too many requests"}},
+		{"nobody listens", closed.Listener.Addr().String(), ClientOptions{}, Unreachable,
 			[]string{"cannot be reached", closed.Listener.Addr().String(), "refused"}},
-		{"unknown authority", secure.host(), RegistryOptions{}, Untrusted,
+		{"unknown authority", secure.host(), ClientOptions{}, Untrusted,
 			[]string{"TLS", "unknown authority", "--insecure-registry " + secure.host()}},
-		{"wrong name", "registry.example:5000", RegistryOptions{Transport: trusting(secure)}, Untrusted,
+		{"wrong name", "registry.example:5000", ClientOptions{Transport: trusting(secure)}, Untrusted,
 			[]string{"TLS", "registry.example"}},
-		{"plain HTTP", "registry.example:5000", RegistryOptions{Transport: dialing(plain.Server)}, PlainHTTP,
+		{"plain HTTP", "registry.example:5000", ClientOptions{Transport: dialing(plain.Server)}, PlainHTTP,
 			[]string{"registry.example:5000 speaks plain HTTP", "--insecure-registry registry.example:5000"}},
-		{"plain HTTP in a private network", "10.1.2.3:5000", RegistryOptions{Transport: dialing(plain.Server)}, PlainHTTP,
+		{"plain HTTP in a private network", "10.1.2.3:5000", ClientOptions{Transport: dialing(plain.Server)}, PlainHTTP,
 			[]string{"10.1.2.3:5000 speaks plain HTTP"}},
-		{"private network, nobody listens", "10.1.2.3:5000", RegistryOptions{Transport: dialing(closed)}, Unreachable,
+		{"private network, nobody listens", "10.1.2.3:5000", ClientOptions{Transport: dialing(closed)}, Unreachable,
 			[]string{"cannot be reached"}},
-		{"credential helper", plain.host(), RegistryOptions{Keychain: brokenKeychain{}}, Other,
+		{"credential helper", plain.host(), ClientOptions{Keychain: brokenKeychain{}}, Other,
 			[]string{"reading credentials for 127.0.0.1", "docker-credential-gone"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.options.Backoff = Backoff{Attempts: 2}
-			r, _ := hasty(test.options)
+			test.options.Retry = retry.Policy{Attempts: 2}
+			r, _ := hasty(RegistryOptions{}, test.options)
 			artifacts := []Artifact{artifactFor(t, test.host+"/acme/box:x")}
 			_, pushed := r.Publish(t.Context(), artifacts)
 			for _, err := range []error{pushed, r.Check(t.Context(), artifacts)} {
@@ -135,7 +137,7 @@ func TestUnknownHost(t *testing.T) {
 	nowhere := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "registry.example", IsNotFound: true}}
 	}}
-	r, waits := hasty(RegistryOptions{Transport: nowhere})
+	r, waits := hasty(RegistryOptions{}, ClientOptions{Transport: nowhere})
 	_, err := r.Publish(t.Context(), []Artifact{artifactFor(t, "registry.example/a:x")})
 	var fault *RegistryError
 	if !errors.As(err, &fault) || fault.Kind != UnknownHost || len(waits()) != 0 {
@@ -159,7 +161,7 @@ func TestInsecureRegistries(t *testing.T) {
 		{secure, "registry.example:5000", "registry.example:5000"},
 		{secure, "127.0.0.1:5000", "127.0.0.1:5000"},
 	} {
-		r, _ := hasty(RegistryOptions{Transport: dialing(test.server.Server), Insecure: []string{test.listed}})
+		r, _ := hasty(RegistryOptions{}, ClientOptions{Transport: dialing(test.server.Server), Insecure: []string{test.listed}})
 		if _, err := r.Publish(t.Context(), []Artifact{artifactFor(t, test.host+"/a:x")}); err != nil {
 			t.Errorf("%s with %s listed: %v", test.host, test.listed, err)
 		}
@@ -176,7 +178,7 @@ func TestNoRedirectToPlainHTTP(t *testing.T) {
 	secure := tlsRegistry(t, &fault{method: "POST", nth: 1, forever: true, answer: status(http.StatusTemporaryRedirect, "Location", target)})
 	transport := trusting(secure)
 	transport.TLSClientConfig.ServerName = "example.com"
-	r, _ := hasty(RegistryOptions{Transport: transport, Keychain: fixedKeychain{"u", "hunter2"}})
+	r, _ := hasty(RegistryOptions{}, ClientOptions{Transport: transport, Keychain: fixedKeychain{"u", "hunter2"}})
 	_, err = r.Publish(t.Context(), []Artifact{artifactFor(t, "registry.example/acme/box:x")})
 	var fault *RegistryError
 	if !errors.As(err, &fault) || fault.Kind != PlainHTTP || strings.Contains(err.Error(), "hunter2") {
@@ -193,7 +195,7 @@ func TestCauseHoldsNoSecrets(t *testing.T) {
 		&url.Error{Op: "Put", URL: "https://u:hunter2@r.example/v2/?token=hunter2", Err: inner},
 		errors.New("no token in bearer response:\n{\"refresh_token\":\"hunter2\"}"),
 	} {
-		if text := cause(err); strings.Contains(text, "hunter2") {
+		if text := Cause(err); strings.Contains(text, "hunter2") {
 			t.Errorf("%q tells a secret", text)
 		}
 	}
@@ -238,7 +240,7 @@ func TestGitHubHints(t *testing.T) {
 			w.WriteHeader(http.StatusForbidden)
 			_, _ = io.WriteString(w, `{"errors":[{"code":"DENIED","message":"`+message+`"}]}`)
 		}})
-		r, _ := hasty(RegistryOptions{Insecure: []string{"ghcr.io"}, Transport: dialing(denied.Server)})
+		r, _ := hasty(RegistryOptions{}, ClientOptions{Insecure: []string{"ghcr.io"}, Transport: dialing(denied.Server)})
 		err := r.Check(t.Context(), []Artifact{artifactFor(t, "ghcr.io/acme/box:x")})
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), message) {
 			t.Errorf("%q gives\n%v", message, err)

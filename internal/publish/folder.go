@@ -86,7 +86,7 @@ func checkLayout(dir string) error {
 			return &DestinationError{dir, fmt.Errorf("its %s is a link, which may lead anywhere; remove it", name)}
 		}
 	}
-	raw, err := plainfile.ReadFile(filepath.Join(dir, "oci-layout"), maxManifest)
+	raw, err := plainfile.ReadFile(filepath.Join(dir, "oci-layout"), maxIndex)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &DestinationError{dir, errors.New("it is not empty, and not an OCI layout")}
 	}

@@ -58,7 +58,7 @@ func (p *push) ask(ctx context.Context) error {
 			}
 			for _, repo := range p.targets[i] {
 				g.Go(func() error {
-					desc, err := p.puller.Head(gctx, repo.Digest(digest.String()))
+					desc, err := p.session.Puller.Head(gctx, repo.Digest(digest.String()))
 					switch {
 					case err != nil || desc.Digest != digest:
 					case a.Inspector == nil || !a.Inspector.Due(repo, digest):
@@ -76,5 +76,5 @@ func (p *push) ask(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	return p.inspect(ctx, p.puller, due)
+	return p.inspect(ctx, due)
 }

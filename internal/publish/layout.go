@@ -27,6 +27,9 @@ const (
 	// What docker and containerd name an image by when they load a layout.
 	imageNameAnnotation = "io.containerd.image.name"
 
+	// What an index.json may have, in bytes.
+	maxIndex = 8 << 20
+
 	layoutVersion = `{"imageLayoutVersion":"1.0.0"}`
 )
 
@@ -212,7 +215,7 @@ func entryKey(d v1.Descriptor) string {
 
 // readIndex reads the index.json of a layout, or returns an empty one.
 func readIndex(dir string) (*v1.IndexManifest, error) {
-	raw, err := plainfile.ReadFile(filepath.Join(dir, "index.json"), maxManifest)
+	raw, err := plainfile.ReadFile(filepath.Join(dir, "index.json"), maxIndex)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}, nil
 	}

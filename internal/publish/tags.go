@@ -61,7 +61,7 @@ func (p *push) taggings() ([]*tagging, error) {
 		for _, tag := range a.Tags {
 			if !seen[tag.Name()] {
 				seen[tag.Name()] = true
-				ref := p.reachable(tag.Repository).Tag(tag.TagStr())
+				ref := p.client.Reachable(tag.Repository).Tag(tag.TagStr())
 				all = append(all, &tagging{Tagging{Tag: tag, Outcome: Untried, To: digest}, ref, m})
 			}
 		}
@@ -90,7 +90,7 @@ func (p *push) askTags(ctx context.Context, all []*tagging) {
 	g.SetLimit(p.jobs)
 	for _, t := range all {
 		g.Go(func() error {
-			_, _ = p.retry(ctx, "asking for a tag", t.ref.Name(), worthAnother, func(ctx context.Context) error {
+			_, _ = p.session.Retry(ctx, "asking for a tag", t.ref.Name(), Retryable, func(ctx context.Context) error {
 				var err error
 				t.From, t.Asked, err = p.askTag(ctx, t.ref)
 				return err
@@ -103,7 +103,7 @@ func (p *push) askTags(ctx context.Context, all []*tagging) {
 
 // askTag returns the digest that a tag has; the zero Hash if no such tag exists.
 func (p *push) askTag(ctx context.Context, ref name.Tag) (digest v1.Hash, said bool, err error) {
-	desc, err := p.puller.Head(ctx, ref)
+	desc, err := p.session.Puller.Head(ctx, ref)
 	if err == nil {
 		return desc.Digest, true, nil
 	}
@@ -123,7 +123,7 @@ func (p *push) set(ctx context.Context, t *tagging) error {
 	if ctx.Err() != nil {
 		return explain(ctx, ctx.Err())
 	}
-	err := p.put(ctx, "pushing a tag", t.ref, t.manifest)
+	err := p.session.Put(ctx, "pushing a tag", t.ref, t.manifest)
 	if err != nil {
 		if t.Outcome = p.afterFailure(ctx, t, err); t.Outcome != Moved {
 			t.Err = explain(ctx, err)

@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/retry"
 )
 
 // pushTags publishes one small image under tags, and returns what became of them.
@@ -128,7 +130,7 @@ func TestPublishStopsAtATagThatIsRefused(t *testing.T) {
 		done := len(reg.namesTagged())
 		reg.faults = []*fault{{method: "PUT", path: "/a/manifests/v2", nth: 1, forever: true, answer: status(code)}}
 		var told []Tagging
-		r, _ = hasty(RegistryOptions{Backoff: Backoff{Attempts: 2}, Tagged: func(t Tagging) { told = append(told, t) }})
+		r, _ = hasty(RegistryOptions{Tagged: func(t Tagging) { told = append(told, t) }}, ClientOptions{Retry: retry.Policy{Attempts: 2}})
 		_, err = r.Publish(t.Context(), []Artifact{
 			{Name: "one", Image: imageOf(t, "amd64", newLayer(t, 2, 100)), Tags: []name.Tag{reg.tag(t, "a:latest"), reg.tag(t, "a:v1"), reg.tag(t, "a:v2")}},
 			{Name: "two", Image: imageOf(t, "amd64", newLayer(t, 3, 100)), Tags: []name.Tag{reg.tag(t, "b:edge")}},
@@ -177,7 +179,7 @@ func TestPublishOfATagWhoseAnswerIsLost(t *testing.T) {
 			reg.inner.ServeHTTP(w, r)
 		}}}
 		var told []Tagging
-		r, _ := hasty(RegistryOptions{Backoff: Backoff{Attempts: 1}, Tagged: func(t Tagging) { told = append(told, t) }})
+		r, _ := hasty(RegistryOptions{Tagged: func(t Tagging) { told = append(told, t) }}, ClientOptions{Retry: retry.Policy{Attempts: 1}})
 		_, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", newLayer(t, 1, 100)), Tags: []name.Tag{reg.tag(t, "a:x"), reg.tag(t, "a:y")}}})
 		if (err != nil) != silent || len(told) != 2 || told[0].Outcome != want || told[1].Outcome.Set() == silent {
 			t.Errorf("silent %v: error %v, told %v", silent, err, told)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/org/nixery-action/internal/bounded"
 	"github.com/org/nixery-action/internal/plainfile"
 )
 
@@ -78,7 +79,6 @@ func writeEntry(ctx context.Context, tw *tar.Writer, entry tarEntry) (err error)
 	if err := tw.WriteHeader(header); err != nil {
 		return err
 	}
-	in := &body{ctx: ctx, inner: io.NopCloser(file), sent: func(int64) {}}
-	_, err = io.Copy(tw, in)
+	_, err = io.Copy(tw, bounded.Reader(ctx, file, info.Size()))
 	return err
 }
