@@ -1,21 +1,18 @@
 package publish
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
 )
 
 // fakeRegistry is an in-memory registry that records requests, keeps blobs apart by repository, mounts, and fails on demand.
@@ -48,7 +45,7 @@ func newRegistry(t *testing.T, faults ...*fault) *fakeRegistry {
 }
 
 func newFake(faults ...*fault) *fakeRegistry {
-	return &fakeRegistry{inner: registry.New(registry.Logger(log.New(io.Discard, "", 0))), blobs: map[string]bool{}, faults: faults}
+	return &fakeRegistry{inner: ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))), blobs: map[string]bool{}, faults: faults}
 }
 
 func (f *fakeRegistry) host() string {
@@ -157,42 +154,4 @@ func status(code int, header ...string) func(http.ResponseWriter, *http.Request)
 func cut(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.CopyN(io.Discard, r.Body, 1000)
 	panic(http.ErrAbortHandler)
-}
-
-// hasty returns a Registry whose waits are short, and how many there were.
-func hasty(o RegistryOptions, client ...ClientOptions) (*Registry, func() []time.Duration) {
-	var c ClientOptions
-	if len(client) > 0 {
-		c = client[0]
-	}
-	var mu sync.Mutex
-	var waited []time.Duration
-	c.Retry.First, c.Retry.Max = time.Microsecond, time.Microsecond
-	c.Logger = slog.New(waits(func(d time.Duration) {
-		mu.Lock()
-		defer mu.Unlock()
-		waited = append(waited, d)
-	}))
-	o.Client = NewClient(c)
-	return NewRegistry(o), func() []time.Duration {
-		mu.Lock()
-		defer mu.Unlock()
-		return slices.Clone(waited)
-	}
-}
-
-// waits is a log that hears of each wait before it begins.
-type waits func(time.Duration)
-
-func (w waits) Enabled(context.Context, slog.Level) bool { return true }
-func (w waits) WithAttrs([]slog.Attr) slog.Handler       { return w }
-func (w waits) WithGroup(string) slog.Handler            { return w }
-func (w waits) Handle(_ context.Context, r slog.Record) error {
-	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "wait" {
-			w(a.Value.Duration())
-		}
-		return true
-	})
-	return nil
 }
