@@ -53,7 +53,7 @@ func TestDistribution(t *testing.T) {
 		t.Errorf("without credentials: %v", err)
 	}
 	var mounted int
-	r := NewRegistry(RegistryOptions{Keychain: fixedKeychain{"u", "hunter2"}, Report: func(u Upload) {
+	r := NewRegistry(RegistryOptions{Client: NewClient(ClientOptions{Keychain: fixedKeychain{"u", "hunter2"}}), Report: func(u Upload) {
 		if u.How == Mounted {
 			mounted++
 		}
