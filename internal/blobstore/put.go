@@ -9,7 +9,7 @@ import (
 )
 
 // Put stores content under its digest, which must be want unless want is zero. It is read once, to its end, into a file; only when its
-// digest is known and right does the name come to exist. What is there already stays as it is. Errors of content's own come back
+// Measured is known and right does the name come to exist. What is there already stays as it is. Errors of content's own come back
 // wrapped, [*MismatchError] if it is not what was wanted, [*StorageError] if the bucket or the disk did not take it.
 func (d *Depot) Put(ctx context.Context, want v1.Hash, mediaType string, content io.Reader) (Stored, error) {
 	if want != (v1.Hash{}) {

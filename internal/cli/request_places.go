@@ -5,6 +5,7 @@ import (
 
 	"github.com/org/nixery-action/internal/build"
 	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/registry"
 	"github.com/org/nixery-action/internal/report"
 )
 
@@ -37,7 +38,7 @@ func (r *request) destinations(c *console, o buildOptions, meter *build.Meter) (
 		return nil, err
 	}
 	registry := publish.NewRegistry(publish.RegistryOptions{
-		Client: publish.NewClient(publish.ClientOptions{
+		Client: registry.New(registry.Options{
 			Keychain:  c.keychain(o.GitHubToken),
 			Insecure:  append(insecure, o.insecure...),
 			UserAgent: userAgent(),

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/org/nixery-action/internal/registry"
 	"github.com/org/nixery-action/internal/retry"
 )
 
@@ -32,7 +33,7 @@ func TestManifestWithoutAnEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := NewClient(ClientOptions{Retry: retry.Policy{Attempts: 1}})
+		r := registry.New(registry.Options{Retry: retry.Policy{Attempts: 1}})
 		if _, _, err := r.Pull(t.Context(), ref); err == nil || !strings.Contains(err.Error(), "more than 8388608 bytes") {
 			t.Errorf("%s: got %v", kind, err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/org/nixery-action/internal/registry"
 	"github.com/org/nixery-action/internal/scratch"
 )
 
@@ -102,7 +103,7 @@ func (b *blobs) writeLayer(ctx context.Context, layer v1.Layer) error {
 }
 
 func (b *blobs) copyLayer(ctx context.Context, layer v1.Layer) (v1.Hash, error) {
-	in, err := OpenLayer(ctx, layer, b.sent)
+	in, err := registry.OpenLayer(ctx, layer, b.sent)
 	if err != nil {
 		return v1.Hash{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/org/nixery-action/internal/registry"
 	"io"
 	"io/fs"
 	"net/http"
@@ -44,7 +45,7 @@ func (e *DaemonError) problem() string {
 	case errors.Is(e.Err, context.DeadlineExceeded):
 		return "it does not answer"
 	}
-	return Cause(e.Err)
+	return registry.Cause(e.Err)
 }
 
 // hint says what to do about it; empty if that is not known.
@@ -60,7 +61,7 @@ func (e *DaemonError) hint() string {
 		return "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of its certificates"
 	case errors.As(e.Err, &refused):
 		return ""
-	case IsDial(e.Err), errors.Is(e.Err, context.DeadlineExceeded):
+	case registry.IsDial(e.Err), errors.Is(e.Err, context.DeadlineExceeded):
 		return "start docker, " + other
 	}
 	return ""

@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/org/nixery-action/internal/registry"
 )
 
 // loadable is a docker archive on its way to somebody who reads it once. Its layers come first: an image's config is known
@@ -79,7 +80,7 @@ func (l *loadable) writeKnown(layer v1.Layer, size int64, written map[string]boo
 		return err
 	}
 	written[name] = true
-	in, err := OpenLayer(l.ctx, layer, l.sent)
+	in, err := registry.OpenLayer(l.ctx, layer, l.sent)
 	if err != nil {
 		return err
 	}

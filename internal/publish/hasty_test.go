@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"github.com/org/nixery-action/internal/registry"
 	"log/slog"
 	"slices"
 	"sync"
@@ -9,8 +10,8 @@ import (
 )
 
 // hasty returns a Registry whose waits are short, and how many there were.
-func hasty(o RegistryOptions, client ...ClientOptions) (*Registry, func() []time.Duration) {
-	var c ClientOptions
+func hasty(o RegistryOptions, client ...registry.Options) (*Registry, func() []time.Duration) {
+	var c registry.Options
 	if len(client) > 0 {
 		c = client[0]
 	}
@@ -22,7 +23,7 @@ func hasty(o RegistryOptions, client ...ClientOptions) (*Registry, func() []time
 		defer mu.Unlock()
 		waited = append(waited, d)
 	}))
-	o.Client = NewClient(c)
+	o.Client = registry.New(c)
 	return NewRegistry(o), func() []time.Duration {
 		mu.Lock()
 		defer mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/org/nixery-action/internal/registry"
 )
 
 // Inspector decides how far a registry is believed. One that has an image's manifest most often has its blobs too, but blobs
@@ -98,7 +99,7 @@ func (p *push) judge(c *candidate, exists map[holding]bool) {
 
 func (p *push) hasBlob(ctx context.Context, blob holding) (there bool, err error) {
 	ref := blob.repo.Digest(blob.digest.String())
-	_, err = p.session.Retry(ctx, "asking for a blob", ref.Name(), Retryable, func(ctx context.Context) error {
+	_, err = p.session.Retry(ctx, "asking for a blob", ref.Name(), registry.Retryable, func(ctx context.Context) error {
 		layer, err := p.session.Puller.Layer(ctx, ref)
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/org/nixery-action/internal/registry"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -36,7 +37,7 @@ type Upload struct {
 
 // RegistryOptions are the settings of a Registry; the zero value is anonymous and silent.
 type RegistryOptions struct {
-	Client *Client
+	Client *registry.Client
 	// Jobs is how many layers or manifests are sent at a time; 0 means 4. Tags are set one after the other.
 	Jobs int
 	// Tagged is called once for each tag, in the order in which they are set, also for those that are not. It is not
@@ -53,7 +54,7 @@ type RegistryOptions struct {
 
 // Registry pushes to the registries that the artifacts' tags and repositories name. It may be used concurrently, and again.
 type Registry struct {
-	client *Client
+	client *registry.Client
 	jobs   int
 	report func(Upload)
 	tagged func(Tagging)
@@ -68,7 +69,7 @@ var _ Destination = (*Registry)(nil)
 func NewRegistry(o RegistryOptions) *Registry {
 	r := &Registry{client: o.Client, jobs: o.Jobs, report: o.Report, tagged: o.Tagged, stored: o.Stored, sent: o.Sent, grace: tagGrace}
 	if r.client == nil {
-		r.client = NewClient(ClientOptions{})
+		r.client = registry.New(registry.Options{})
 	}
 	if r.jobs <= 0 {
 		r.jobs = 4
@@ -131,9 +132,9 @@ func (r *Registry) Check(ctx context.Context, artifacts []Artifact) error {
 }
 
 // Publish asks for the images whose digests are known, and for the blobs of those that are inspected, uploads all layers of the others, then configs and manifests by
-// digest with indexes after what they refer to, and then sets the tags, one after the other: a failure before that moves no tag,
+// Measured with indexes after what they refer to, and then sets the tags, one after the other: a failure before that moves no tag,
 // and one of a tag is a *TagsError, which says which have moved. An unread layer is read once per registry; the
-// other repositories of a registry mount it. Failures of a registry are *RegistryError.
+// other repositories of a registry mount it. Failures of a registry are *registry.Error.
 func (r *Registry) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash, error) {
 	defer r.client.CloseIdle()
 	p, err := r.newPush(artifacts)
@@ -180,7 +181,7 @@ func explain(ctx context.Context, err error) error {
 // push is one call of Publish.
 type push struct {
 	*Registry
-	session   *Session
+	session   *registry.Session
 	artifacts []Artifact
 	targets   [][]name.Repository // per artifact, each repository once
 	held      held

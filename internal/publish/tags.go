@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/org/nixery-action/internal/registry"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -90,7 +91,7 @@ func (p *push) askTags(ctx context.Context, all []*tagging) {
 	g.SetLimit(p.jobs)
 	for _, t := range all {
 		g.Go(func() error {
-			_, _ = p.session.Retry(ctx, "asking for a tag", t.ref.Name(), Retryable, func(ctx context.Context) error {
+			_, _ = p.session.Retry(ctx, "asking for a tag", t.ref.Name(), registry.Retryable, func(ctx context.Context) error {
 				var err error
 				t.From, t.Asked, err = p.askTag(ctx, t.ref)
 				return err
@@ -140,7 +141,7 @@ func (p *push) set(ctx context.Context, t *tagging) error {
 // afterFailure says what became of a tag that could not be set. A registry that answered has refused it. Otherwise only
 // the answer may be lost, so it is asked once more: Moved is then no failure.
 func (p *push) afterFailure(ctx context.Context, t *tagging, err error) Outcome {
-	var fault *RegistryError
+	var fault *registry.Error
 	if errors.As(err, &fault) && fault.Status >= http.StatusBadRequest && fault.Status < http.StatusInternalServerError {
 		return Refused
 	}

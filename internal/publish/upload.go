@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/org/nixery-action/internal/registry"
 )
 
 // delivery is a layer and the repositories that need it: those that have no image with it are asked for the layer, or sent it.
@@ -104,7 +105,7 @@ func (p *push) tell(layer v1.Layer, repo name.Repository, how How) error {
 	return nil
 }
 
-func howOf(t Transfer) How {
+func howOf(t registry.Transfer) How {
 	switch {
 	case t.Uploaded:
 		return Uploaded

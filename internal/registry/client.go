@@ -1,4 +1,9 @@
-package publish
+// Package registry is the one client of registries that speak the OCI distribution protocol: transport, credentials, retries, faults with
+// their hints, pulls, and the pieces of a push. Destinations, `diff` and caches use it.
+//
+// It stands apart because all of them need the same rules: plain HTTP only where it is allowed, answers bounded, no credentials in
+// messages, and a body never sent twice.
+package registry
 
 import (
 	"context"
@@ -17,8 +22,8 @@ import (
 	"github.com/org/nixery-action/internal/retry"
 )
 
-// ClientOptions are the settings of a Client; the zero value is anonymous and silent.
-type ClientOptions struct {
+// Options are the settings of a Client; the zero value is anonymous and silent.
+type Options struct {
 	// Keychain finds credentials; see the function of that name.
 	Keychain authn.Keychain
 	// Transport is cloned; nil means go-containerregistry's, which honours proxy settings.
@@ -46,8 +51,8 @@ type Client struct {
 	logger   *slog.Logger
 }
 
-// NewClient returns a client, and sends nothing.
-func NewClient(o ClientOptions) *Client {
+// New returns a client, and sends nothing.
+func New(o Options) *Client {
 	c := &Client{keychain: o.Keychain, wire: newWire(o.Transport, o.Insecure), jobs: o.Jobs, policy: o.Retry, agent: o.UserAgent, logger: o.Logger}
 	if c.keychain == nil {
 		c.keychain = authn.NewMultiKeychain()
@@ -127,7 +132,7 @@ func (c *Client) Fault(ctx context.Context, op string, repo name.Repository, err
 		return fmt.Errorf("%s to %s: %w", op, repo.Name(), err)
 	}
 	kind, status := classify(err)
-	e := &RegistryError{Registry: repo.RegistryStr(), Repository: repo.Name(), Op: op, Kind: kind, Status: status, Err: err}
+	e := &Error{Registry: repo.RegistryStr(), Repository: repo.Name(), Op: op, Kind: kind, Status: status, Err: err}
 	if kind == Unauthorized || kind == Forbidden {
 		auth, err := authn.Resolve(ctx, c.keychain, repo)
 		e.Anonymous = err == nil && auth == authn.Anonymous

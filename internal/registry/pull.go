@@ -1,4 +1,4 @@
-package publish
+package registry
 
 import (
 	"context"
@@ -61,7 +61,7 @@ func (c *Client) readFault(ctx context.Context, op string, repo name.Repository,
 		return fmt.Errorf("%s: %w", op, context.Cause(ctx))
 	}
 	err = c.Fault(ctx, op, repo, err)
-	if e, ok := errors.AsType[*RegistryError](err); ok {
+	if e, ok := errors.AsType[*Error](err); ok {
 		e.Reading = true
 	}
 	return err

@@ -1,4 +1,4 @@
-package publish
+package registry
 
 import (
 	"crypto/tls"
@@ -8,7 +8,7 @@ import (
 )
 
 // problem says in a clause what went wrong.
-func (e *RegistryError) problem() string {
+func (e *Error) problem() string {
 	text := Cause(e.Err)
 	switch e.Kind {
 	case UnknownHost:
@@ -38,7 +38,7 @@ func (e *RegistryError) problem() string {
 }
 
 // hint says what to do about it; empty if that is not known.
-func (e *RegistryError) hint() string {
+func (e *Error) hint() string {
 	switch e.Kind {
 	case UnknownHost:
 		return "check the spelling, and the network"
@@ -63,7 +63,7 @@ func (e *RegistryError) hint() string {
 	return ""
 }
 
-func (e *RegistryError) permissionHint() string {
+func (e *Error) permissionHint() string {
 	looked := "credentials were looked for in docker's config and its credential helpers"
 	right, verb := "write", "push"
 	if e.Reading {
@@ -85,7 +85,7 @@ func (e *RegistryError) permissionHint() string {
 // githubHint reads ghcr.io's answers, which tell a token that lacks a permission (https://github.com/bachp/git-mirror/pull/516,
 // https://github.com/docker/build-push-action/issues/606) from a package that another account created and does not know
 // the repository (https://github.com/docker/build-push-action/issues/806).
-func (e *RegistryError) githubHint(right string) string {
+func (e *Error) githubHint(right string) string {
 	job := "the job needs `permissions: packages: " + right + "`"
 	linked := "in the package's settings, under Manage Actions access, add this repository with the role " + right
 	switch text := strings.ToLower(Cause(e.Err)); {

@@ -1,4 +1,4 @@
-package publish
+package registry
 
 import (
 	"crypto/tls"
@@ -30,9 +30,9 @@ const (
 	Unavailable       // 408 and 5xx, even after trying again
 )
 
-// RegistryError is a failed exchange with a registry. Its message names the registry, what was tried, the cause and the way out, and
+// Error is a failed exchange with a registry. Its message names the registry, what was tried, the cause and the way out, and
 // holds no credentials, user names in URLs, or queries.
-type RegistryError struct {
+type Error struct {
 	Registry   string // host and port
 	Repository string // with its registry
 	Op         string // a gerund: "uploading a layer"
@@ -43,7 +43,7 @@ type RegistryError struct {
 	Err        error
 }
 
-func (e *RegistryError) Error() string {
+func (e *Error) Error() string {
 	direction := "to"
 	if e.Reading {
 		direction = "from"
@@ -56,7 +56,7 @@ func (e *RegistryError) Error() string {
 }
 
 // Unwrap returns the cause as go-containerregistry or net/http told it. Its text is not fit for people or logs.
-func (e *RegistryError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
 // kinds maps HTTP statuses. Statuses from 500 on are Unavailable.
 var kinds = map[int]Kind{

@@ -1,4 +1,4 @@
-package publish
+package registrytest
 
 import (
 	"fmt"
@@ -15,53 +15,53 @@ import (
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 )
 
-// fakeRegistry is an in-memory registry that records requests, keeps blobs apart by repository, mounts, and fails on demand.
-type fakeRegistry struct {
+// Registry is an in-memory registry that records requests, keeps blobs apart by repository, mounts, and fails on demand.
+type Registry struct {
 	*httptest.Server
-	inner http.Handler
+	Inner http.Handler
 
-	mu       sync.Mutex
-	requests []string // "METHOD path?query"
+	Mu       sync.Mutex
+	Requests []string // "METHOD path?query"
 	blobs    map[string]bool
-	faults   []*fault
-	noMount  bool
+	Faults   []*Fault
+	NoMount  bool
 }
 
 // fault answers the nth matching request, counted from one, and all later ones if forever.
-type fault struct {
-	method, path string // a prefix-free part of the path
-	nth          int
-	forever      bool
-	answer       func(http.ResponseWriter, *http.Request)
+type Fault struct {
+	Method, Path string // a prefix-free part of the path
+	Nth          int
+	Forever      bool
+	Answer       func(http.ResponseWriter, *http.Request)
 	seen         int
 }
 
-func newRegistry(t *testing.T, faults ...*fault) *fakeRegistry {
+func NewRegistry(t *testing.T, faults ...*Fault) *Registry {
 	t.Helper()
-	f := newFake(faults...)
+	f := NewFake(faults...)
 	f.Server = httptest.NewServer(f)
 	t.Cleanup(f.Close)
 	return f
 }
 
-func newFake(faults ...*fault) *fakeRegistry {
-	return &fakeRegistry{inner: ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))), blobs: map[string]bool{}, faults: faults}
+func NewFake(faults ...*Fault) *Registry {
+	return &Registry{Inner: ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))), blobs: map[string]bool{}, Faults: faults}
 }
 
-func (f *fakeRegistry) host() string {
+func (f *Registry) Host() string {
 	return strings.TrimPrefix(strings.TrimPrefix(f.URL, "http://"), "https://")
 }
 
-func (f *fakeRegistry) tag(t *testing.T, ref string) name.Tag {
+func (f *Registry) Tag(t *testing.T, ref string) name.Tag {
 	t.Helper()
-	tag, err := name.NewTag(f.host() + "/" + ref)
+	tag, err := name.NewTag(f.Host() + "/" + ref)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return tag
 }
 
-func (f *fakeRegistry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if answer := f.note(r); answer != nil {
 		answer(w, r)
 		return
@@ -71,15 +71,15 @@ func (f *fakeRegistry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodHead && strings.HasPrefix(rest, "sha256:") && !f.has(repo, rest):
 		w.WriteHeader(http.StatusNotFound)
-	case r.Method == http.MethodPost && !f.noMount && f.has(query.Get("from"), query.Get("mount")):
+	case r.Method == http.MethodPost && !f.NoMount && f.has(query.Get("from"), query.Get("mount")):
 		f.add(repo, query.Get("mount"))
 		w.WriteHeader(http.StatusCreated)
 	case r.Method == http.MethodPost:
 		r.URL.RawQuery = "" // registry.New would take mount for something else
-		f.inner.ServeHTTP(w, r)
+		f.Inner.ServeHTTP(w, r)
 	default:
 		recorder := &statusRecorder{ResponseWriter: w}
-		f.inner.ServeHTTP(recorder, r)
+		f.Inner.ServeHTTP(recorder, r)
 		if r.Method == http.MethodPut && recorder.status == http.StatusCreated && query.Get("digest") != "" {
 			f.add(repo, query.Get("digest"))
 		}
@@ -97,40 +97,40 @@ func (s *statusRecorder) WriteHeader(status int) {
 }
 
 // note records the request, and returns the fault that answers it.
-func (f *fakeRegistry) note(r *http.Request) func(http.ResponseWriter, *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.requests = append(f.requests, r.Method+" "+r.URL.RequestURI())
-	for _, fault := range f.faults {
-		if r.Method != fault.method || !strings.Contains(r.URL.Path, fault.path) {
+func (f *Registry) note(r *http.Request) func(http.ResponseWriter, *http.Request) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	f.Requests = append(f.Requests, r.Method+" "+r.URL.RequestURI())
+	for _, fault := range f.Faults {
+		if r.Method != fault.Method || !strings.Contains(r.URL.Path, fault.Path) {
 			continue
 		}
 		fault.seen++
-		if fault.seen == fault.nth || fault.forever && fault.seen >= fault.nth {
-			return fault.answer
+		if fault.seen == fault.Nth || fault.Forever && fault.seen >= fault.Nth {
+			return fault.Answer
 		}
 	}
 	return nil
 }
 
-func (f *fakeRegistry) has(repo, digest string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (f *Registry) has(repo, digest string) bool {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
 	return f.blobs[repo+"@"+digest]
 }
 
-func (f *fakeRegistry) add(repo, digest string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (f *Registry) add(repo, digest string) {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
 	f.blobs[repo+"@"+digest] = true
 }
 
 // matching returns the recorded requests that hold all parts, in order.
-func (f *fakeRegistry) matching(parts ...string) []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (f *Registry) Matching(parts ...string) []string {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
 	var found []string
-	for _, request := range f.requests {
+	for _, request := range f.Requests {
 		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(request, part) }) {
 			found = append(found, request)
 		}
@@ -139,7 +139,7 @@ func (f *fakeRegistry) matching(parts ...string) []string {
 }
 
 // status answers with a status, after having read the request's body.
-func status(code int, header ...string) func(http.ResponseWriter, *http.Request) {
+func Status(code int, header ...string) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		for i := 0; i+1 < len(header); i += 2 {
@@ -151,7 +151,7 @@ func status(code int, header ...string) func(http.ResponseWriter, *http.Request)
 }
 
 // cut reads a part of the body, and breaks the connection.
-func cut(_ http.ResponseWriter, r *http.Request) {
+func Cut(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.CopyN(io.Discard, r.Body, 1000)
 	panic(http.ErrAbortHandler)
 }
