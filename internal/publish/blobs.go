@@ -134,6 +134,29 @@ func (b *blobs) writeManifests(ctx context.Context, a Artifact) error {
 	return nil
 }
 
+// writeAttached stores the manifests attached to the artifact, with their layers and configs.
+func (b *blobs) writeAttached(ctx context.Context, a Artifact) error {
+	attached, err := a.attached()
+	if err != nil {
+		return err
+	}
+	for _, image := range attached {
+		layers, err := image.Layers()
+		if err != nil {
+			return fmt.Errorf("image %q: reading attached layers: %w", a.Name, err)
+		}
+		for _, layer := range layers {
+			if err := b.writeLayer(ctx, layer); err != nil {
+				return err
+			}
+		}
+		if err := b.writeManifest(image); err != nil {
+			return fmt.Errorf("image %q: attached: %w", a.Name, err)
+		}
+	}
+	return nil
+}
+
 func (b *blobs) writeManifest(m Manifest) error {
 	if image, ok := m.(partial.WithRawConfigFile); ok {
 		config, err := image.RawConfigFile()

@@ -107,6 +107,11 @@ func (l Layout) writeFolder(ctx context.Context, artifacts []Artifact) error {
 	if err := l.blobs().write(ctx, artifacts); err != nil {
 		return err
 	}
+	for _, a := range artifacts {
+		if err := l.blobs().writeAttached(ctx, a); err != nil {
+			return err
+		}
+	}
 	entries, err := entries(artifacts)
 	if err != nil {
 		return err
@@ -141,7 +146,8 @@ func (l Layout) writeFile(name string, content []byte) error {
 	})
 }
 
-// entries returns what index.json says of the artifacts: one descriptor for each tag, or one without a name.
+// entries returns what index.json says of the artifacts: one descriptor for each tag, or one without a name, then one without a
+// name for each attached manifest.
 func entries(artifacts []Artifact) ([]v1.Descriptor, error) {
 	var all []v1.Descriptor
 	shared := sharedTags(artifacts)
@@ -163,6 +169,17 @@ func entries(artifacts []Artifact) ([]v1.Descriptor, error) {
 			all = append(all, named)
 		}
 		if len(a.Tags) == 0 {
+			all = append(all, *desc)
+		}
+		attached, err := a.attached()
+		if err != nil {
+			return nil, err
+		}
+		for _, image := range attached {
+			desc, err := partial.Descriptor(image)
+			if err != nil {
+				return nil, fmt.Errorf("image %q: describing attached manifest: %w", a.Name, err)
+			}
 			all = append(all, *desc)
 		}
 	}

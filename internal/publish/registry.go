@@ -259,7 +259,40 @@ func (p *push) pushByDigest(ctx context.Context, a Artifact, repo name.Repositor
 			a.Inspector.Complete(repo, digest)
 		}
 	}
+	if err := p.pushAttached(ctx, a, repo); err != nil {
+		return err
+	}
 	return p.tellStored(a, repo)
+}
+
+// pushAttached sends attached manifests one after the other, since each may change one fallback tag.
+func (p *push) pushAttached(ctx context.Context, a Artifact, repo name.Repository) error {
+	attached, err := a.attached()
+	if err != nil {
+		return err
+	}
+	for _, image := range attached {
+		layers, err := image.Layers()
+		if err != nil {
+			return fmt.Errorf("image %q: reading attached layers: %w", a.Name, err)
+		}
+		for _, layer := range layers {
+			if _, err := p.session.Upload(ctx, "uploading an attached layer", layer, repo, nil, p.sent); err != nil {
+				return err
+			}
+		}
+		if err := p.pushConfig(ctx, image, repo); err != nil {
+			return err
+		}
+		digest, err := image.Digest()
+		if err != nil {
+			return fmt.Errorf("image %q: reading attached digest: %w", a.Name, err)
+		}
+		if err := p.session.Put(ctx, "pushing an attached manifest", repo.Digest(digest.String()), image); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *push) tellStored(a Artifact, repo name.Repository) error {

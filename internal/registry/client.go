@@ -41,7 +41,7 @@ type Options struct {
 }
 
 // Client speaks the distribution protocol with any number of registries. Its methods may be called concurrently. Failures of a
-// registry are *RegistryError.
+// registry are *Error.
 type Client struct {
 	keychain authn.Keychain
 	wire     *wire
@@ -123,7 +123,7 @@ func (c *Client) Retry(ctx context.Context, what, where string, again func(error
 	return t.transfer(), err
 }
 
-// Fault makes a RegistryError of what an operation returned; nil stays nil, and a layer's own failure is not the registry's.
+// Fault makes an Error of what an operation returned; nil stays nil, and a layer's own failure is not the registry's.
 func (c *Client) Fault(ctx context.Context, op string, repo name.Repository, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 // Kind says what is wrong between this machine and a registry.
 type Kind int
 
-// The kinds of RegistryError, from the nearest fault to the farthest.
+// The kinds of Error, from the nearest fault to the farthest.
 const (
 	Other        Kind = iota
 	UnknownHost       // the registry's name does not resolve
