@@ -70,6 +70,9 @@ func (d *destination) publish(ctx context.Context, artifacts []publish.Artifact)
 			return nil, err
 		}
 	}
+	if err := d.attached(ctx, artifacts); err != nil {
+		return nil, err
+	}
 	digests := make([]v1.Hash, len(artifacts))
 	for i, m := range own {
 		if digests[i], err = m.Digest(); err != nil {
@@ -77,4 +80,29 @@ func (d *destination) publish(ctx context.Context, artifacts []publish.Artifact)
 		}
 	}
 	return digests, nil
+}
+
+// attached stores the manifests that are attached to the artifacts, whose layers are in no report.
+func (d *destination) attached(ctx context.Context, artifacts []publish.Artifact) error {
+	var all []publish.Manifest
+	for _, a := range artifacts {
+		images, err := a.Attached()
+		if err != nil {
+			return err
+		}
+		for _, image := range images {
+			all = append(all, image)
+		}
+	}
+	silent := *d
+	silent.Report = func(publish.Upload) {}
+	if err := silent.layers(ctx, all); err != nil {
+		return err
+	}
+	for _, m := range all {
+		if err := silent.manifest(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -39,7 +39,7 @@ type Artifact struct {
 	// when every layer of the artifact has been measured, for no subject has a digest before. The layers of what it returns must
 	// be known, and every call must return the same. nil attaches nothing.
 	//
-	// [Registry] and [Layout] hold them; docker's archives and daemons have no place for them, so [Archive] and [Daemon] leave them out.
+	// [Registry], [Layout] and the blob store hold them; docker's archives and daemons have no place for them, so [Archive] and [Daemon] leave them out.
 	Attach func() ([]v1.Image, error)
 	// Inspector decides which images that a registry has are inspected; nil believes all registries.
 	Inspector Inspector
@@ -144,8 +144,8 @@ func (a Artifact) layers() ([]v1.Layer, error) {
 	return all, nil
 }
 
-// attached returns what Attach does, after having verified that each has a subject.
-func (a Artifact) attached() ([]v1.Image, error) {
+// Attached returns what Attach does, after having verified that each has a subject.
+func (a Artifact) Attached() ([]v1.Image, error) {
 	if a.Attach == nil {
 		return nil, nil
 	}

@@ -20,22 +20,22 @@ import (
 	"github.com/org/nixery-action/internal/scratch"
 )
 
-// blobs is the folder blobs/sha256 of an OCI layout.
+// blobs is the directory blobs/sha256 of an OCI layout.
 type blobs struct {
-	root string // the layout's folder
+	root string // the layout's directory
 	jobs int
 	sent func(int64)
 }
 
-func (b *blobs) folder() string             { return filepath.Join(b.root, "blobs", "sha256") }
-func (b *blobs) path(digest v1.Hash) string { return filepath.Join(b.folder(), digest.Hex) }
+func (b *blobs) dir() string                { return filepath.Join(b.root, "blobs", "sha256") }
+func (b *blobs) path(digest v1.Hash) string { return filepath.Join(b.dir(), digest.Hex) }
 
 // write stores all that the artifacts refer to, and the artifacts' own manifests last.
 func (b *blobs) write(ctx context.Context, artifacts []Artifact) error {
-	if err := os.MkdirAll(b.folder(), 0o777); err != nil {
+	if err := os.MkdirAll(b.dir(), 0o777); err != nil {
 		return err
 	}
-	scratch.Sweep(slog.New(slog.DiscardHandler), b.root, b.folder())
+	scratch.Sweep(slog.New(slog.DiscardHandler), b.root, b.dir())
 	if err := b.writeLayers(ctx, artifacts); err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (b *blobs) writeManifests(ctx context.Context, a Artifact) error {
 
 // writeAttached stores the manifests attached to the artifact, with their layers and configs.
 func (b *blobs) writeAttached(ctx context.Context, a Artifact) error {
-	attached, err := a.attached()
+	attached, err := a.Attached()
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (b *blobs) writeManifest(m Manifest) error {
 func (b *blobs) store(r io.Reader) (v1.Hash, error) {
 	sum := sha256.New()
 	var digest v1.Hash
-	err := scratch.ReplaceNamed(b.folder(), func() string { return digest.Hex }, func(w io.Writer) error {
+	err := scratch.ReplaceNamed(b.dir(), func() string { return digest.Hex }, func(w io.Writer) error {
 		if _, err := io.Copy(io.MultiWriter(w, sum), r); err != nil {
 			return err
 		}

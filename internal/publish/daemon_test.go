@@ -149,7 +149,7 @@ func checkLoaded(t *testing.T, archive []byte) {
 	}
 }
 
-// nothingLeft tests that the temporary folder is empty.
+// nothingLeft tests that the temporary directory is empty.
 func nothingLeft(t *testing.T) {
 	t.Helper()
 	if files, err := os.ReadDir(os.TempDir()); err != nil || len(files) > 0 {
@@ -216,7 +216,7 @@ func TestDaemonThatFailsToLoad(t *testing.T) {
 	}
 }
 
-// An answer that is right does not make up for bytes that nobody read.
+// An answer that is right does not make up for bytes that were not read.
 func TestDaemonThatReadsHalf(t *testing.T) {
 	fake, d := startDaemon(t)
 	fake.load = answer(200, false, `{"stream":"Loaded image: box"}`)
@@ -285,7 +285,7 @@ func TestDaemonThatIsNotThere(t *testing.T) {
 	_ = listener.Close()
 	for host, says := range map[string]string{
 		"unix://" + dir + "/none": "there is no such socket; start docker, name another with DOCKER_HOST, or write a file with type=docker,dest=FILE",
-		"unix://" + deaf:          "nobody listens there; start docker",
+		"unix://" + deaf:          "connection refused; start docker",
 	} {
 		err := newDaemon(t, host).Check(t.Context(), nil)
 		if !errors.As(err, new(*DaemonError)) || !strings.Contains(err.Error(), host) || !strings.Contains(err.Error(), says) {

@@ -41,7 +41,7 @@ func (e *DaemonError) problem() string {
 	case errors.Is(e.Err, fs.ErrPermission):
 		return "permission denied"
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
-		return "nobody listens there"
+		return "connection refused"
 	case errors.Is(e.Err, context.DeadlineExceeded):
 		return "it does not answer"
 	}
@@ -58,7 +58,7 @@ func (e *DaemonError) hint() string {
 	case errors.Is(e.Err, http.ErrSchemeMismatch):
 		return "it speaks no TLS; unset DOCKER_TLS_VERIFY and DOCKER_CERT_PATH"
 	case errors.As(e.Err, &refused) && refused.overTLS():
-		return "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of its certificates"
+		return "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the directory of its certificates"
 	case errors.As(e.Err, &refused):
 		return ""
 	case registry.IsDial(e.Err), errors.Is(e.Err, context.DeadlineExceeded):

@@ -15,7 +15,7 @@ import (
 	"github.com/org/nixery-action/internal/registry"
 )
 
-// loadable is a docker archive on its way to somebody who reads it once. Its layers come first: an image's config is known
+// loadable is a docker archive that is written to a stream. Its layers come first: an image's config is known
 // when they are.
 type loadable struct {
 	ctx  context.Context //nolint:containedctx // of one call
@@ -57,9 +57,9 @@ func (l *loadable) writeLayer(layer v1.Layer, written map[string]bool) error {
 	if size, err := layer.Size(); err == nil {
 		return l.writeKnown(layer, size, written)
 	}
-	return inTempFolder(stdoutPath, func(dir string) error {
+	return inTempDir(stdoutPath, func(dir string) error {
 		files := &blobs{root: dir, sent: l.sent}
-		if err := os.MkdirAll(files.folder(), 0o700); err != nil {
+		if err := os.MkdirAll(files.dir(), 0o700); err != nil {
 			return err
 		}
 		if err := files.writeLayer(l.ctx, layer); err != nil {

@@ -83,16 +83,16 @@ func TestDistribution(t *testing.T) {
 // Debian 12's skopeo, 1.9, finds an entry by name only if its media type is one of OCI; here it takes the only entry.
 func TestSkopeoReadsLayouts(t *testing.T) {
 	dir := t.TempDir()
-	folder, file := filepath.Join(dir, "layout"), filepath.Join(dir, "layout.tar")
+	directory, file := filepath.Join(dir, "layout"), filepath.Join(dir, "layout.tar")
 	var digests []v1.Hash
-	for _, l := range []Layout{{Path: folder}, {Path: file, Tar: true}} {
+	for _, l := range []Layout{{Path: directory}, {Path: file, Tar: true}} {
 		artifact, _ := twoPlatforms(t, "r.example/acme/box:latest")
 		var err error
 		if digests, err = l.Publish(t.Context(), []Artifact{artifact}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, ref := range []string{"oci:" + folder, "oci-archive:" + file} {
+	for _, ref := range []string{"oci:" + directory, "oci-archive:" + file} {
 		if raw := run(t, "skopeo", "inspect", "--raw", ref); registrytest.HashOf([]byte(raw)) != digests[0] {
 			t.Errorf("%s is %s, want %s", ref, raw, digests[0])
 		}

@@ -58,7 +58,7 @@ func (brokenKeychain) Resolve(authn.Resource) (authn.Authenticator, error) {
 	return nil, errors.New("docker-credential-gone: executable file not found")
 }
 
-func TestRegistryErrors(t *testing.T) {
+func TestErrors(t *testing.T) {
 	plain, secure := registrytest.NewRegistry(t), tlsRegistry(t)
 	answering := func(code int, header ...string) *registrytest.Registry {
 		return registrytest.NewRegistry(t, &registrytest.Fault{Method: "POST", Path: "/blobs/uploads/", Nth: 1, Forever: true, Answer: registrytest.Status(code, header...)})
@@ -83,7 +83,7 @@ func TestRegistryErrors(t *testing.T) {
 			[]string{"`permissions: packages: write`", "github-token"}},
 		{"404", missing.Host(), registry.Options{}, registry.NotFound, []string{"404 Not Found", "repository's name"}},
 		{"429", throttled.Host(), registry.Options{}, registry.Throttled, []string{"too many requests"}},
-		{"nobody listens", closed.Listener.Addr().String(), registry.Options{}, registry.Unreachable,
+		{"connection refused", closed.Listener.Addr().String(), registry.Options{}, registry.Unreachable,
 			[]string{"cannot be reached", closed.Listener.Addr().String(), "refused"}},
 		{"unknown authority", secure.Host(), registry.Options{}, registry.Untrusted,
 			[]string{"TLS", "unknown authority", "--insecure-registry " + secure.Host()}},
@@ -93,7 +93,7 @@ func TestRegistryErrors(t *testing.T) {
 			[]string{"registry.example:5000 speaks plain HTTP", "--insecure-registry registry.example:5000"}},
 		{"plain HTTP in a private network", "10.1.2.3:5000", registry.Options{Transport: dialing(plain.Server)}, registry.PlainHTTP,
 			[]string{"10.1.2.3:5000 speaks plain HTTP"}},
-		{"private network, nobody listens", "10.1.2.3:5000", registry.Options{Transport: dialing(closed)}, registry.Unreachable,
+		{"private network, connection refused", "10.1.2.3:5000", registry.Options{Transport: dialing(closed)}, registry.Unreachable,
 			[]string{"cannot be reached"}},
 		{"credential helper", plain.Host(), registry.Options{Keychain: brokenKeychain{}}, registry.Other,
 			[]string{"reading credentials for 127.0.0.1", "docker-credential-gone"}},

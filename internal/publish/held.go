@@ -29,7 +29,7 @@ func (h *held) add(repo name.Repository, digest v1.Hash) {
 	h.images[holding{repo, digest}] = true
 }
 
-// has is false for an image with an unread layer, whose digest nobody knows.
+// has is false for an image with an unread layer, whose digest is not known.
 func (h *held) has(repo name.Repository, image v1.Image) bool {
 	digest, err := image.Digest()
 	if err != nil {

@@ -39,7 +39,7 @@ const (
 // whose ref.name is the tag ("latest"), or the whole reference where two images of one call have the same tag. skopeo 1.9, of Debian 12,
 // looks a name up among entries of OCI media types only; others it reads if they are the only entry and no name is given.
 type Layout struct {
-	// Path is the folder, or the tar file; "-" is a tar on Stdout. Missing folders are made. A folder that holds
+	// Path is the directory, or the tar file; "-" is a tar on Stdout. Missing directories are made. A directory that holds
 	// something else is refused; one that is a layout keeps its entries, but for those with a name that is now another's.
 	Path string
 	// Tar asks for a tar file: the layout's files sorted, with fixed times and owners, so that equal images give equal bytes.
@@ -56,12 +56,12 @@ var _ Destination = Layout{}
 // CheckFirst implements [Destination].
 func (Layout) CheckFirst() bool { return true }
 
-// Check tells whether the folder or file can be written, and writes nothing that stays.
+// Check tells whether the directory or file can be written, and writes nothing that stays.
 func (l Layout) Check(context.Context, []Artifact) error {
 	if l.Tar {
 		return checkFile(l.Path)
 	}
-	if err := checkFolder(l.Path); err != nil {
+	if err := checkDir(l.Path); err != nil {
 		return err
 	}
 	return checkLayout(l.Path)
@@ -72,7 +72,7 @@ func (l Layout) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash, e
 	if err := l.Check(ctx, artifacts); err != nil {
 		return nil, err
 	}
-	write := l.writeFolder
+	write := l.writeDir
 	if l.Tar {
 		write = l.writeTar
 	}
@@ -83,9 +83,9 @@ func (l Layout) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash, e
 }
 
 func (l Layout) writeTar(ctx context.Context, artifacts []Artifact) error {
-	return inTempFolder(l.Path, func(dir string) error {
-		folder := Layout{Path: dir, Jobs: l.Jobs, Sent: l.Sent}
-		if err := folder.writeFolder(ctx, artifacts); err != nil {
+	return inTempDir(l.Path, func(dir string) error {
+		directory := Layout{Path: dir, Jobs: l.Jobs, Sent: l.Sent}
+		if err := directory.writeDir(ctx, artifacts); err != nil {
 			return err
 		}
 		files, err := filesBelow(dir)
@@ -96,11 +96,11 @@ func (l Layout) writeTar(ctx context.Context, artifacts []Artifact) error {
 	})
 }
 
-func (l Layout) writeFolder(ctx context.Context, artifacts []Artifact) error {
+func (l Layout) writeDir(ctx context.Context, artifacts []Artifact) error {
 	if err := os.MkdirAll(l.Path, 0o777); err != nil {
 		return err
 	}
-	// First, so that a folder left by a failure is known for a layout by the next run.
+	// First, so that a directory left by a failure is known for a layout by the next run.
 	if err := l.writeFile("oci-layout", []byte(layoutVersion)); err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func entries(artifacts []Artifact) ([]v1.Descriptor, error) {
 		if len(a.Tags) == 0 {
 			all = append(all, *desc)
 		}
-		attached, err := a.attached()
+		attached, err := a.Attached()
 		if err != nil {
 			return nil, err
 		}

@@ -59,7 +59,7 @@ func refNames(t *testing.T, dir string) []string {
 	return names
 }
 
-func TestLayoutFolder(t *testing.T) {
+func TestLayoutDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "some", "layout")
 	artifact, layers := twoPlatforms(t, "r.example/acme/box:latest", "box:1")
 	var sent atomic.Int64
@@ -334,9 +334,9 @@ func TestDestinationsThatCannotBeWritten(t *testing.T) {
 		{Layout{Path: full}, "not empty, and not an OCI layout"},
 		{Layout{Path: future}, `unknown version "9"`},
 		{Layout{Path: filepath.Join(file, "a.tar"), Tar: true}, file + " is a file"},
-		{Layout{Path: full, Tar: true}, "it is a folder"},
+		{Layout{Path: full, Tar: true}, "it is a directory"},
 		{Archive{Path: filepath.Join(file, "a.tar")}, file + " is a file"},
-		{Archive{Path: full}, "it is a folder"},
+		{Archive{Path: full}, "it is a directory"},
 	} {
 		layer := registrytest.NewLayer(t, 1, 100)
 		artifact := Artifact{Name: "a", Image: registrytest.ImageOf(t, "amd64", layer)}

@@ -47,7 +47,7 @@ type RegistryOptions struct {
 	Stored func(name.Repository, v1.Hash)
 	// Report is called once for each layer and repository, when it is there. Calls do not overlap.
 	Report func(Upload)
-	// Sent is called with the number of bytes of layers that leave, and with a negative number when bytes were in vain
+	// Sent is called with the number of bytes of layers that leave, and with a negative number when bytes did not arrive
 	// and will be sent again. Calls may overlap.
 	Sent func(n int64)
 }
@@ -267,7 +267,7 @@ func (p *push) pushByDigest(ctx context.Context, a Artifact, repo name.Repositor
 
 // pushAttached sends attached manifests one after the other, since each may change one fallback tag.
 func (p *push) pushAttached(ctx context.Context, a Artifact, repo name.Repository) error {
-	attached, err := a.attached()
+	attached, err := a.Attached()
 	if err != nil {
 		return err
 	}

@@ -209,7 +209,7 @@ func TestPublishAgainReadsNothing(t *testing.T) {
 	}
 }
 
-// A registry that has an image has its layers: nobody asks for them one by one.
+// A registry that has an image has its layers: they are not asked for one by one.
 func TestPublishAsksForKnownImagesOnly(t *testing.T) {
 	reg := registrytest.NewRegistry(t)
 	one, two, three := registrytest.NewLayer(t, 1, 5_000), registrytest.NewLayer(t, 2, 5_000), registrytest.NewLayer(t, 3, 5_000)

@@ -134,7 +134,7 @@ func Retryable(err error) bool {
 	return kind == Unreachable || kind == Throttled || kind == Unavailable
 }
 
-// RetryableFirst is Retryable for first contact, where an address at which nobody listens is most likely a wrong one.
+// RetryableFirst is Retryable for first contact, where an address without a listener is most likely wrong.
 func RetryableFirst(err error) bool {
 	var op *net.OpError
 	return Retryable(err) && !(errors.As(err, &op) && op.Op == "dial" && !op.Timeout())
