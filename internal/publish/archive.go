@@ -15,6 +15,9 @@ import (
 
 // Archive writes what `docker load` and `podman load` read: a tar with manifest.json, configs and layers. Its format has no
 // index, so each artifact may have one platform only.
+//
+// go-containerregistry's tarball package gives the format's types only: its writer asks for every layer's digest before the first
+// byte, which an unread layer does not have, and writes the file in place.
 type Archive struct {
 	// Path is the tar file; "-" is Stdout. Missing directories are made.
 	Path string

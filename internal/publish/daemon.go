@@ -32,6 +32,9 @@ type DaemonOptions struct {
 // Daemon loads images into docker's daemon, or another that speaks its API, such as podman's, as `docker load` does
 // (https://docs.docker.com/reference/api/engine/, "Import images"). A daemon runs images of one platform, so each artifact
 // may have one only. It may be used again.
+//
+// go-containerregistry's daemon package is not used: it needs a client of docker's own, loads one image a request, and writes with
+// the tarball package, which asks for digests that an unread layer does not have.
 type Daemon struct {
 	host   string
 	base   string // URL before the path

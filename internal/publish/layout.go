@@ -38,6 +38,9 @@ const (
 // Manifests keep their media types and so their digests: they are those that a registry would get. For each tag index.json gets an entry
 // whose ref.name is the tag ("latest"), or the whole reference where two images of one call have the same tag. skopeo 1.9, of Debian 12,
 // looks a name up among entries of OCI media types only; others it reads if they are the only entry and no name is given.
+//
+// go-containerregistry's layout package is not used: it writes index.json in place, so that a reader or a crash may see half of
+// it, takes no context, and appends one image at a time.
 type Layout struct {
 	// Path is the directory, or the tar file; "-" is a tar on Stdout. Missing directories are made. A directory that holds
 	// something else is refused; one that is a layout keeps its entries, but for those with a name that is now another's.
