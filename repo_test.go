@@ -165,7 +165,7 @@ type wall struct {
 var walls = []wall{
 	{path: "os/exec", in: everywhere, may: []string{"internal/nixbuild/runner.go"}},
 	{path: module + "internal/build", in: otherThan("internal/cli", "internal/serve")},
-	{path: module, in: oneOf("publish"), but: []string{module + "internal/plainfile", module + "internal/scratch"}}, // which import none themselves
+	{path: module, in: oneOf("publish"), but: []string{module + "internal/bounded", module + "internal/plainfile", module + "internal/publish", module + "internal/registry", module + "internal/registry/registrytest", module + "internal/scratch"}}, // which import none themselves
 	{path: module, in: oneOf("scratch")},
 }
 

@@ -76,6 +76,9 @@ func (d *destination) Publish(ctx context.Context, artifacts []publish.Artifact)
 			return nil, err
 		}
 	}
+	if err := d.attached(ctx, artifacts); err != nil {
+		return nil, err
+	}
 	for i, m := range own {
 		digest, err := m.Digest()
 		if err != nil {
@@ -246,4 +249,29 @@ func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.sent(int64(n))
 	return n, err
+}
+
+// attached stores the manifests that are attached to the artifacts, whose layers are in no report.
+func (d *destination) attached(ctx context.Context, artifacts []publish.Artifact) error {
+	var all []publish.Manifest
+	for _, a := range artifacts {
+		images, err := a.Attached()
+		if err != nil {
+			return err
+		}
+		for _, image := range images {
+			all = append(all, image)
+		}
+	}
+	silent := *d
+	silent.Report = func(publish.Upload) {}
+	if err := silent.layers(ctx, all); err != nil {
+		return err
+	}
+	for _, m := range all {
+		if err := silent.manifest(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
 }

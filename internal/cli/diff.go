@@ -18,6 +18,7 @@ import (
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/registry"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -158,9 +159,9 @@ func (p operand) readImages(ctx context.Context, c *console, o diffOptions) ([]e
 	if err := c.hide(token); err != nil {
 		return nil, err
 	}
-	registry := publish.NewRegistry(publish.RegistryOptions{
+	registry := publish.NewRegistry(publish.RegistryOptions{Client: registry.New(registry.Options{
 		Keychain: c.keychain(token), Insecure: o.insecure, UserAgent: userAgent(), Logger: c.log,
-	})
+	})})
 	return build.Published(ctx, registry.Pull, p.ref)
 }
 

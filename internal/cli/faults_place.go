@@ -11,6 +11,7 @@ import (
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/registry"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -81,7 +82,7 @@ func (p places) find(err error) spec.Position {
 	if e, ok := errors.AsType[*nixbuild.SystemError](err); ok {
 		return p.ofSystem(e.Wanted)
 	}
-	if e, ok := errors.AsType[*publish.RegistryError](err); ok {
+	if e, ok := errors.AsType[*registry.Error](err); ok {
 		return p.ofRepository(e.Repository)
 	}
 	return spec.Position{}

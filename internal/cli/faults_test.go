@@ -16,6 +16,7 @@ import (
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/registry"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -62,10 +63,10 @@ func TestFaultsHaveTitleAndPlace(t *testing.T) {
 		{"No machine for aarch64-linux", "6:28", &nixbuild.SystemError{Wanted: "aarch64-linux"}},
 		{"No machine for x86_64-linux", "6:21", &nixbuild.SystemError{Wanted: "x86_64-linux"}},
 		{"Nix is missing", "0:0", nixbuild.ErrNoNix},
-		{"Registry refused", "4:17", &publish.RegistryError{Kind: publish.Forbidden, Repository: "ghcr.io/acme/one", Err: errors.New("403")}},
-		{"Not logged in", "8:17", &publish.RegistryError{Kind: publish.Unauthorized, Repository: "index.docker.io/acme/two", Err: errors.New("401")}},
+		{"Registry refused", "4:17", &registry.Error{Kind: registry.Forbidden, Repository: "ghcr.io/acme/one", Err: errors.New("403")}},
+		{"Not logged in", "8:17", &registry.Error{Kind: registry.Unauthorized, Repository: "index.docker.io/acme/two", Err: errors.New("401")}},
 		{"Docker's daemon", "0:0", &publish.DaemonError{Host: publish.DefaultDaemon, Op: "loading images", Err: errors.New("no space")}},
-		{"Unknown registry", "0:0", &publish.RegistryError{Kind: publish.UnknownHost, Repository: "else.example/acme/one", Err: errors.New("dns")}},
+		{"Unknown registry", "0:0", &registry.Error{Kind: registry.UnknownHost, Repository: "else.example/acme/one", Err: errors.New("dns")}},
 		{"Bad input", "6:21", &publish.PlatformsError{Name: "one", Platforms: 2}},
 		{"Bad input", "7:3", &publish.PlatformsError{Name: "two", Platforms: 2}},
 		{"Bad input", "3:3", imageError{"one", usagef("nowhere")}},
@@ -136,7 +137,7 @@ func TestTitles(t *testing.T) {
 	for _, reason := range []nixbuild.Reason{nixbuild.NotFound, nixbuild.Unfree, nixbuild.Broken, nixbuild.Insecure, nixbuild.Unsupported, nixbuild.NotDerivation, nixbuild.Failed} {
 		all = append(all, packageTitles[reason])
 	}
-	for kind := publish.Other; kind <= publish.Unavailable; kind++ {
+	for kind := registry.Other; kind <= registry.Unavailable; kind++ {
 		all = append(all, registryTitles[kind])
 	}
 	slices.Sort(all)

@@ -9,6 +9,7 @@ import (
 	"github.com/org/nixery-action/internal/nixbuild"
 	"github.com/org/nixery-action/internal/popularity"
 	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/registry"
 )
 
 // Titles are what the list of a run's annotations shows before one is opened.
@@ -23,17 +24,17 @@ var packageTitles = map[nixbuild.Reason]string{
 	nixbuild.Failed:        "Package does not evaluate",
 }
 
-var registryTitles = map[publish.Kind]string{
-	publish.Other:        "Registry",
-	publish.UnknownHost:  "Unknown registry",
-	publish.Unreachable:  "Registry cannot be reached",
-	publish.Untrusted:    "Registry is not trusted",
-	publish.PlainHTTP:    "Registry speaks plain HTTP",
-	publish.Unauthorized: "Not logged in",
-	publish.Forbidden:    "Registry refused",
-	publish.NotFound:     "Unknown repository",
-	publish.Throttled:    "Too many requests",
-	publish.Unavailable:  "Registry has a fault",
+var registryTitles = map[registry.Kind]string{
+	registry.Other:        "Registry",
+	registry.UnknownHost:  "Unknown registry",
+	registry.Unreachable:  "Registry cannot be reached",
+	registry.Untrusted:    "Registry is not trusted",
+	registry.PlainHTTP:    "Registry speaks plain HTTP",
+	registry.Unauthorized: "Not logged in",
+	registry.Forbidden:    "Registry refused",
+	registry.NotFound:     "Unknown repository",
+	registry.Throttled:    "Too many requests",
+	registry.Unavailable:  "Registry has a fault",
 }
 
 // titleOf is a title for an error that is one fault; empty if there is none better than
@@ -54,7 +55,7 @@ func titleOf(err error) string {
 	if _, ok := errors.AsType[*nixbuild.SourceError](err); ok {
 		return "Package set"
 	}
-	if e, ok := errors.AsType[*publish.RegistryError](err); ok {
+	if e, ok := errors.AsType[*registry.Error](err); ok {
 		return registryTitles[e.Kind]
 	}
 	if _, ok := errors.AsType[*publish.DaemonError](err); ok {

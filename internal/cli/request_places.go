@@ -5,6 +5,7 @@ import (
 
 	"github.com/org/nixery-action/internal/build"
 	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/registry"
 	"github.com/org/nixery-action/internal/report"
 )
 
@@ -37,14 +38,16 @@ func (r *request) destinations(c *console, o buildOptions, meter *build.Stats) (
 		return nil, err
 	}
 	registry := publish.NewRegistry(publish.RegistryOptions{
-		Keychain:  c.keychain(o.GitHubToken),
-		Insecure:  append(insecure, o.insecure...),
-		UserAgent: userAgent(),
-		Logger:    c.log,
-		Report:    meter.AddLayer,
-		Stored:    meter.AddImage,
-		Tagged:    meter.AddTag,
-		Sent:      meter.AddBytes,
+		Client: registry.New(registry.Options{
+			Keychain:  c.keychain(o.GitHubToken),
+			Insecure:  append(insecure, o.insecure...),
+			UserAgent: userAgent(),
+			Logger:    c.log,
+		}),
+		Report: meter.AddLayer,
+		Stored: meter.AddImage,
+		Tagged: meter.AddTag,
+		Sent:   meter.AddBytes,
 	})
 	return append(dests, build.Delivery{Destination: registry, Kind: report.ToRegistry, Names: r.pushed(), Pull: registry.Pull}), nil
 }

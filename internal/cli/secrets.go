@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/org/nixery-action/internal/actions"
-	"github.com/org/nixery-action/internal/publish"
+	"github.com/org/nixery-action/internal/registry"
 )
 
 // secretVariables are those of the environment that are secret as a whole: what the runner, docker's
@@ -73,7 +73,7 @@ func accessTokens(config string) []string {
 
 // keychain is the usual one, whose passwords are hidden as soon as they are used.
 func (c *console) keychain(githubToken string) authn.Keychain {
-	return hidingKeychain{publish.Keychain(githubToken), c.hide}
+	return hidingKeychain{registry.Keychain(githubToken), c.hide}
 }
 
 type hidingKeychain struct {

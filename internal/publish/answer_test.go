@@ -11,6 +11,9 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/org/nixery-action/internal/registry"
+	"github.com/org/nixery-action/internal/retry"
 )
 
 // A registry whose manifest has no end is left, and nothing of it is held.
@@ -30,8 +33,8 @@ func TestManifestWithoutAnEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := NewRegistry(RegistryOptions{Backoff: Backoff{Attempts: 1}})
-		if _, err := r.Pull(t.Context(), ref); err == nil || !strings.Contains(err.Error(), "more than 8388608 bytes") {
+		r := registry.New(registry.Options{Retry: retry.Policy{Attempts: 1}})
+		if _, _, err := r.Pull(t.Context(), ref); err == nil || !strings.Contains(err.Error(), "more than 8388608 bytes") {
 			t.Errorf("%s: got %v", kind, err)
 		}
 		server.Close()

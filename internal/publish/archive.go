@@ -15,8 +15,11 @@ import (
 
 // Archive writes what `docker load` and `podman load` read: a tar with manifest.json, configs and layers. Its format has no
 // index, so each artifact may have one platform only.
+//
+// go-containerregistry's tarball package gives the format's types only: its writer asks for every layer's digest before the first
+// byte, which an unread layer does not have, and writes the file in place.
 type Archive struct {
-	// Path is the tar file; "-" is Stdout. Missing folders are made.
+	// Path is the tar file; "-" is Stdout. Missing directories are made.
 	Path string
 	// Jobs is how many layers are written at a time; 0 means 4.
 	Jobs   int
@@ -76,7 +79,7 @@ func onlyImage(a Artifact) (v1.Image, error) {
 }
 
 func (a Archive) write(ctx context.Context, artifacts []Artifact, images []v1.Image) error {
-	return inTempFolder(a.Path, func(dir string) error {
+	return inTempDir(a.Path, func(dir string) error {
 		layout := Layout{Path: dir, Jobs: a.Jobs, Sent: a.Sent}
 		if err := layout.blobs().write(ctx, artifacts); err != nil {
 			return err

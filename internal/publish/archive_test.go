@@ -13,21 +13,22 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/org/nixery-action/internal/registry/registrytest"
 )
 
 func TestArchive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
-	shared := newLayer(t, 1, 10_000)
+	shared := registrytest.NewLayer(t, 1, 10_000)
 	artifacts := []Artifact{
-		{Name: "a", Image: imageOf(t, "amd64", shared, newLayer(t, 2, 100)), Tags: []name.Tag{tagOf(t, "r.example/a:2"), tagOf(t, "a:1")}},
-		{Name: "b", Index: indexOf(imageOf(t, "amd64", shared)), Tags: []name.Tag{tagOf(t, "r.example/b:x")}},
+		{Name: "a", Image: registrytest.ImageOf(t, "amd64", shared, registrytest.NewLayer(t, 2, 100)), Tags: []name.Tag{tagOf(t, "r.example/a:2"), tagOf(t, "a:1")}},
+		{Name: "b", Index: registrytest.IndexOf(registrytest.ImageOf(t, "amd64", shared)), Tags: []name.Tag{tagOf(t, "r.example/b:x")}},
 	}
 	digests, err := Archive{Path: path}.Publish(t.Context(), artifacts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if shared.opens.Load() != 1 || len(digests) != 2 {
-		t.Errorf("a shared layer was opened %d times; digests are %v", shared.opens.Load(), digests)
+	if shared.Opens.Load() != 1 || len(digests) != 2 {
+		t.Errorf("a shared layer was opened %d times; digests are %v", shared.Opens.Load(), digests)
 	}
 	for _, ref := range []string{"r.example/a:2", "r.example/b:x"} {
 		tag := tagOf(t, ref)
@@ -64,7 +65,7 @@ func TestArchiveOfSeveralPlatforms(t *testing.T) {
 	if !errors.As(err, &several) || several.Platforms != 2 || !strings.Contains(err.Error(), "type=oci") {
 		t.Errorf("error is %v", err)
 	}
-	if layers[0].opens.Load() != 0 {
+	if layers[0].Opens.Load() != 0 {
 		t.Error("a layer was read first")
 	}
 }

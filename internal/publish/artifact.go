@@ -34,6 +34,13 @@ type Artifact struct {
 	Tags []name.Tag
 	// Repositories get the artifact by digest only. A repository that Tags name need not be here.
 	Repositories []name.Repository
+	// Attach returns manifests whose subject is the artifact's own manifest, or one of its children: OCI referrers, such as bills of
+	// materials (https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md, "subject"). It is called once or more, and only
+	// when every layer of the artifact has been measured, for no subject has a digest before. The layers of what it returns must
+	// be known, and every call must return the same. nil attaches nothing.
+	//
+	// [Registry], [Layout] and the blob store hold them; docker's archives and daemons have no place for them, so [Archive] and [Daemon] leave them out.
+	Attach func() ([]v1.Image, error)
 	// Inspector decides which images that a registry has are inspected; nil believes all registries.
 	Inspector Inspector
 }
@@ -135,6 +142,27 @@ func (a Artifact) layers() ([]v1.Layer, error) {
 		all = append(all, layers...)
 	}
 	return all, nil
+}
+
+// Attached returns what Attach does, after having verified that each has a subject.
+func (a Artifact) Attached() ([]v1.Image, error) {
+	if a.Attach == nil {
+		return nil, nil
+	}
+	images, err := a.Attach()
+	if err != nil {
+		return nil, fmt.Errorf("image %q: making attached manifests: %w", a.Name, err)
+	}
+	for _, image := range images {
+		manifest, err := image.Manifest()
+		if err != nil {
+			return nil, fmt.Errorf("image %q: reading attached manifest: %w", a.Name, err)
+		}
+		if manifest.Subject == nil {
+			return nil, fmt.Errorf("image %q: an attached manifest has no subject", a.Name)
+		}
+	}
+	return images, nil
 }
 
 // layerKey tells equal layers apart from others: by digest if that is known, else by identity.

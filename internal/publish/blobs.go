@@ -16,25 +16,26 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/org/nixery-action/internal/registry"
 	"github.com/org/nixery-action/internal/scratch"
 )
 
-// blobs is the folder blobs/sha256 of an OCI layout.
+// blobs is the directory blobs/sha256 of an OCI layout.
 type blobs struct {
-	root string // the layout's folder
+	root string // the layout's directory
 	jobs int
 	sent func(int64)
 }
 
-func (b *blobs) folder() string             { return filepath.Join(b.root, "blobs", "sha256") }
-func (b *blobs) path(digest v1.Hash) string { return filepath.Join(b.folder(), digest.Hex) }
+func (b *blobs) dir() string                { return filepath.Join(b.root, "blobs", "sha256") }
+func (b *blobs) path(digest v1.Hash) string { return filepath.Join(b.dir(), digest.Hex) }
 
 // write stores all that the artifacts refer to, and the artifacts' own manifests last.
 func (b *blobs) write(ctx context.Context, artifacts []Artifact) error {
-	if err := os.MkdirAll(b.folder(), 0o777); err != nil {
+	if err := os.MkdirAll(b.dir(), 0o777); err != nil {
 		return err
 	}
-	scratch.Sweep(slog.New(slog.DiscardHandler), b.root, b.folder())
+	scratch.Sweep(slog.New(slog.DiscardHandler), b.root, b.dir())
 	if err := b.writeLayers(ctx, artifacts); err != nil {
 		return err
 	}
@@ -102,17 +103,16 @@ func (b *blobs) writeLayer(ctx context.Context, layer v1.Layer) error {
 }
 
 func (b *blobs) copyLayer(ctx context.Context, layer v1.Layer) (v1.Hash, error) {
-	stream, err := layer.Compressed()
+	in, err := registry.OpenLayer(ctx, layer, b.sent)
 	if err != nil {
-		return v1.Hash{}, &layerError{err}
+		return v1.Hash{}, err
 	}
-	in := &body{ctx: ctx, inner: stream, sent: b.sent}
 	digest, err := b.store(in)
-	if cerr := in.Close(); err == nil && cerr != nil {
-		err = &layerError{cerr}
+	if cerr := in.Close(); err == nil {
+		err = cerr
 	}
 	if err != nil {
-		in.takeBack()
+		in.TakeBack()
 	}
 	return digest, err
 }
@@ -129,6 +129,29 @@ func (b *blobs) writeManifests(ctx context.Context, a Artifact) error {
 		}
 		if err := b.writeManifest(m); err != nil {
 			return fmt.Errorf("image %q: %w", a.Name, err)
+		}
+	}
+	return nil
+}
+
+// writeAttached stores the manifests attached to the artifact, with their layers and configs.
+func (b *blobs) writeAttached(ctx context.Context, a Artifact) error {
+	attached, err := a.Attached()
+	if err != nil {
+		return err
+	}
+	for _, image := range attached {
+		layers, err := image.Layers()
+		if err != nil {
+			return fmt.Errorf("image %q: reading attached layers: %w", a.Name, err)
+		}
+		for _, layer := range layers {
+			if err := b.writeLayer(ctx, layer); err != nil {
+				return err
+			}
+		}
+		if err := b.writeManifest(image); err != nil {
+			return fmt.Errorf("image %q: attached: %w", a.Name, err)
 		}
 	}
 	return nil
@@ -156,7 +179,7 @@ func (b *blobs) writeManifest(m Manifest) error {
 func (b *blobs) store(r io.Reader) (v1.Hash, error) {
 	sum := sha256.New()
 	var digest v1.Hash
-	err := scratch.ReplaceNamed(b.folder(), func() string { return digest.Hex }, func(w io.Writer) error {
+	err := scratch.ReplaceNamed(b.dir(), func() string { return digest.Hex }, func(w io.Writer) error {
 		if _, err := io.Copy(io.MultiWriter(w, sum), r); err != nil {
 			return err
 		}

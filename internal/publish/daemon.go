@@ -13,7 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// DefaultDaemon is where docker's daemon listens unless somebody said otherwise.
+// DefaultDaemon is where docker's daemon listens by default.
 const DefaultDaemon = "unix:///var/run/docker.sock"
 
 // pingTimeout bounds how long a daemon may take to say that it is there. One that is being started by its socket needs seconds.
@@ -32,6 +32,9 @@ type DaemonOptions struct {
 // Daemon loads images into docker's daemon, or another that speaks its API, such as podman's, as `docker load` does
 // (https://docs.docker.com/reference/api/engine/, "Import images"). A daemon runs images of one platform, so each artifact
 // may have one only. It may be used again.
+//
+// go-containerregistry's daemon package is not used: it needs a client of docker's own, loads one image a request, and writes with
+// the tarball package, which asks for digests that an unread layer does not have.
 type Daemon struct {
 	host   string
 	base   string // URL before the path
@@ -42,7 +45,7 @@ type Daemon struct {
 var _ Destination = (*Daemon)(nil)
 
 // NewDaemon returns a destination that speaks to the daemon at the host. An address that is not understood is an error; whether
-// somebody listens there, Check tells.
+// a daemon listens there, Check reports.
 func NewDaemon(o DaemonOptions) (*Daemon, error) {
 	d := &Daemon{host: o.Host, sent: o.Sent}
 	if d.host == "" {
@@ -103,7 +106,7 @@ func (d *Daemon) do(ctx context.Context, method, path string, body io.Reader) (*
 }
 
 // Publish streams all images to the daemon as one docker archive. No layer is held whole in memory; one whose size is not known is written to the
-// temporary folder first, one after the other. The digests are those of the images. Several platforms are a *PlatformsError.
+// temporary directory first, one after the other. The digests are those of the images. Several platforms are a *PlatformsError.
 func (d *Daemon) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash, error) {
 	images := make([]v1.Image, len(artifacts))
 	for i, artifact := range artifacts {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/org/nixery-action/internal/registry/registrytest"
 )
 
 // startPodman starts podman's service as systemd does, on a socket that is there already: who connects early waits. It
@@ -54,7 +55,7 @@ func TestPodmanLoads(t *testing.T) {
 	dir := t.TempDir()
 	podman := func(args ...string) []string { return append([]string{"--storage-driver=vfs", "--root", dir}, args...) }
 	d := newDaemon(t, startPodman(t, podman("system", "service", "--time=0")))
-	image := imageOf(t, "amd64", newLayer(t, 1, 5_000_000), newLayer(t, 2, 10_000))
+	image := registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 1, 5_000_000), registrytest.NewLayer(t, 2, 10_000))
 	artifact := Artifact{Name: "box", Image: image, Tags: []name.Tag{tagOf(t, "r.example/acme/box:latest"), tagOf(t, "r.example/acme/box:1")}}
 	if err := d.Check(t.Context(), []Artifact{artifact}); err != nil {
 		t.Fatal(err)
@@ -79,9 +80,9 @@ func TestPodmanLoads(t *testing.T) {
 		}
 	}
 	// What the daemon says of a fault in the middle is heard.
-	broken := newLayer(t, 3, 10_000)
-	broken.known(t).diffID = hashOf(nil)
-	_, err = d.Publish(t.Context(), []Artifact{{Name: "broken", Image: imageOf(t, "amd64", broken)}})
+	broken := registrytest.NewLayer(t, 3, 10_000)
+	broken.Known(t).Tar = registrytest.HashOf(nil)
+	_, err = d.Publish(t.Context(), []Artifact{{Name: "broken", Image: registrytest.ImageOf(t, "amd64", broken)}})
 	if err == nil || !strings.Contains(err.Error(), "loading images: ") {
 		t.Errorf("a layer that is not what its config says: %v", err)
 	}

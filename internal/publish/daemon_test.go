@@ -25,6 +25,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/org/nixery-action/internal/registry/registrytest"
 )
 
 // fakeDaemon answers on a socket as docker's daemon does, unless it is told to misbehave.
@@ -96,11 +97,11 @@ func TestDaemon(t *testing.T) {
 	fake, d := startDaemon(t)
 	var sent int64
 	d.sent = func(n int64) { sent += n }
-	unread, known := newLayer(t, 1, 300_000), newLayer(t, 2, 100_000).known(t)
+	unread, known := registrytest.NewLayer(t, 1, 300_000), registrytest.NewLayer(t, 2, 100_000).Known(t)
 	artifacts := []Artifact{
-		{Name: "a", Image: imageOf(t, "amd64", unread, known), Tags: []name.Tag{tagOf(t, "r.example/a:2"), tagOf(t, "a:1")}},
-		{Name: "b", Index: indexOf(imageOf(t, "amd64", known)), Tags: []name.Tag{tagOf(t, "r.example/b:x")}},
-		{Name: "c", Image: imageOf(t, "amd64", known, unread)},
+		{Name: "a", Image: registrytest.ImageOf(t, "amd64", unread, known), Tags: []name.Tag{tagOf(t, "r.example/a:2"), tagOf(t, "a:1")}},
+		{Name: "b", Index: registrytest.IndexOf(registrytest.ImageOf(t, "amd64", known)), Tags: []name.Tag{tagOf(t, "r.example/b:x")}},
+		{Name: "c", Image: registrytest.ImageOf(t, "amd64", known, unread)},
 	}
 	if err := d.Check(t.Context(), artifacts); err != nil {
 		t.Fatal(err)
@@ -118,11 +119,11 @@ func TestDaemon(t *testing.T) {
 	if want := []string{"GET /_ping", "GET /_ping", "POST /v1.41/images/load?quiet=1"}; !slices.Equal(fake.requests, want) {
 		t.Errorf("requests are %q", fake.requests)
 	}
-	if unread.opens.Load() != 1 || known.opens.Load() != 1 {
-		t.Errorf("layers were opened %d and %d times", unread.opens.Load(), known.opens.Load())
+	if unread.Opens.Load() != 1 || known.Opens.Load() != 1 {
+		t.Errorf("layers were opened %d and %d times", unread.Opens.Load(), known.Opens.Load())
 	}
-	if size, _ := unread.Size(); sent != size+known.size {
-		t.Errorf("%d bytes were told, want %d", sent, size+known.size)
+	if size, _ := unread.Size(); sent != size+known.Bytes {
+		t.Errorf("%d bytes were told, want %d", sent, size+known.Bytes)
 	}
 	checkLoaded(t, fake.archive)
 	nothingLeft(t)
@@ -148,7 +149,7 @@ func checkLoaded(t *testing.T, archive []byte) {
 	}
 }
 
-// nothingLeft tests that the temporary folder is empty.
+// nothingLeft tests that the temporary directory is empty.
 func nothingLeft(t *testing.T) {
 	t.Helper()
 	if files, err := os.ReadDir(os.TempDir()); err != nil || len(files) > 0 {
@@ -161,7 +162,7 @@ func TestDaemonRefusesSeveralPlatforms(t *testing.T) {
 	artifact, layers := twoPlatforms(t, "box:1")
 	_, err := d.Publish(t.Context(), []Artifact{artifact})
 	var several *PlatformsError
-	if !errors.As(err, &several) || several.Platforms != 2 || len(fake.requests) > 0 || layers[0].opens.Load() > 0 {
+	if !errors.As(err, &several) || several.Platforms != 2 || len(fake.requests) > 0 || layers[0].Opens.Load() > 0 {
 		t.Errorf("error is %v after %q", err, fake.requests)
 	}
 }
@@ -201,13 +202,13 @@ func TestDaemonThatFailsToLoad(t *testing.T) {
 		t.Run(title, func(t *testing.T) {
 			fake, d := startDaemon(t)
 			fake.load = c.load
-			layer := newLayer(t, 1, 3_000_000)
-			_, err := d.Publish(t.Context(), []Artifact{{Name: "box", Image: imageOf(t, "amd64", layer)}})
+			layer := registrytest.NewLayer(t, 1, 3_000_000)
+			_, err := d.Publish(t.Context(), []Artifact{{Name: "box", Image: registrytest.ImageOf(t, "amd64", layer)}})
 			var failure *DaemonError
 			if !errors.As(err, &failure) || failure.Host != d.host || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("error is %v", err)
 			}
-			if layer.live.Load() != 0 {
+			if layer.Live.Load() != 0 {
 				t.Error("the layer is still read")
 			}
 			nothingLeft(t)
@@ -215,12 +216,12 @@ func TestDaemonThatFailsToLoad(t *testing.T) {
 	}
 }
 
-// An answer that is right does not make up for bytes that nobody read.
+// An answer that is right does not make up for bytes that were not read.
 func TestDaemonThatReadsHalf(t *testing.T) {
 	fake, d := startDaemon(t)
 	fake.load = answer(200, false, `{"stream":"Loaded image: box"}`)
-	layer := newLayer(t, 1, 10_000_000)
-	if _, err := d.Publish(t.Context(), []Artifact{{Name: "box", Image: imageOf(t, "amd64", layer)}}); !errors.As(err, new(*DaemonError)) {
+	layer := registrytest.NewLayer(t, 1, 10_000_000)
+	if _, err := d.Publish(t.Context(), []Artifact{{Name: "box", Image: registrytest.ImageOf(t, "amd64", layer)}}); !errors.As(err, new(*DaemonError)) {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -229,14 +230,14 @@ func TestLayerThatCannotBeReadIsNotTheDaemonsFault(t *testing.T) {
 	broken := errors.New("the store is gone")
 	for _, known := range []bool{true, false} {
 		fake, d := startDaemon(t)
-		layer := newLayer(t, 1, 1_000_000)
+		layer := registrytest.NewLayer(t, 1, 1_000_000)
 		if known {
-			layer.known(t)
+			layer.Known(t)
 		}
-		whole := layer.open
-		layer.open = func() io.Reader { return io.MultiReader(io.LimitReader(whole(), 500_000), iotest.ErrReader(broken)) }
-		_, err := d.Publish(t.Context(), []Artifact{{Name: "box", Image: imageOf(t, "amd64", layer)}})
-		if !errors.Is(err, broken) || errors.As(err, new(*DaemonError)) || layer.live.Load() != 0 {
+		whole := layer.Open
+		layer.Open = func() io.Reader { return io.MultiReader(io.LimitReader(whole(), 500_000), iotest.ErrReader(broken)) }
+		_, err := d.Publish(t.Context(), []Artifact{{Name: "box", Image: registrytest.ImageOf(t, "amd64", layer)}})
+		if !errors.Is(err, broken) || errors.As(err, new(*DaemonError)) || layer.Live.Load() != 0 {
 			t.Errorf("known %t: error is %v", known, err)
 		}
 		fake.mu.Lock()
@@ -258,12 +259,12 @@ func TestDaemonIsLeftWhenCancelled(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body) // until the client leaves
 		close(gone)
 	}
-	layer := newLayer(t, 1, 1000).known(t)
-	endless := io.MultiReader(layer.open(), iotest.OneByteReader(rest{ctx}))
-	layer.size, layer.open = 1<<40, func() io.Reader { return endless }
-	_, err := d.Publish(ctx, []Artifact{{Name: "box", Image: imageOf(t, "amd64", layer)}})
-	if !errors.Is(err, why) || layer.live.Load() != 0 {
-		t.Errorf("error is %v; %d streams are open", err, layer.live.Load())
+	layer := registrytest.NewLayer(t, 1, 1000).Known(t)
+	endless := io.MultiReader(layer.Open(), iotest.OneByteReader(rest{ctx}))
+	layer.Bytes, layer.Open = 1<<40, func() io.Reader { return endless }
+	_, err := d.Publish(ctx, []Artifact{{Name: "box", Image: registrytest.ImageOf(t, "amd64", layer)}})
+	if !errors.Is(err, why) || layer.Live.Load() != 0 {
+		t.Errorf("error is %v; %d streams are open", err, layer.Live.Load())
 	}
 	<-gone
 }
@@ -284,7 +285,7 @@ func TestDaemonThatIsNotThere(t *testing.T) {
 	_ = listener.Close()
 	for host, says := range map[string]string{
 		"unix://" + dir + "/none": "there is no such socket; start docker, name another with DOCKER_HOST, or write a file with type=docker,dest=FILE",
-		"unix://" + deaf:          "nobody listens there; start docker",
+		"unix://" + deaf:          "connection refused; start docker",
 	} {
 		err := newDaemon(t, host).Check(t.Context(), nil)
 		if !errors.As(err, new(*DaemonError)) || !strings.Contains(err.Error(), host) || !strings.Contains(err.Error(), says) {

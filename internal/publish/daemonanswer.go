@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/org/nixery-action/internal/registry"
 	"io"
 	"io/fs"
 	"net/http"
@@ -40,11 +41,11 @@ func (e *DaemonError) problem() string {
 	case errors.Is(e.Err, fs.ErrPermission):
 		return "permission denied"
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
-		return "nobody listens there"
+		return "connection refused"
 	case errors.Is(e.Err, context.DeadlineExceeded):
 		return "it does not answer"
 	}
-	return cause(e.Err)
+	return registry.Cause(e.Err)
 }
 
 // hint says what to do about it; empty if that is not known.
@@ -57,10 +58,10 @@ func (e *DaemonError) hint() string {
 	case errors.Is(e.Err, http.ErrSchemeMismatch):
 		return "it speaks no TLS; unset DOCKER_TLS_VERIFY and DOCKER_CERT_PATH"
 	case errors.As(e.Err, &refused) && refused.overTLS():
-		return "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of its certificates"
+		return "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the directory of its certificates"
 	case errors.As(e.Err, &refused):
 		return ""
-	case isDial(e.Err), errors.Is(e.Err, context.DeadlineExceeded):
+	case registry.IsDial(e.Err), errors.Is(e.Err, context.DeadlineExceeded):
 		return "start docker, " + other
 	}
 	return ""

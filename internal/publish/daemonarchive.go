@@ -12,9 +12,10 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/org/nixery-action/internal/registry"
 )
 
-// loadable is a docker archive on its way to somebody who reads it once. Its layers come first: an image's config is known
+// loadable is a docker archive that is written to a stream. Its layers come first: an image's config is known
 // when they are.
 type loadable struct {
 	ctx  context.Context //nolint:containedctx // of one call
@@ -56,9 +57,9 @@ func (l *loadable) writeLayer(layer v1.Layer, written map[string]bool) error {
 	if size, err := layer.Size(); err == nil {
 		return l.writeKnown(layer, size, written)
 	}
-	return inTempFolder(stdoutPath, func(dir string) error {
+	return inTempDir(stdoutPath, func(dir string) error {
 		files := &blobs{root: dir, sent: l.sent}
-		if err := os.MkdirAll(files.folder(), 0o700); err != nil {
+		if err := os.MkdirAll(files.dir(), 0o700); err != nil {
 			return err
 		}
 		if err := files.writeLayer(l.ctx, layer); err != nil {
@@ -79,14 +80,13 @@ func (l *loadable) writeKnown(layer v1.Layer, size int64, written map[string]boo
 		return err
 	}
 	written[name] = true
-	stream, err := layer.Compressed()
+	in, err := registry.OpenLayer(l.ctx, layer, l.sent)
 	if err != nil {
-		return &layerError{err}
+		return err
 	}
-	in := &body{ctx: l.ctx, inner: stream, sent: l.sent}
 	err = l.write(name, size, in)
-	if cerr := in.Close(); err == nil && cerr != nil {
-		err = &layerError{cerr}
+	if cerr := in.Close(); err == nil {
+		err = cerr
 	}
 	return err
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/org/nixery-action/internal/registry"
+	"github.com/org/nixery-action/internal/registry/registrytest"
 )
 
 // run runs a program and returns what it printed.
@@ -48,12 +50,12 @@ func TestDistribution(t *testing.T) {
 	address := startDistribution(t)
 	artifact, layers := twoPlatforms(t, address+"/acme/box:latest", address+"/acme/other:1")
 	artifacts := []Artifact{artifact}
-	var fault *RegistryError
-	if err := NewRegistry(RegistryOptions{}).Check(t.Context(), artifacts); !errors.As(err, &fault) || fault.Kind != Unauthorized {
+	var fault *registry.Error
+	if err := NewRegistry(RegistryOptions{}).Check(t.Context(), artifacts); !errors.As(err, &fault) || fault.Kind != registry.Unauthorized {
 		t.Errorf("without credentials: %v", err)
 	}
 	var mounted int
-	r := NewRegistry(RegistryOptions{Keychain: fixedKeychain{"u", "hunter2"}, Report: func(u Upload) {
+	r := NewRegistry(RegistryOptions{Client: registry.New(registry.Options{Keychain: fixedKeychain{"u", "hunter2"}}), Report: func(u Upload) {
 		if u.How == Mounted {
 			mounted++
 		}
@@ -65,12 +67,12 @@ func TestDistribution(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if mounted != len(layers) || layers[0].opens.Load() != 1 {
-		t.Errorf("%d of %d layers were mounted; one was opened %d times", mounted, len(layers), layers[0].opens.Load())
+	if mounted != len(layers) || layers[0].Opens.Load() != 1 {
+		t.Errorf("%d of %d layers were mounted; one was opened %d times", mounted, len(layers), layers[0].Opens.Load())
 	}
 	for _, tag := range artifact.Tags {
 		raw := run(t, "skopeo", "inspect", "--raw", "--tls-verify=false", "--creds", "u:hunter2", "docker://"+tag.Name())
-		if hashOf([]byte(raw)) != digests[0] {
+		if registrytest.HashOf([]byte(raw)) != digests[0] {
 			t.Errorf("%s is %s, want %s", tag, raw, digests[0])
 		}
 	}
@@ -81,17 +83,17 @@ func TestDistribution(t *testing.T) {
 // Debian 12's skopeo, 1.9, finds an entry by name only if its media type is one of OCI; here it takes the only entry.
 func TestSkopeoReadsLayouts(t *testing.T) {
 	dir := t.TempDir()
-	folder, file := filepath.Join(dir, "layout"), filepath.Join(dir, "layout.tar")
+	directory, file := filepath.Join(dir, "layout"), filepath.Join(dir, "layout.tar")
 	var digests []v1.Hash
-	for _, l := range []Layout{{Path: folder}, {Path: file, Tar: true}} {
+	for _, l := range []Layout{{Path: directory}, {Path: file, Tar: true}} {
 		artifact, _ := twoPlatforms(t, "r.example/acme/box:latest")
 		var err error
 		if digests, err = l.Publish(t.Context(), []Artifact{artifact}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, ref := range []string{"oci:" + folder, "oci-archive:" + file} {
-		if raw := run(t, "skopeo", "inspect", "--raw", ref); hashOf([]byte(raw)) != digests[0] {
+	for _, ref := range []string{"oci:" + directory, "oci-archive:" + file} {
+		if raw := run(t, "skopeo", "inspect", "--raw", ref); registrytest.HashOf([]byte(raw)) != digests[0] {
 			t.Errorf("%s is %s, want %s", ref, raw, digests[0])
 		}
 		run(t, "skopeo", "copy", "--all", ref, "dir:"+t.TempDir())
@@ -100,7 +102,7 @@ func TestSkopeoReadsLayouts(t *testing.T) {
 
 func TestSkopeoReadsArchives(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "box.tar")
-	image := imageOf(t, "amd64", newLayer(t, 1, 10_000), newLayer(t, 2, 10_000))
+	image := registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 1, 10_000), registrytest.NewLayer(t, 2, 10_000))
 	artifact := Artifact{Name: "box", Image: image, Tags: []name.Tag{tagOf(t, "r.example/acme/box:latest")}}
 	if _, err := (Archive{Path: file}).Publish(t.Context(), []Artifact{artifact}); err != nil {
 		t.Fatal(err)

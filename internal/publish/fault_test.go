@@ -14,6 +14,10 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/org/nixery-action/internal/registry"
+	"github.com/org/nixery-action/internal/registry/registrytest"
+	"github.com/org/nixery-action/internal/retry"
 )
 
 // dialing returns a transport that reaches server whatever host is asked for.
@@ -23,9 +27,9 @@ func dialing(server *httptest.Server) *http.Transport {
 	}}
 }
 
-func tlsRegistry(t *testing.T, faults ...*fault) *fakeRegistry {
+func tlsRegistry(t *testing.T, faults ...*registrytest.Fault) *registrytest.Registry {
 	t.Helper()
-	f := newFake(faults...)
+	f := registrytest.NewFake(faults...)
 	f.Server = httptest.NewUnstartedServer(f)
 	f.Config.ErrorLog = log.New(io.Discard, "", 0)
 	f.StartTLS()
@@ -39,7 +43,7 @@ func artifactFor(t *testing.T, ref string) Artifact {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Artifact{Name: "a", Image: imageOf(t, "amd64", newLayer(t, 1, 1000)), Tags: []name.Tag{tag}}
+	return Artifact{Name: "a", Image: registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 1, 1000)), Tags: []name.Tag{tag}}
 }
 
 type fixedKeychain struct{ user, password string }
@@ -54,10 +58,10 @@ func (brokenKeychain) Resolve(authn.Resource) (authn.Authenticator, error) {
 	return nil, errors.New("docker-credential-gone: executable file not found")
 }
 
-func TestRegistryErrors(t *testing.T) {
-	plain, secure := newRegistry(t), tlsRegistry(t)
-	answering := func(code int, header ...string) *fakeRegistry {
-		return newRegistry(t, &fault{method: "POST", path: "/blobs/uploads/", nth: 1, forever: true, answer: status(code, header...)})
+func TestErrors(t *testing.T) {
+	plain, secure := registrytest.NewRegistry(t), tlsRegistry(t)
+	answering := func(code int, header ...string) *registrytest.Registry {
+		return registrytest.NewRegistry(t, &registrytest.Fault{Method: "POST", Path: "/blobs/uploads/", Nth: 1, Forever: true, Answer: registrytest.Status(code, header...)})
 	}
 	closed := httptest.NewServer(nil)
 	closed.Close()
@@ -65,42 +69,42 @@ func TestRegistryErrors(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		host    string
-		options RegistryOptions
-		kind    Kind
+		options registry.Options
+		kind    registry.Kind
 		says    []string
 	}{
-		{"401 without credentials", unauthorized.host(), RegistryOptions{}, Unauthorized,
+		{"401 without credentials", unauthorized.Host(), registry.Options{}, registry.Unauthorized,
 			[]string{"/acme/box: not logged in to 127.0.0.1", "401 Unauthorized", "docker's config", "docker login 127.0.0.1"}},
-		{"401 with credentials", unauthorized.host(), RegistryOptions{Keychain: fixedKeychain{"u", "hunter2"}}, Unauthorized,
+		{"401 with credentials", unauthorized.Host(), registry.Options{Keychain: fixedKeychain{"u", "hunter2"}}, registry.Unauthorized,
 			[]string{"does not accept the credentials"}},
-		{"403", forbidden.host(), RegistryOptions{Keychain: fixedKeychain{"u", "hunter2"}}, Forbidden,
+		{"403", forbidden.Host(), registry.Options{Keychain: fixedKeychain{"u", "hunter2"}}, registry.Forbidden,
 			[]string{"permission denied", "may not push there"}},
-		{"403 of ghcr.io", "ghcr.io", RegistryOptions{Insecure: []string{"ghcr.io"}, Transport: dialing(forbidden.Server)}, Forbidden,
+		{"403 of ghcr.io", "ghcr.io", registry.Options{Insecure: []string{"ghcr.io"}, Transport: dialing(forbidden.Server)}, registry.Forbidden,
 			[]string{"`permissions: packages: write`", "github-token"}},
-		{"404", missing.host(), RegistryOptions{}, NotFound, []string{"404 Not Found", "repository's name"}},
-		{"429", throttled.host(), RegistryOptions{}, Throttled, []string{"too many requests"}},
-		{"nobody listens", closed.Listener.Addr().String(), RegistryOptions{}, Unreachable,
+		{"404", missing.Host(), registry.Options{}, registry.NotFound, []string{"404 Not Found", "repository's name"}},
+		{"429", throttled.Host(), registry.Options{}, registry.Throttled, []string{"too many requests"}},
+		{"connection refused", closed.Listener.Addr().String(), registry.Options{}, registry.Unreachable,
 			[]string{"cannot be reached", closed.Listener.Addr().String(), "refused"}},
-		{"unknown authority", secure.host(), RegistryOptions{}, Untrusted,
-			[]string{"TLS", "unknown authority", "--insecure-registry " + secure.host()}},
-		{"wrong name", "registry.example:5000", RegistryOptions{Transport: trusting(secure)}, Untrusted,
+		{"unknown authority", secure.Host(), registry.Options{}, registry.Untrusted,
+			[]string{"TLS", "unknown authority", "--insecure-registry " + secure.Host()}},
+		{"wrong name", "registry.example:5000", registry.Options{Transport: trusting(secure)}, registry.Untrusted,
 			[]string{"TLS", "registry.example"}},
-		{"plain HTTP", "registry.example:5000", RegistryOptions{Transport: dialing(plain.Server)}, PlainHTTP,
+		{"plain HTTP", "registry.example:5000", registry.Options{Transport: dialing(plain.Server)}, registry.PlainHTTP,
 			[]string{"registry.example:5000 speaks plain HTTP", "--insecure-registry registry.example:5000"}},
-		{"plain HTTP in a private network", "10.1.2.3:5000", RegistryOptions{Transport: dialing(plain.Server)}, PlainHTTP,
+		{"plain HTTP in a private network", "10.1.2.3:5000", registry.Options{Transport: dialing(plain.Server)}, registry.PlainHTTP,
 			[]string{"10.1.2.3:5000 speaks plain HTTP"}},
-		{"private network, nobody listens", "10.1.2.3:5000", RegistryOptions{Transport: dialing(closed)}, Unreachable,
+		{"private network, connection refused", "10.1.2.3:5000", registry.Options{Transport: dialing(closed)}, registry.Unreachable,
 			[]string{"cannot be reached"}},
-		{"credential helper", plain.host(), RegistryOptions{Keychain: brokenKeychain{}}, Other,
+		{"credential helper", plain.Host(), registry.Options{Keychain: brokenKeychain{}}, registry.Other,
 			[]string{"reading credentials for 127.0.0.1", "docker-credential-gone"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.options.Backoff = Backoff{Attempts: 2}
-			r, _ := hasty(test.options)
+			test.options.Retry = retry.Policy{Attempts: 2}
+			r, _ := hasty(RegistryOptions{}, test.options)
 			artifacts := []Artifact{artifactFor(t, test.host+"/acme/box:x")}
 			_, pushed := r.Publish(t.Context(), artifacts)
 			for _, err := range []error{pushed, r.Check(t.Context(), artifacts)} {
-				var fault *RegistryError
+				var fault *registry.Error
 				if !errors.As(err, &fault) {
 					t.Fatalf("error is %v", err)
 				}
@@ -118,13 +122,13 @@ func TestRegistryErrors(t *testing.T) {
 			}
 		})
 	}
-	if got := plain.matching("10.1.2.3"); len(got) != 0 || len(plain.matching("POST")) != 0 {
-		t.Errorf("requests went out in plain text: %q", plain.matching(""))
+	if got := plain.Matching("10.1.2.3"); len(got) != 0 || len(plain.Matching("POST")) != 0 {
+		t.Errorf("requests went out in plain text: %q", plain.Matching(""))
 	}
 }
 
 // trusting trusts the server's certificate, and reaches it whatever host is asked for.
-func trusting(f *fakeRegistry) *http.Transport {
+func trusting(f *registrytest.Registry) *http.Transport {
 	transport := dialing(f.Server)
 	transport.TLSClientConfig = f.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	transport.TLSClientConfig.ServerName = ""
@@ -135,18 +139,18 @@ func TestUnknownHost(t *testing.T) {
 	nowhere := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "registry.example", IsNotFound: true}}
 	}}
-	r, waits := hasty(RegistryOptions{Transport: nowhere})
+	r, waits := hasty(RegistryOptions{}, registry.Options{Transport: nowhere})
 	_, err := r.Publish(t.Context(), []Artifact{artifactFor(t, "registry.example/a:x")})
-	var fault *RegistryError
-	if !errors.As(err, &fault) || fault.Kind != UnknownHost || len(waits()) != 0 {
+	var fault *registry.Error
+	if !errors.As(err, &fault) || fault.Kind != registry.UnknownHost || len(waits()) != 0 {
 		t.Errorf("error is %v, after waits %v", err, waits())
 	}
 }
 
 func TestInsecureRegistries(t *testing.T) {
-	plain, secure := newRegistry(t), tlsRegistry(t)
+	plain, secure := registrytest.NewRegistry(t), tlsRegistry(t)
 	for _, test := range []struct {
-		server *fakeRegistry
+		server *registrytest.Registry
 		host   string
 		listed string
 	}{
@@ -159,7 +163,7 @@ func TestInsecureRegistries(t *testing.T) {
 		{secure, "registry.example:5000", "registry.example:5000"},
 		{secure, "127.0.0.1:5000", "127.0.0.1:5000"},
 	} {
-		r, _ := hasty(RegistryOptions{Transport: dialing(test.server.Server), Insecure: []string{test.listed}})
+		r, _ := hasty(RegistryOptions{}, registry.Options{Transport: dialing(test.server.Server), Insecure: []string{test.listed}})
 		if _, err := r.Publish(t.Context(), []Artifact{artifactFor(t, test.host+"/a:x")}); err != nil {
 			t.Errorf("%s with %s listed: %v", test.host, test.listed, err)
 		}
@@ -167,22 +171,22 @@ func TestInsecureRegistries(t *testing.T) {
 }
 
 func TestNoRedirectToPlainHTTP(t *testing.T) {
-	elsewhere := newRegistry(t)
+	elsewhere := registrytest.NewRegistry(t)
 	location, err := url.Parse(elsewhere.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	target := "http://registry.example:" + location.Port() + "/v2/acme/box/blobs/uploads/1?token=hunter2"
-	secure := tlsRegistry(t, &fault{method: "POST", nth: 1, forever: true, answer: status(http.StatusTemporaryRedirect, "Location", target)})
+	secure := tlsRegistry(t, &registrytest.Fault{Method: "POST", Nth: 1, Forever: true, Answer: registrytest.Status(http.StatusTemporaryRedirect, "Location", target)})
 	transport := trusting(secure)
 	transport.TLSClientConfig.ServerName = "example.com"
-	r, _ := hasty(RegistryOptions{Transport: transport, Keychain: fixedKeychain{"u", "hunter2"}})
+	r, _ := hasty(RegistryOptions{}, registry.Options{Transport: transport, Keychain: fixedKeychain{"u", "hunter2"}})
 	_, err = r.Publish(t.Context(), []Artifact{artifactFor(t, "registry.example/acme/box:x")})
-	var fault *RegistryError
-	if !errors.As(err, &fault) || fault.Kind != PlainHTTP || strings.Contains(err.Error(), "hunter2") {
+	var fault *registry.Error
+	if !errors.As(err, &fault) || fault.Kind != registry.PlainHTTP || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("error is %v", err)
 	}
-	if got := elsewhere.matching(""); len(got) != 0 {
+	if got := elsewhere.Matching(""); len(got) != 0 {
 		t.Errorf("the redirect was followed: %q", got)
 	}
 }
@@ -193,23 +197,23 @@ func TestCauseHoldsNoSecrets(t *testing.T) {
 		&url.Error{Op: "Put", URL: "https://u:hunter2@r.example/v2/?token=hunter2", Err: inner},
 		errors.New("no token in bearer response:\n{\"refresh_token\":\"hunter2\"}"),
 	} {
-		if text := cause(err); strings.Contains(text, "hunter2") {
+		if text := registry.Cause(err); strings.Contains(text, "hunter2") {
 			t.Errorf("%q tells a secret", text)
 		}
 	}
 }
 
 func TestCheck(t *testing.T) {
-	reg := newRegistry(t, &fault{method: "POST", nth: 1, answer: status(503)})
+	reg := registrytest.NewRegistry(t, &registrytest.Fault{Method: "POST", Nth: 1, Answer: registrytest.Status(503)})
 	r, waits := hasty(RegistryOptions{})
-	artifacts := []Artifact{{Name: "a", Tags: []name.Tag{reg.tag(t, "a:x"), reg.tag(t, "a:y"), reg.tag(t, "b:x")}}}
+	artifacts := []Artifact{{Name: "a", Tags: []name.Tag{reg.Tag(t, "a:x"), reg.Tag(t, "a:y"), reg.Tag(t, "b:x")}}}
 	if err := r.Check(t.Context(), artifacts); err != nil {
 		t.Fatal(err)
 	}
-	if posts := reg.matching("POST "); len(posts) != 3 || len(waits()) != 1 {
+	if posts := reg.Matching("POST "); len(posts) != 3 || len(waits()) != 1 {
 		t.Errorf("%q after waits %v", posts, waits())
 	}
-	if drops := reg.matching("DELETE "); len(drops) != 2 {
+	if drops := reg.Matching("DELETE "); len(drops) != 2 {
 		t.Errorf("uploads were dropped by %q", drops)
 	}
 }
@@ -233,12 +237,12 @@ func TestGitHubHints(t *testing.T) {
 		"permission_denied: The token provided does not match expected scopes.": "or a personal access token the scope write:packages",
 		"denied": "the job needs `permissions: packages: write`, and the package must give this repository write access",
 	} {
-		denied := newRegistry(t, &fault{method: "POST", path: "/blobs/uploads/", nth: 1, forever: true, answer: func(w http.ResponseWriter, _ *http.Request) {
+		denied := registrytest.NewRegistry(t, &registrytest.Fault{Method: "POST", Path: "/blobs/uploads/", Nth: 1, Forever: true, Answer: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusForbidden)
 			_, _ = io.WriteString(w, `{"errors":[{"code":"DENIED","message":"`+message+`"}]}`)
 		}})
-		r, _ := hasty(RegistryOptions{Insecure: []string{"ghcr.io"}, Transport: dialing(denied.Server)})
+		r, _ := hasty(RegistryOptions{}, registry.Options{Insecure: []string{"ghcr.io"}, Transport: dialing(denied.Server)})
 		err := r.Check(t.Context(), []Artifact{artifactFor(t, "ghcr.io/acme/box:x")})
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), message) {
 			t.Errorf("%q gives\n%v", message, err)

@@ -29,7 +29,7 @@ func (h *held) add(repo name.Repository, digest v1.Hash) {
 	h.images[holding{repo, digest}] = true
 }
 
-// has is false for an image with an unread layer, whose digest nobody knows.
+// has is false for an image with an unread layer, whose digest is not known.
 func (h *held) has(repo name.Repository, image v1.Image) bool {
 	digest, err := image.Digest()
 	if err != nil {
@@ -58,7 +58,7 @@ func (p *push) ask(ctx context.Context) error {
 			}
 			for _, repo := range p.targets[i] {
 				g.Go(func() error {
-					desc, err := p.puller.Head(gctx, repo.Digest(digest.String()))
+					desc, err := p.session.Puller.Head(gctx, repo.Digest(digest.String()))
 					switch {
 					case err != nil || desc.Digest != digest:
 					case a.Inspector == nil || !a.Inspector.Due(repo, digest):
@@ -76,5 +76,5 @@ func (p *push) ask(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	return p.inspect(ctx, p.puller, due)
+	return p.inspect(ctx, due)
 }

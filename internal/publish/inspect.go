@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/org/nixery-action/internal/registry"
 )
 
 // Inspector decides how far a registry is believed. One that has an image's manifest most often has its blobs too, but blobs
@@ -41,7 +41,7 @@ type candidate struct {
 
 // inspect asks for the blobs of images, each once for each repository, and holds those images that are whole. An answer
 // that is neither yes nor no holds nothing: the upload asks again, and says what is wrong.
-func (p *push) inspect(ctx context.Context, puller *remote.Puller, candidates []*candidate) error {
+func (p *push) inspect(ctx context.Context, candidates []*candidate) error {
 	var mu sync.Mutex
 	exists := map[holding]bool{}
 	asked := map[holding]bool{}
@@ -58,7 +58,7 @@ func (p *push) inspect(ctx context.Context, puller *remote.Puller, candidates []
 			}
 			asked[blob] = true
 			g.Go(func() error {
-				there, err := p.hasBlob(gctx, puller, blob)
+				there, err := p.hasBlob(gctx, blob)
 				if err == nil {
 					mu.Lock()
 					exists[blob] = there
@@ -97,10 +97,10 @@ func (p *push) judge(c *candidate, exists map[holding]bool) {
 	}
 }
 
-func (p *push) hasBlob(ctx context.Context, puller *remote.Puller, blob holding) (there bool, err error) {
+func (p *push) hasBlob(ctx context.Context, blob holding) (there bool, err error) {
 	ref := blob.repo.Digest(blob.digest.String())
-	_, err = p.retry(ctx, "asking for a blob", ref.Name(), worthAnother, func(ctx context.Context) error {
-		layer, err := puller.Layer(ctx, ref)
+	_, err = p.session.Retry(ctx, "asking for a blob", ref.Name(), registry.Retryable, func(ctx context.Context) error {
+		layer, err := p.session.Puller.Layer(ctx, ref)
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,9 @@ const (
 	// What docker and containerd name an image by when they load a layout.
 	imageNameAnnotation = "io.containerd.image.name"
 
+	// What an index.json may have, in bytes.
+	maxIndex = 8 << 20
+
 	layoutVersion = `{"imageLayoutVersion":"1.0.0"}`
 )
 
@@ -35,8 +38,11 @@ const (
 // Manifests keep their media types and so their digests: they are those that a registry would get. For each tag index.json gets an entry
 // whose ref.name is the tag ("latest"), or the whole reference where two images of one call have the same tag. skopeo 1.9, of Debian 12,
 // looks a name up among entries of OCI media types only; others it reads if they are the only entry and no name is given.
+//
+// go-containerregistry's layout package is not used: it writes index.json in place, so that a reader or a crash may see half of
+// it, takes no context, and appends one image at a time.
 type Layout struct {
-	// Path is the folder, or the tar file; "-" is a tar on Stdout. Missing folders are made. A folder that holds
+	// Path is the directory, or the tar file; "-" is a tar on Stdout. Missing directories are made. A directory that holds
 	// something else is refused; one that is a layout keeps its entries, but for those with a name that is now another's.
 	Path string
 	// Tar asks for a tar file: the layout's files sorted, with fixed times and owners, so that equal images give equal bytes.
@@ -53,12 +59,12 @@ var _ Destination = Layout{}
 // CheckFirst implements [Destination].
 func (Layout) CheckFirst() bool { return true }
 
-// Check tells whether the folder or file can be written, and writes nothing that stays.
+// Check tells whether the directory or file can be written, and writes nothing that stays.
 func (l Layout) Check(context.Context, []Artifact) error {
 	if l.Tar {
 		return checkFile(l.Path)
 	}
-	if err := checkFolder(l.Path); err != nil {
+	if err := checkDir(l.Path); err != nil {
 		return err
 	}
 	return checkLayout(l.Path)
@@ -69,7 +75,7 @@ func (l Layout) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash, e
 	if err := l.Check(ctx, artifacts); err != nil {
 		return nil, err
 	}
-	write := l.writeFolder
+	write := l.writeDir
 	if l.Tar {
 		write = l.writeTar
 	}
@@ -80,9 +86,9 @@ func (l Layout) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash, e
 }
 
 func (l Layout) writeTar(ctx context.Context, artifacts []Artifact) error {
-	return inTempFolder(l.Path, func(dir string) error {
-		folder := Layout{Path: dir, Jobs: l.Jobs, Sent: l.Sent}
-		if err := folder.writeFolder(ctx, artifacts); err != nil {
+	return inTempDir(l.Path, func(dir string) error {
+		directory := Layout{Path: dir, Jobs: l.Jobs, Sent: l.Sent}
+		if err := directory.writeDir(ctx, artifacts); err != nil {
 			return err
 		}
 		files, err := filesBelow(dir)
@@ -93,16 +99,21 @@ func (l Layout) writeTar(ctx context.Context, artifacts []Artifact) error {
 	})
 }
 
-func (l Layout) writeFolder(ctx context.Context, artifacts []Artifact) error {
+func (l Layout) writeDir(ctx context.Context, artifacts []Artifact) error {
 	if err := os.MkdirAll(l.Path, 0o777); err != nil {
 		return err
 	}
-	// First, so that a folder left by a failure is known for a layout by the next run.
+	// First, so that a directory left by a failure is known for a layout by the next run.
 	if err := l.writeFile("oci-layout", []byte(layoutVersion)); err != nil {
 		return err
 	}
 	if err := l.blobs().write(ctx, artifacts); err != nil {
 		return err
+	}
+	for _, a := range artifacts {
+		if err := l.blobs().writeAttached(ctx, a); err != nil {
+			return err
+		}
 	}
 	entries, err := entries(artifacts)
 	if err != nil {
@@ -138,7 +149,8 @@ func (l Layout) writeFile(name string, content []byte) error {
 	})
 }
 
-// entries returns what index.json says of the artifacts: one descriptor for each tag, or one without a name.
+// entries returns what index.json says of the artifacts: one descriptor for each tag, or one without a name, then one without a
+// name for each attached manifest.
 func entries(artifacts []Artifact) ([]v1.Descriptor, error) {
 	var all []v1.Descriptor
 	shared := sharedTags(artifacts)
@@ -160,6 +172,17 @@ func entries(artifacts []Artifact) ([]v1.Descriptor, error) {
 			all = append(all, named)
 		}
 		if len(a.Tags) == 0 {
+			all = append(all, *desc)
+		}
+		attached, err := a.Attached()
+		if err != nil {
+			return nil, err
+		}
+		for _, image := range attached {
+			desc, err := partial.Descriptor(image)
+			if err != nil {
+				return nil, fmt.Errorf("image %q: describing attached manifest: %w", a.Name, err)
+			}
 			all = append(all, *desc)
 		}
 	}
@@ -212,7 +235,7 @@ func entryKey(d v1.Descriptor) string {
 
 // readIndex reads the index.json of a layout, or returns an empty one.
 func readIndex(dir string) (*v1.IndexManifest, error) {
-	raw, err := plainfile.ReadFile(filepath.Join(dir, "index.json"), maxManifest)
+	raw, err := plainfile.ReadFile(filepath.Join(dir, "index.json"), maxIndex)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}, nil
 	}

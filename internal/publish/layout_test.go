@@ -19,6 +19,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/org/nixery-action/internal/registry/registrytest"
 )
 
 func tagOf(t *testing.T, ref string) name.Tag {
@@ -31,14 +32,14 @@ func tagOf(t *testing.T, ref string) name.Tag {
 }
 
 // twoPlatforms is an artifact of two platforms that share a layer, and its layers.
-func twoPlatforms(t *testing.T, refs ...string) (Artifact, []*lazyLayer) {
+func twoPlatforms(t *testing.T, refs ...string) (Artifact, []*registrytest.Layer) {
 	t.Helper()
-	shared, amd, arm := newLayer(t, 1, 50_000), newLayer(t, 2, 20_000), newLayer(t, 3, 20_000)
-	a := Artifact{Name: "box", Index: indexOf(imageOf(t, "amd64", shared, amd), imageOf(t, "arm64", shared, arm))}
+	shared, amd, arm := registrytest.NewLayer(t, 1, 50_000), registrytest.NewLayer(t, 2, 20_000), registrytest.NewLayer(t, 3, 20_000)
+	a := Artifact{Name: "box", Index: registrytest.IndexOf(registrytest.ImageOf(t, "amd64", shared, amd), registrytest.ImageOf(t, "arm64", shared, arm))}
 	for _, ref := range refs {
 		a.Tags = append(a.Tags, tagOf(t, ref))
 	}
-	return a, []*lazyLayer{shared, amd, arm}
+	return a, []*registrytest.Layer{shared, amd, arm}
 }
 
 // refNames returns the names in a layout's index.json with their digests, in order.
@@ -59,7 +60,7 @@ func refNames(t *testing.T, dir string) []string {
 	return names
 }
 
-func TestLayoutFolder(t *testing.T) {
+func TestLayoutDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "some", "layout")
 	artifact, layers := twoPlatforms(t, "r.example/acme/box:latest", "box:1")
 	var sent atomic.Int64
@@ -69,9 +70,9 @@ func TestLayoutFolder(t *testing.T) {
 	}
 	var size int64
 	for _, layer := range layers {
-		size += layer.size
-		if layer.opens.Load() != 1 || layer.live.Load() != 0 {
-			t.Errorf("a layer was opened %d times, and %d streams are open", layer.opens.Load(), layer.live.Load())
+		size += layer.Bytes
+		if layer.Opens.Load() != 1 || layer.Live.Load() != 0 {
+			t.Errorf("a layer was opened %d times, and %d streams are open", layer.Opens.Load(), layer.Live.Load())
 		}
 	}
 	if sent.Load() != size {
@@ -83,8 +84,8 @@ func TestLayoutFolder(t *testing.T) {
 	if got := refNames(t, dir); !slices.Equal(got, want) {
 		t.Errorf("index.json names %q, want %q", got, want)
 	}
-	reg := newRegistry(t)
-	again, _ := twoPlatforms(t, reg.host()+"/box:1")
+	reg := registrytest.NewRegistry(t)
+	again, _ := twoPlatforms(t, reg.Host()+"/box:1")
 	pushed, err := NewRegistry(RegistryOptions{}).Publish(t.Context(), []Artifact{again})
 	if err != nil || pushed[0] != digests[0] {
 		t.Errorf("the registry has %v, %v; the layout %v", pushed, err, digests)
@@ -135,7 +136,7 @@ func TestLayoutKeepsAndReplacesEntries(t *testing.T) {
 		}
 	}
 	image := func(seed uint64, refs ...string) Artifact {
-		a := Artifact{Name: "a", Image: imageOf(t, "amd64", newLayer(t, seed, 100))}
+		a := Artifact{Name: "a", Image: registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, seed, 100))}
 		for _, ref := range refs {
 			a.Tags = append(a.Tags, tagOf(t, ref))
 		}
@@ -161,34 +162,34 @@ func TestLayoutKeepsAndReplacesEntries(t *testing.T) {
 
 func TestLayoutReusesBlobs(t *testing.T) {
 	dir := t.TempDir()
-	first := newLayer(t, 1, 1000)
-	for _, layer := range []*lazyLayer{first, newLayer(t, 1, 1000).known(t)} {
-		if _, err := (Layout{Path: dir}).Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", layer)}}); err != nil {
+	first := registrytest.NewLayer(t, 1, 1000)
+	for _, layer := range []*registrytest.Layer{first, registrytest.NewLayer(t, 1, 1000).Known(t)} {
+		if _, err := (Layout{Path: dir}).Publish(t.Context(), []Artifact{{Name: "a", Image: registrytest.ImageOf(t, "amd64", layer)}}); err != nil {
 			t.Fatal(err)
 		}
-		if want := int64(1); layer == first != (layer.opens.Load() == want) {
-			t.Errorf("opened %d times", layer.opens.Load())
+		if want := int64(1); layer == first != (layer.Opens.Load() == want) {
+			t.Errorf("opened %d times", layer.Opens.Load())
 		}
 	}
-	blob := filepath.Join(dir, "blobs", "sha256", first.digest.Hex)
+	blob := filepath.Join(dir, "blobs", "sha256", first.Measured.Hex)
 	if err := os.Truncate(blob, 10); err != nil {
 		t.Fatal(err)
 	}
-	torn := newLayer(t, 1, 1000).known(t)
-	if _, err := (Layout{Path: dir}).Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", torn)}}); err != nil {
+	torn := registrytest.NewLayer(t, 1, 1000).Known(t)
+	if _, err := (Layout{Path: dir}).Publish(t.Context(), []Artifact{{Name: "a", Image: registrytest.ImageOf(t, "amd64", torn)}}); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(blob); err != nil || info.Size() != first.size {
+	if info, err := os.Stat(blob); err != nil || info.Size() != first.Bytes {
 		t.Errorf("a torn blob was not replaced: %v, %v", info, err)
 	}
 }
 
 func TestLayoutRefusesALyingLayer(t *testing.T) {
-	layer := newLayer(t, 1, 1000).known(t)
-	truth := *layer.digest
-	layer.open = newLayer(t, 2, 1000).open
+	layer := registrytest.NewLayer(t, 1, 1000).Known(t)
+	truth := *layer.Measured
+	layer.Open = registrytest.NewLayer(t, 2, 1000).Open
 	dir := t.TempDir()
-	_, err := Layout{Path: dir}.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", honestless{layer, truth})}})
+	_, err := Layout{Path: dir}.Publish(t.Context(), []Artifact{{Name: "a", Image: registrytest.ImageOf(t, "amd64", honestless{layer, truth})}})
 	if err == nil || !strings.Contains(err.Error(), "its bytes are sha256:") {
 		t.Errorf("error is %v", err)
 	}
@@ -199,7 +200,7 @@ func TestLayoutRefusesALyingLayer(t *testing.T) {
 
 // honestless says that it is what it is not, whatever is read of it.
 type honestless struct {
-	*lazyLayer
+	*registrytest.Layer
 	digest v1.Hash
 }
 
@@ -291,15 +292,15 @@ func TestLayoutLeavesNothingBehind(t *testing.T) {
 			func(sent func(int64)) Destination { return Archive{Path: filepath.Join(dir, "d.tar"), Sent: sent} },
 		} {
 			ctx, cancel := context.WithCancel(t.Context())
-			layer := newLayer(t, 1, 500_000)
+			layer := registrytest.NewLayer(t, 1, 500_000)
 			sent := func(int64) {}
 			if want == gone {
-				whole := layer.open
-				layer.open = func() io.Reader { return io.MultiReader(io.LimitReader(whole(), 400_000), failing{gone}) }
+				whole := layer.Open
+				layer.Open = func() io.Reader { return io.MultiReader(io.LimitReader(whole(), 400_000), failing{gone}) }
 			} else {
 				sent = func(int64) { cancel() }
 			}
-			artifact := Artifact{Name: "a", Image: imageOf(t, "amd64", newLayer(t, 2, 100), layer), Tags: []name.Tag{tagOf(t, "a:x")}}
+			artifact := Artifact{Name: "a", Image: registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 2, 100), layer), Tags: []name.Tag{tagOf(t, "a:x")}}
 			if _, err := destination(sent).Publish(ctx, []Artifact{artifact}); !errors.Is(err, want) {
 				t.Errorf("%s: error is %v", fate, err)
 			}
@@ -338,14 +339,14 @@ func TestDestinationsThatCannotBeWritten(t *testing.T) {
 		{Layout{Path: full}, "not empty, and not an OCI layout"},
 		{Layout{Path: future}, `unknown version "9"`},
 		{Layout{Path: filepath.Join(file, "a.tar"), Tar: true}, file + " is a file"},
-		{Layout{Path: full, Tar: true}, "it is a folder"},
+		{Layout{Path: full, Tar: true}, "it is a directory"},
 		{Archive{Path: filepath.Join(file, "a.tar")}, file + " is a file"},
-		{Archive{Path: full}, "it is a folder"},
+		{Archive{Path: full}, "it is a directory"},
 		{Layout{Path: pipe, Tar: true}, "it is a named pipe"},
 		{Archive{Path: pipe}, "it is a named pipe"},
 	} {
-		layer := newLayer(t, 1, 100)
-		artifact := Artifact{Name: "a", Image: imageOf(t, "amd64", layer)}
+		layer := registrytest.NewLayer(t, 1, 100)
+		artifact := Artifact{Name: "a", Image: registrytest.ImageOf(t, "amd64", layer)}
 		_, published := test.destination.Publish(t.Context(), []Artifact{artifact})
 		for _, err := range []error{published, test.destination.Check(t.Context(), []Artifact{{Name: "a"}})} {
 			var failed *DestinationError
@@ -353,7 +354,7 @@ func TestDestinationsThatCannotBeWritten(t *testing.T) {
 				t.Errorf("%+v: error %v does not say %q", test.destination, err, test.says)
 			}
 		}
-		if layer.opens.Load() != 0 {
+		if layer.Opens.Load() != 0 {
 			t.Errorf("%+v: a layer was read first", test.destination)
 		}
 	}

@@ -15,10 +15,10 @@ func TestParseOutput(t *testing.T) {
 		"type=registry,registry.insecure=true":   {Kind: ToRegistry, Push: true, Insecure: true},
 		"type=docker":                            {Kind: ToDaemon},
 		"type=docker,name=a/b:1":                 {Kind: ToDaemon, Names: []string{"a/b:1"}},
-		"type=oci,dest=folder":                   {Kind: ToLayout, Dest: "folder"},
+		"type=oci,dest=directory":                {Kind: ToLayout, Dest: "directory"},
 		"type=oci,dest=a.tar":                    {Kind: ToLayout, Dest: "a.tar", Tar: true},
 		"type=oci,dest=a.tar,tar=false":          {Kind: ToLayout, Dest: "a.tar"},
-		"type=oci,dest=folder,tar=true":          {Kind: ToLayout, Dest: "folder", Tar: true},
+		"type=oci,dest=directory,tar=true":       {Kind: ToLayout, Dest: "directory", Tar: true},
 		"type=oci,dest=-":                        {Kind: ToLayout, Dest: "-", Tar: true},
 		`type=docker,"dest=with, comma"`:         {Kind: ToArchive, Dest: "with, comma", Tar: true},
 		`"type=docker","dest=with ""quotes"".x"`: {Kind: ToArchive, Dest: `with "quotes".x`, Tar: true},
@@ -34,7 +34,7 @@ func TestParseOutput(t *testing.T) {
 func TestParseOutputErrors(t *testing.T) {
 	for text, says := range map[string]string{
 		"":                                "it is empty",
-		"folder":                          `"folder" is not of the form key=value`,
+		"directory":                       `"directory" is not of the form key=value`,
 		"type=local,dest=x":               `type "local" is not one of registry, image, oci, docker`,
 		"dest=x":                          `type "" is not one of`,
 		"type=oci":                        "dest is missing",

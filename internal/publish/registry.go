@@ -2,18 +2,14 @@ package publish
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"net/http"
 	"sync"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/org/nixery-action/internal/registry"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -41,19 +37,9 @@ type Upload struct {
 
 // RegistryOptions are the settings of a Registry; the zero value is anonymous and silent.
 type RegistryOptions struct {
-	// Keychain finds credentials; see the function of that name.
-	Keychain authn.Keychain
-	// Transport is cloned; nil means go-containerregistry's, which honours proxy settings.
-	Transport *http.Transport
-	// Insecure lists hosts, with or without a port, that may speak plain HTTP, or TLS with any certificate. Loopback
-	// addresses may always speak plain HTTP, but their certificates are checked unless they are listed.
-	Insecure []string
+	Client *registry.Client
 	// Jobs is how many layers or manifests are sent at a time; 0 means 4. Tags are set one after the other.
-	Jobs      int
-	Backoff   Backoff
-	UserAgent string
-	// Logger is told of every retry; nil means silence.
-	Logger *slog.Logger
+	Jobs int
 	// Tagged is called once for each tag, in the order in which they are set, also for those that are not. It is not
 	// called if tags are not reached. Calls do not overlap.
 	Tagged func(Tagging)
@@ -61,44 +47,32 @@ type RegistryOptions struct {
 	Stored func(name.Repository, v1.Hash)
 	// Report is called once for each layer and repository, when it is there. Calls do not overlap.
 	Report func(Upload)
-	// Sent is called with the number of bytes of layers that leave, and with a negative number when bytes were in vain
+	// Sent is called with the number of bytes of layers that leave, and with a negative number when bytes did not arrive
 	// and will be sent again. Calls may overlap.
 	Sent func(n int64)
 }
 
 // Registry pushes to the registries that the artifacts' tags and repositories name. It may be used concurrently, and again.
 type Registry struct {
-	keychain authn.Keychain
-	wire     *wire
-	jobs     int
-	backoff  Backoff
-	agent    string
-	logger   *slog.Logger
-	report   func(Upload)
-	tagged   func(Tagging)
-	stored   func(name.Repository, v1.Hash)
-	sent     func(int64)
-	sleep    func(context.Context, time.Duration) error
-	grace    time.Duration // for tags after a cancellation
+	client *registry.Client
+	jobs   int
+	report func(Upload)
+	tagged func(Tagging)
+	stored func(name.Repository, v1.Hash)
+	sent   func(int64)
+	grace  time.Duration // for tags after a cancellation
 }
 
 var _ Destination = (*Registry)(nil)
 
 // NewRegistry returns a destination that speaks the distribution protocol.
 func NewRegistry(o RegistryOptions) *Registry {
-	r := &Registry{
-		keychain: o.Keychain, wire: newWire(o.Transport, o.Insecure), jobs: o.Jobs, backoff: o.Backoff.withDefaults(),
-		agent: o.UserAgent, logger: o.Logger, report: o.Report, tagged: o.Tagged, stored: o.Stored, sent: o.Sent, sleep: sleep, grace: tagGrace,
+	r := &Registry{client: o.Client, jobs: o.Jobs, report: o.Report, tagged: o.Tagged, stored: o.Stored, sent: o.Sent, grace: tagGrace}
+	if r.client == nil {
+		r.client = registry.New(registry.Options{})
 	}
-	if r.keychain == nil {
-		r.keychain = authn.NewMultiKeychain()
-	}
-	r.keychain = namedKeychain{r.keychain}
 	if r.jobs <= 0 {
 		r.jobs = 4
-	}
-	if r.logger == nil {
-		r.logger = slog.New(slog.DiscardHandler)
 	}
 	if r.report == nil {
 		r.report = func(Upload) {}
@@ -138,12 +112,31 @@ func oneStoreAtATime(stored func(name.Repository, v1.Hash)) func(name.Repository
 // CheckFirst implements [Destination]: a registry that has all images costs no check.
 func (r *Registry) CheckFirst() bool { return false }
 
+// Check verifies the right to push to every repository; see [Client.CheckPush].
+func (r *Registry) Check(ctx context.Context, artifacts []Artifact) error {
+	defer r.client.CloseIdle()
+	g, gctx := (&push{Registry: r}).group(ctx)
+	seen := map[name.Repository]bool{}
+	for _, a := range artifacts {
+		for _, repo := range r.repositories(a) {
+			if !seen[repo] {
+				seen[repo] = true
+				g.Go(func() error { return r.client.CheckPush(gctx, repo) })
+			}
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return explain(ctx, err)
+	}
+	return nil
+}
+
 // Publish asks for the images whose digests are known, and for the blobs of those that are inspected, uploads all layers of the others, then configs and manifests by
-// digest with indexes after what they refer to, and then sets the tags, one after the other: a failure before that moves no tag,
+// Measured with indexes after what they refer to, and then sets the tags, one after the other: a failure before that moves no tag,
 // and one of a tag is a *TagsError, which says which have moved. An unread layer is read once per registry; the
-// other repositories of a registry mount it. Failures of a registry are *RegistryError.
+// other repositories of a registry mount it. Failures of a registry are *registry.Error.
 func (r *Registry) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash, error) {
-	defer r.wire.closeIdle()
+	defer r.client.CloseIdle()
 	p, err := r.newPush(artifacts)
 	if err != nil {
 		return nil, err
@@ -188,23 +181,18 @@ func explain(ctx context.Context, err error) error {
 // push is one call of Publish.
 type push struct {
 	*Registry
-	pusher    *remote.Pusher
-	puller    *remote.Puller // asks what is there
+	session   *registry.Session
 	artifacts []Artifact
 	targets   [][]name.Repository // per artifact, each repository once
 	held      held
 }
 
 func (r *Registry) newPush(artifacts []Artifact) (*push, error) {
-	pusher, err := remote.NewPusher(r.options()...)
+	session, err := r.client.NewSession()
 	if err != nil {
-		return nil, fmt.Errorf("preparing push: %w", err)
+		return nil, err
 	}
-	puller, err := remote.NewPuller(r.options()...)
-	if err != nil {
-		return nil, fmt.Errorf("preparing push: %w", err)
-	}
-	p := &push{Registry: r, pusher: pusher, puller: puller, artifacts: artifacts}
+	p := &push{Registry: r, session: session, artifacts: artifacts}
 	for _, a := range artifacts {
 		if _, err := a.manifest(); err != nil {
 			return nil, err
@@ -218,18 +206,6 @@ func (r *Registry) newPush(artifacts []Artifact) (*push, error) {
 	return p, nil
 }
 
-func (r *Registry) options() []remote.Option {
-	return []remote.Option{
-		remote.WithTransport(r.wire),
-		remote.WithAuthFromKeychain(r.keychain),
-		remote.WithJobs(r.jobs),
-		remote.WithUserAgent(r.agent),
-		// Retries are ours: these would sleep through a cancelled context, and know nothing of Retry-After.
-		remote.WithRetryPredicate(func(error) bool { return false }),
-		remote.WithRetryStatusCodes(),
-	}
-}
-
 // repositories returns each repository that the artifact goes to once, in order of appearance.
 func (r *Registry) repositories(a Artifact) []name.Repository {
 	var repos []name.Repository
@@ -241,22 +217,10 @@ func (r *Registry) repositories(a Artifact) []name.Repository {
 	for _, repo := range append(repos, a.Repositories...) {
 		if !seen[repo.Name()] {
 			seen[repo.Name()] = true
-			unique = append(unique, r.reachable(repo))
+			unique = append(unique, r.client.Reachable(repo))
 		}
 	}
 	return unique
-}
-
-// reachable returns the repository with plain HTTP allowed where it is allowed: go-containerregistry's own idea of that
-// covers private networks, and not all of loopback.
-func (r *Registry) reachable(repo name.Repository) name.Repository {
-	if !r.wire.allowsPlain(repo.RegistryStr()) {
-		return repo
-	}
-	if plain, err := name.NewRegistry(repo.RegistryStr(), name.Insecure); err == nil {
-		repo.Registry = plain
-	}
-	return repo
 }
 
 // manifests sends configs and manifests of every artifact to each of its repositories, children before parents.
@@ -288,14 +252,47 @@ func (p *push) pushByDigest(ctx context.Context, a Artifact, repo name.Repositor
 		if err != nil {
 			return fmt.Errorf("image %q: reading digest: %w", a.Name, err)
 		}
-		if err := p.put(ctx, "pushing a manifest", repo.Digest(digest.String()), m); err != nil {
+		if err := p.session.Put(ctx, "pushing a manifest", repo.Digest(digest.String()), m); err != nil {
 			return err
 		}
 		if _, ok := m.(v1.Image); ok && a.Inspector != nil {
 			a.Inspector.Complete(repo, digest)
 		}
 	}
+	if err := p.pushAttached(ctx, a, repo); err != nil {
+		return err
+	}
 	return p.tellStored(a, repo)
+}
+
+// pushAttached sends attached manifests one after the other, since each may change one fallback tag.
+func (p *push) pushAttached(ctx context.Context, a Artifact, repo name.Repository) error {
+	attached, err := a.Attached()
+	if err != nil {
+		return err
+	}
+	for _, image := range attached {
+		layers, err := image.Layers()
+		if err != nil {
+			return fmt.Errorf("image %q: reading attached layers: %w", a.Name, err)
+		}
+		for _, layer := range layers {
+			if _, err := p.session.Upload(ctx, "uploading an attached layer", layer, repo, nil, p.sent); err != nil {
+				return err
+			}
+		}
+		if err := p.pushConfig(ctx, image, repo); err != nil {
+			return err
+		}
+		digest, err := image.Digest()
+		if err != nil {
+			return fmt.Errorf("image %q: reading attached digest: %w", a.Name, err)
+		}
+		if err := p.session.Put(ctx, "pushing an attached manifest", repo.Digest(digest.String()), image); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *push) tellStored(a Artifact, repo name.Repository) error {
@@ -316,18 +313,8 @@ func (p *push) pushConfig(ctx context.Context, image v1.Image, repo name.Reposit
 	if err != nil {
 		return fmt.Errorf("reading config: %w", err)
 	}
-	_, err = p.upload(ctx, "uploading a config", config, repo, nil)
+	_, err = p.session.Upload(ctx, "uploading a config", config, repo, nil, p.sent)
 	return err
-}
-
-// leaf hides what a manifest refers to, so that go-containerregistry sends it alone.
-type leaf struct{ Manifest }
-
-func (p *push) put(ctx context.Context, op string, ref name.Reference, m Manifest) error {
-	_, err := p.retry(ctx, op, ref.Name(), worthAnother, func(ctx context.Context) error {
-		return p.pusher.Push(ctx, ref, leaf{m})
-	})
-	return p.fault(ctx, op, ref.Context(), err)
 }
 
 func (p *push) group(ctx context.Context) (*errgroup.Group, context.Context) {
@@ -336,19 +323,8 @@ func (p *push) group(ctx context.Context) (*errgroup.Group, context.Context) {
 	return g, ctx
 }
 
-// fault makes a RegistryError of what an operation returned; nil stays nil, and a layer's own failure is not the registry's.
-func (r *Registry) fault(ctx context.Context, op string, repo name.Repository, err error) error {
-	if err == nil || ctx.Err() != nil {
-		return err
-	}
-	if errors.As(err, new(*layerError)) {
-		return fmt.Errorf("%s to %s: %w", op, repo.Name(), err)
-	}
-	kind, status := classify(err)
-	e := &RegistryError{Registry: repo.RegistryStr(), Repository: repo.Name(), Op: op, Kind: kind, Status: status, Err: err}
-	if kind == Unauthorized || kind == Forbidden {
-		auth, err := authn.Resolve(ctx, r.keychain, repo)
-		e.Anonymous = err == nil && auth == authn.Anonymous
-	}
-	return e
+// Pull reads an image or an index; see [Client.Pull].
+func (r *Registry) Pull(ctx context.Context, ref name.Reference) (Artifact, error) {
+	image, index, err := r.client.Pull(ctx, ref)
+	return Artifact{Name: ref.Name(), Image: image, Index: index}, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime"
@@ -17,6 +18,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"github.com/org/nixery-action/internal/registry"
+	"github.com/org/nixery-action/internal/registry/registrytest"
+	"github.com/org/nixery-action/internal/retry"
 )
 
 // checkPulled pulls a tag, with every byte checked, and compares its digest.
@@ -49,29 +54,29 @@ func checkPulled(t *testing.T, tag name.Tag, want v1.Hash) {
 }
 
 func TestPublishOrder(t *testing.T) {
-	reg := newRegistry(t)
-	shared, amd, arm, tool := newLayer(t, 1, 50_000), newLayer(t, 2, 20_000), newLayer(t, 3, 20_000), newLayer(t, 4, 9_000)
-	index := indexOf(imageOf(t, "amd64", shared, amd), imageOf(t, "arm64", shared, arm))
+	reg := registrytest.NewRegistry(t)
+	shared, amd, arm, tool := registrytest.NewLayer(t, 1, 50_000), registrytest.NewLayer(t, 2, 20_000), registrytest.NewLayer(t, 3, 20_000), registrytest.NewLayer(t, 4, 9_000)
+	index := registrytest.IndexOf(registrytest.ImageOf(t, "amd64", shared, amd), registrytest.ImageOf(t, "arm64", shared, arm))
 	artifacts := []Artifact{
-		{Name: "box", Index: index, Tags: []name.Tag{reg.tag(t, "acme/box:latest"), reg.tag(t, "acme/box:1")}},
-		{Name: "tool", Image: imageOf(t, "amd64", shared, tool), Tags: []name.Tag{reg.tag(t, "acme/tool:latest")}},
+		{Name: "box", Index: index, Tags: []name.Tag{reg.Tag(t, "acme/box:latest"), reg.Tag(t, "acme/box:1")}},
+		{Name: "tool", Image: registrytest.ImageOf(t, "amd64", shared, tool), Tags: []name.Tag{reg.Tag(t, "acme/tool:latest")}},
 	}
 	digests, err := NewRegistry(RegistryOptions{}).Publish(t.Context(), artifacts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, layer := range []*lazyLayer{shared, amd, arm, tool} {
-		if n := layer.opens.Load(); n != 1 {
+	for _, layer := range []*registrytest.Layer{shared, amd, arm, tool} {
+		if n := layer.Opens.Load(); n != 1 {
 			t.Errorf("a layer was opened %d times", n)
 		}
-		if n := layer.live.Load(); n != 0 {
+		if n := layer.Live.Load(); n != 0 {
 			t.Errorf("%d streams of a layer are still open", n)
 		}
 	}
 	checkPulled(t, artifacts[0].Tags[0], digests[0])
 	checkPulled(t, artifacts[0].Tags[1], digests[0])
 	checkPulled(t, artifacts[1].Tags[0], digests[1])
-	checkOrder(t, reg.matching("PUT "), digests[0])
+	checkOrder(t, reg.Matching("PUT "), digests[0])
 }
 
 // checkOrder wants blobs of layers, then manifests by digest with the index after its images, then tags.
@@ -111,24 +116,24 @@ func TestPublishMountsWithinARegistry(t *testing.T) {
 		{"refused, so uploaded", true, Uploaded, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			reg := newRegistry(t)
-			reg.noMount = test.noMount
-			layer := newLayer(t, 1, 10_000)
+			reg := registrytest.NewRegistry(t)
+			reg.NoMount = test.noMount
+			layer := registrytest.NewLayer(t, 1, 10_000)
 			var uploads []Upload
 			r := NewRegistry(RegistryOptions{Report: func(u Upload) { uploads = append(uploads, u) }})
-			digests, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", layer),
-				Tags: []name.Tag{reg.tag(t, "one:x"), reg.tag(t, "two:x"), reg.tag(t, "two:y")}}})
+			digests, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: registrytest.ImageOf(t, "amd64", layer),
+				Tags: []name.Tag{reg.Tag(t, "one:x"), reg.Tag(t, "two:x"), reg.Tag(t, "two:y")}}})
 			if err != nil {
 				t.Fatal(err)
 			}
-			checkPulled(t, reg.tag(t, "two:y"), digests[0])
-			if n := layer.opens.Load(); n != test.opens {
+			checkPulled(t, reg.Tag(t, "two:y"), digests[0])
+			if n := layer.Opens.Load(); n != test.opens {
 				t.Errorf("opened %d times, want %d", n, test.opens)
 			}
-			if mounts := reg.matching("POST /v2/two/", "from=one", "mount=sha256"); len(mounts) != 1 {
+			if mounts := reg.Matching("POST /v2/two/", "from=one", "mount=sha256"); len(mounts) != 1 {
 				t.Errorf("mount requests: %q", mounts)
 			}
-			if len(uploads) != 2 || uploads[0].How != Uploaded || uploads[1].How != test.want || uploads[1].Size != layer.size {
+			if len(uploads) != 2 || uploads[0].How != Uploaded || uploads[1].How != test.want || uploads[1].Size != layer.Bytes {
 				t.Errorf("reported %+v", uploads)
 			}
 		})
@@ -136,24 +141,24 @@ func TestPublishMountsWithinARegistry(t *testing.T) {
 }
 
 func TestPublishToTwoRegistries(t *testing.T) {
-	one, two := newRegistry(t), newRegistry(t)
-	layer := newLayer(t, 1, 10_000)
-	artifact := Artifact{Name: "a", Image: imageOf(t, "amd64", layer), Tags: []name.Tag{one.tag(t, "a:x"), two.tag(t, "b:x")}}
+	one, two := registrytest.NewRegistry(t), registrytest.NewRegistry(t)
+	layer := registrytest.NewLayer(t, 1, 10_000)
+	artifact := Artifact{Name: "a", Image: registrytest.ImageOf(t, "amd64", layer), Tags: []name.Tag{one.Tag(t, "a:x"), two.Tag(t, "b:x")}}
 	digests, err := NewRegistry(RegistryOptions{}).Publish(t.Context(), []Artifact{artifact})
 	if err != nil {
 		t.Fatal(err)
 	}
 	checkPulled(t, artifact.Tags[0], digests[0])
 	checkPulled(t, artifact.Tags[1], digests[0])
-	if mounts := two.matching("mount="); len(mounts) != 0 {
+	if mounts := two.Matching("mount="); len(mounts) != 0 {
 		t.Errorf("asked to mount across registries: %q", mounts)
 	}
 }
 
 func TestPublishByDigestOnly(t *testing.T) {
-	reg := newRegistry(t)
-	repo := reg.tag(t, "a:x").Repository
-	artifact := Artifact{Name: "a", Image: imageOf(t, "amd64", newLayer(t, 1, 100)), Repositories: []name.Repository{repo}}
+	reg := registrytest.NewRegistry(t)
+	repo := reg.Tag(t, "a:x").Repository
+	artifact := Artifact{Name: "a", Image: registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 1, 100)), Repositories: []name.Repository{repo}}
 	digests, err := NewRegistry(RegistryOptions{}).Publish(t.Context(), []Artifact{artifact})
 	if err != nil {
 		t.Fatal(err)
@@ -168,9 +173,9 @@ func TestPublishByDigestOnly(t *testing.T) {
 
 func TestPublishToNowhere(t *testing.T) {
 	for says, artifact := range map[string]Artifact{
-		`image "a": there is no tag or repository`:        {Name: "a", Image: imageOf(t, "amd64")},
+		`image "a": there is no tag or repository`:        {Name: "a", Image: registrytest.ImageOf(t, "amd64")},
 		`image "b": neither an index nor an image`:        {Name: "b"},
-		`image "c": both an index and an image are given`: {Name: "c", Image: imageOf(t, "amd64"), Index: indexOf()},
+		`image "c": both an index and an image are given`: {Name: "c", Image: registrytest.ImageOf(t, "amd64"), Index: registrytest.IndexOf()},
 	} {
 		_, err := NewRegistry(RegistryOptions{}).Publish(t.Context(), []Artifact{artifact})
 		if err == nil || !strings.Contains(err.Error(), says) {
@@ -180,62 +185,62 @@ func TestPublishToNowhere(t *testing.T) {
 }
 
 func TestPublishAgainReadsNothing(t *testing.T) {
-	reg := newRegistry(t)
-	push := func(layer *lazyLayer) []Upload {
+	reg := registrytest.NewRegistry(t)
+	push := func(layer *registrytest.Layer) []Upload {
 		var uploads []Upload
 		r := NewRegistry(RegistryOptions{Report: func(u Upload) { uploads = append(uploads, u) }})
-		if _, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", layer), Tags: []name.Tag{reg.tag(t, "a:x")}}}); err != nil {
+		if _, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: registrytest.ImageOf(t, "amd64", layer), Tags: []name.Tag{reg.Tag(t, "a:x")}}}); err != nil {
 			t.Fatal(err)
 		}
 		return uploads
 	}
-	push(newLayer(t, 1, 10_000))
-	puts := len(reg.matching("PUT "))
-	known := newLayer(t, 1, 10_000).known(t)
+	push(registrytest.NewLayer(t, 1, 10_000))
+	puts := len(reg.Matching("PUT "))
+	known := registrytest.NewLayer(t, 1, 10_000).Known(t)
 	uploads := push(known)
-	if n := known.opens.Load(); n != 0 {
+	if n := known.Opens.Load(); n != 0 {
 		t.Errorf("a layer that the registry has was opened %d times", n)
 	}
 	if len(uploads) != 1 || uploads[0].How != Existing {
 		t.Errorf("reported %+v", uploads)
 	}
-	if again := len(reg.matching("PUT ")) - puts; again != 0 {
+	if again := len(reg.Matching("PUT ")) - puts; again != 0 {
 		t.Errorf("%d requests put what was there", again)
 	}
 }
 
-// A registry that has an image has its layers: nobody asks for them one by one.
+// A registry that has an image has its layers: they are not asked for one by one.
 func TestPublishAsksForKnownImagesOnly(t *testing.T) {
-	reg := newRegistry(t)
-	one, two, three := newLayer(t, 1, 5_000), newLayer(t, 2, 5_000), newLayer(t, 3, 5_000)
-	tags := []name.Tag{reg.tag(t, "acme/box:latest")}
-	first := Artifact{Name: "box", Index: indexOf(imageOf(t, "amd64", one, two), imageOf(t, "arm64", one, three)), Tags: tags}
+	reg := registrytest.NewRegistry(t)
+	one, two, three := registrytest.NewLayer(t, 1, 5_000), registrytest.NewLayer(t, 2, 5_000), registrytest.NewLayer(t, 3, 5_000)
+	tags := []name.Tag{reg.Tag(t, "acme/box:latest")}
+	first := Artifact{Name: "box", Index: registrytest.IndexOf(registrytest.ImageOf(t, "amd64", one, two), registrytest.ImageOf(t, "arm64", one, three)), Tags: tags}
 	if _, err := NewRegistry(RegistryOptions{}).Publish(t.Context(), []Artifact{first}); err != nil {
 		t.Fatal(err)
 	}
-	before := len(reg.matching())
-	known := []*lazyLayer{newLayer(t, 1, 5_000).known(t), newLayer(t, 2, 5_000).known(t), newLayer(t, 3, 5_000).known(t), newLayer(t, 4, 5_000).known(t)}
-	same := Artifact{Name: "box", Index: indexOf(imageOf(t, "amd64", known[0], known[1]), imageOf(t, "arm64", known[0], known[2])), Tags: tags}
+	before := len(reg.Matching())
+	known := []*registrytest.Layer{registrytest.NewLayer(t, 1, 5_000).Known(t), registrytest.NewLayer(t, 2, 5_000).Known(t), registrytest.NewLayer(t, 3, 5_000).Known(t), registrytest.NewLayer(t, 4, 5_000).Known(t)}
+	same := Artifact{Name: "box", Index: registrytest.IndexOf(registrytest.ImageOf(t, "amd64", known[0], known[1]), registrytest.ImageOf(t, "arm64", known[0], known[2])), Tags: tags}
 	var how []How
 	registry := NewRegistry(RegistryOptions{Report: func(u Upload) { how = append(how, u.How) }})
 	if _, err := registry.Publish(t.Context(), []Artifact{same}); err != nil {
 		t.Fatal(err)
 	}
-	if again := reg.matching()[before:]; slices.ContainsFunc(again, func(r string) bool { return strings.Contains(r, "/blobs/") }) || len(again) > 6 {
+	if again := reg.Matching()[before:]; slices.ContainsFunc(again, func(r string) bool { return strings.Contains(r, "/blobs/") }) || len(again) > 6 {
 		t.Errorf("an unchanged index costs %q", again)
 	}
 	if !slices.Equal(how, []How{Existing, Existing, Existing}) {
 		t.Errorf("reported %v", how)
 	}
 	// One platform is new: the other's layers are not asked for, what is new is sent.
-	changed := Artifact{Name: "box", Index: indexOf(imageOf(t, "amd64", known[0], known[1]), imageOf(t, "arm64", known[0], known[3])), Tags: tags}
+	changed := Artifact{Name: "box", Index: registrytest.IndexOf(registrytest.ImageOf(t, "amd64", known[0], known[1]), registrytest.ImageOf(t, "arm64", known[0], known[3])), Tags: tags}
 	digests, err := NewRegistry(RegistryOptions{}).Publish(t.Context(), []Artifact{changed})
 	if err != nil {
 		t.Fatal(err)
 	}
 	checkPulled(t, tags[0], digests[0])
 	for i, want := range []int{0, 0, 0, 1} {
-		if got := int(known[i].opens.Load()); got != want {
+		if got := int(known[i].Opens.Load()); got != want {
 			t.Errorf("layer %d was read %d times, want %d", i+1, got, want)
 		}
 	}
@@ -244,44 +249,44 @@ func TestPublishAsksForKnownImagesOnly(t *testing.T) {
 func TestPublishTriesAgain(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		fault fault
+		fault registrytest.Fault
 		known bool
 	}{
-		{name: "500 after the whole upload", fault: fault{method: "PATCH", answer: status(500)}},
-		{name: "500 after the whole upload of a known layer", known: true, fault: fault{method: "PATCH", answer: status(500)}},
-		{name: "connection cut in mid-upload", fault: fault{method: "PATCH", answer: cut}},
-		{name: "connection cut in mid-upload of a known layer", known: true, fault: fault{method: "PATCH", answer: cut}},
-		{name: "502 on commit", fault: fault{method: "PUT", path: "/blobs/uploads/", answer: status(502)}},
-		{name: "503 on begin", fault: fault{method: "POST", path: "/blobs/uploads/", answer: status(503)}},
-		{name: "500 on HEAD", known: true, fault: fault{method: "HEAD", path: "/blobs/", answer: status(500)}},
-		{name: "504 on manifest", fault: fault{method: "PUT", path: "/manifests/sha256:", answer: status(504)}},
-		{name: "408 on tag", fault: fault{method: "PUT", path: "/manifests/x", answer: status(408)}},
-		{name: "500 on ping", fault: fault{method: "GET", path: "/v2/", answer: status(500)}},
-		{name: "cut on ping", fault: fault{method: "GET", path: "/v2/", answer: cut}},
+		{name: "500 after the whole upload", fault: registrytest.Fault{Method: "PATCH", Answer: registrytest.Status(500)}},
+		{name: "500 after the whole upload of a known layer", known: true, fault: registrytest.Fault{Method: "PATCH", Answer: registrytest.Status(500)}},
+		{name: "connection cut in mid-upload", fault: registrytest.Fault{Method: "PATCH", Answer: registrytest.Cut}},
+		{name: "connection cut in mid-upload of a known layer", known: true, fault: registrytest.Fault{Method: "PATCH", Answer: registrytest.Cut}},
+		{name: "502 on commit", fault: registrytest.Fault{Method: "PUT", Path: "/blobs/uploads/", Answer: registrytest.Status(502)}},
+		{name: "503 on begin", fault: registrytest.Fault{Method: "POST", Path: "/blobs/uploads/", Answer: registrytest.Status(503)}},
+		{name: "500 on HEAD", known: true, fault: registrytest.Fault{Method: "HEAD", Path: "/blobs/", Answer: registrytest.Status(500)}},
+		{name: "504 on manifest", fault: registrytest.Fault{Method: "PUT", Path: "/manifests/sha256:", Answer: registrytest.Status(504)}},
+		{name: "408 on tag", fault: registrytest.Fault{Method: "PUT", Path: "/manifests/x", Answer: registrytest.Status(408)}},
+		{name: "500 on ping", fault: registrytest.Fault{Method: "GET", Path: "/v2/", Answer: registrytest.Status(500)}},
+		{name: "cut on ping", fault: registrytest.Fault{Method: "GET", Path: "/v2/", Answer: registrytest.Cut}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.fault.nth = 1
-			reg := newRegistry(t, &test.fault)
-			layer := newLayer(t, 7, 800_000)
+			test.fault.Nth = 1
+			reg := registrytest.NewRegistry(t, &test.fault)
+			layer := registrytest.NewLayer(t, 7, 800_000)
 			if test.known {
-				layer.known(t)
+				layer.Known(t)
 			}
 			var sent atomic.Int64
 			var reports int
 			r, waits := hasty(RegistryOptions{Sent: func(n int64) { sent.Add(n) }, Report: func(Upload) { reports++ }})
-			digests, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", layer), Tags: []name.Tag{reg.tag(t, "a:x")}}})
+			digests, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: registrytest.ImageOf(t, "amd64", layer), Tags: []name.Tag{reg.Tag(t, "a:x")}}})
 			if err != nil {
 				t.Fatal(err)
 			}
-			checkPulled(t, reg.tag(t, "a:x"), digests[0])
+			checkPulled(t, reg.Tag(t, "a:x"), digests[0])
 			if len(waits()) != 1 {
 				t.Errorf("waited %v, want one wait", waits())
 			}
-			config, err := imageOf(t, "amd64", layer).RawConfigFile()
+			config, err := registrytest.ImageOf(t, "amd64", layer).RawConfigFile()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := layer.size + int64(len(config)); sent.Load() != want || reports != 1 {
+			if want := layer.Bytes + int64(len(config)); sent.Load() != want || reports != 1 {
 				t.Errorf("%d bytes and %d layers are said to have been sent, want %d and 1", sent.Load(), reports, want)
 			}
 		})
@@ -289,23 +294,17 @@ func TestPublishTriesAgain(t *testing.T) {
 }
 
 func TestPublishObeysRetryAfter(t *testing.T) {
-	for _, test := range []struct {
-		header      string
-		least, most time.Duration
-	}{
-		{"7", 7 * time.Second, 7 * time.Second},
-		{"4000", time.Minute, time.Minute},
-		{"0", time.Second, 2 * time.Second},
-		{"nonsense", time.Second, 2 * time.Second},
-	} {
-		reg := newRegistry(t, &fault{method: "PATCH", nth: 1, answer: status(429, "Retry-After", test.header)})
-		r, waits := hasty(RegistryOptions{})
-		_, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", newLayer(t, 1, 100)), Tags: []name.Tag{reg.tag(t, "a:x")}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if w := waits(); len(w) != 1 || w[0] < test.least || w[0] > test.most {
-			t.Errorf("Retry-After %s: waited %v", test.header, w)
+	for header, want := range map[string]time.Duration{"7": 7 * time.Second, "4000": 0} {
+		reg := registrytest.NewRegistry(t, &registrytest.Fault{Method: "PATCH", Nth: 1, Answer: registrytest.Status(429, "Retry-After", header)})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var waited time.Duration
+		r := NewRegistry(RegistryOptions{Client: registry.New(registry.Options{
+			Retry: retry.Policy{First: time.Microsecond}, Logger: slog.New(waits(func(wait time.Duration) { waited = wait; cancel() })),
+		})})
+		_, err := r.Publish(ctx, []Artifact{{Name: "a", Image: registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 1, 100)), Tags: []name.Tag{reg.Tag(t, "a:x")}}})
+		if waited != want || err == nil {
+			t.Errorf("Retry-After %s: waited %s, error is %v", header, waited, err)
 		}
 	}
 }
@@ -316,66 +315,66 @@ func TestPublishSurvivesAnExpiredToken(t *testing.T) {
 		func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) },
 		func(http.ResponseWriter, *http.Request) {},
 	} {
-		reg := newRegistry(t)
+		reg := registrytest.NewRegistry(t)
 		challenge := func(w http.ResponseWriter) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="`+reg.URL+`/token",service="fake"`)
 			w.WriteHeader(http.StatusUnauthorized)
 		}
-		reg.faults = []*fault{
-			{method: "GET", path: "/token", nth: 1, forever: true, answer: func(w http.ResponseWriter, _ *http.Request) {
+		reg.Faults = []*registrytest.Fault{
+			{Method: "GET", Path: "/token", Nth: 1, Forever: true, Answer: func(w http.ResponseWriter, _ *http.Request) {
 				_, _ = io.WriteString(w, `{"token":"secret"}`)
 			}},
-			{method: "GET", path: "/v2/", nth: 1, answer: func(w http.ResponseWriter, _ *http.Request) { challenge(w) }},
-			{method: "PATCH", nth: 1, answer: func(w http.ResponseWriter, r *http.Request) { answer(w, r); challenge(w) }},
+			{Method: "GET", Path: "/v2/", Nth: 1, Answer: func(w http.ResponseWriter, _ *http.Request) { challenge(w) }},
+			{Method: "PATCH", Nth: 1, Answer: func(w http.ResponseWriter, r *http.Request) { answer(w, r); challenge(w) }},
 		}
-		layer := newLayer(t, 1, 500_000)
+		layer := registrytest.NewLayer(t, 1, 500_000)
 		r, _ := hasty(RegistryOptions{})
-		digests, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", layer), Tags: []name.Tag{reg.tag(t, "a:x")}}})
+		digests, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: registrytest.ImageOf(t, "amd64", layer), Tags: []name.Tag{reg.Tag(t, "a:x")}}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkPulled(t, reg.tag(t, "a:x"), digests[0])
-		if layer.size < 500_000 {
-			t.Errorf("a layer of %d bytes was pushed", layer.size)
+		checkPulled(t, reg.Tag(t, "a:x"), digests[0])
+		if layer.Bytes < 500_000 {
+			t.Errorf("a layer of %d bytes was pushed", layer.Bytes)
 		}
 	}
 }
 
 func TestPublishMovesNoTagOnFailure(t *testing.T) {
-	for _, broken := range []fault{
-		{method: "PATCH", nth: 4, forever: true, answer: status(500)},
-		{method: "PUT", path: "/two/manifests/sha256:", nth: 1, forever: true, answer: status(500)},
-		{method: "PUT", path: "/two/manifests/sha256:", nth: 1, forever: true, answer: status(403)},
+	for _, broken := range []registrytest.Fault{
+		{Method: "PATCH", Nth: 4, Forever: true, Answer: registrytest.Status(500)},
+		{Method: "PUT", Path: "/two/manifests/sha256:", Nth: 1, Forever: true, Answer: registrytest.Status(500)},
+		{Method: "PUT", Path: "/two/manifests/sha256:", Nth: 1, Forever: true, Answer: registrytest.Status(403)},
 	} {
-		reg := newRegistry(t, &broken)
-		r, waits := hasty(RegistryOptions{Jobs: 1, Backoff: Backoff{Attempts: 3}})
+		reg := registrytest.NewRegistry(t, &broken)
+		r, waits := hasty(RegistryOptions{Jobs: 1}, registry.Options{Retry: retry.Policy{Attempts: 3}})
 		_, err := r.Publish(t.Context(), []Artifact{
-			{Name: "one", Image: imageOf(t, "amd64", newLayer(t, 1, 1000)), Tags: []name.Tag{reg.tag(t, "one:x")}},
-			{Name: "two", Image: imageOf(t, "amd64", newLayer(t, 2, 1000), newLayer(t, 3, 1000)), Tags: []name.Tag{reg.tag(t, "two:x")}},
+			{Name: "one", Image: registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 1, 1000)), Tags: []name.Tag{reg.Tag(t, "one:x")}},
+			{Name: "two", Image: registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 2, 1000), registrytest.NewLayer(t, 3, 1000)), Tags: []name.Tag{reg.Tag(t, "two:x")}},
 		})
-		var fault *RegistryError
+		var fault *registry.Error
 		if !errors.As(err, &fault) {
-			t.Fatalf("%s: error is %v", broken.path, err)
+			t.Fatalf("%s: error is %v", broken.Path, err)
 		}
-		if want := map[Kind]int{Unavailable: 2, Forbidden: 0}[fault.Kind]; len(waits()) != want {
+		if want := map[registry.Kind]int{registry.Unavailable: 2, registry.Forbidden: 0}[fault.Kind]; len(waits()) != want {
 			t.Errorf("%v: waited %v, want %d waits", err, waits(), want)
 		}
-		if tags := append(reg.matching("PUT ", "/one/manifests/x"), reg.matching("PUT ", "/two/manifests/x")...); len(tags) != 0 {
+		if tags := append(reg.Matching("PUT ", "/one/manifests/x"), reg.Matching("PUT ", "/two/manifests/x")...); len(tags) != 0 {
 			t.Errorf("a tag moved: %q", tags)
 		}
 	}
 }
 
 func TestPublishOfALayerThatCannotBeRead(t *testing.T) {
-	reg := newRegistry(t)
-	layer := newLayer(t, 1, 1000)
+	reg := registrytest.NewRegistry(t)
+	layer := registrytest.NewLayer(t, 1, 1000)
 	// A layer that comes over the network may fail like a registry, but what is broken is not the upload.
 	gone := &net.OpError{Op: "read", Net: "tcp", Err: errors.New("store is gone")}
-	whole := layer.open
-	layer.open = func() io.Reader { return io.MultiReader(io.LimitReader(whole(), 500), failing{gone}) }
+	whole := layer.Open
+	layer.Open = func() io.Reader { return io.MultiReader(io.LimitReader(whole(), 500), failing{gone}) }
 	r, waits := hasty(RegistryOptions{})
-	_, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", layer), Tags: []name.Tag{reg.tag(t, "a:x")}}})
-	if !errors.Is(err, gone) || errors.As(err, new(*RegistryError)) || len(waits()) != 0 {
+	_, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: registrytest.ImageOf(t, "amd64", layer), Tags: []name.Tag{reg.Tag(t, "a:x")}}})
+	if !errors.Is(err, gone) || errors.As(err, new(*registry.Error)) || len(waits()) != 0 {
 		t.Errorf("error is %v, after waits %v", err, waits())
 	}
 }
@@ -387,11 +386,11 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 func TestPublishCancelledInMidUpload(t *testing.T) {
 	before := runtime.NumGoroutine()
 	stuck := make(chan struct{})
-	reg := newRegistry(t, &fault{method: "PATCH", nth: 1, forever: true, answer: func(_ http.ResponseWriter, r *http.Request) {
+	reg := registrytest.NewRegistry(t, &registrytest.Fault{Method: "PATCH", Nth: 1, Forever: true, Answer: func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.CopyN(io.Discard, r.Body, 1000)
 		<-stuck
 	}})
-	layers := []v1.Layer{newLayer(t, 1, 2_000_000), newLayer(t, 2, 2_000_000)}
+	layers := []v1.Layer{registrytest.NewLayer(t, 1, 2_000_000), registrytest.NewLayer(t, 2, 2_000_000)}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	interrupted := errors.New("interrupted")
 	var once atomic.Bool
@@ -400,12 +399,12 @@ func TestPublishCancelledInMidUpload(t *testing.T) {
 			cancel(interrupted)
 		}
 	}})
-	_, err := r.Publish(ctx, []Artifact{{Name: "a", Image: imageOf(t, "amd64", layers...), Tags: []name.Tag{reg.tag(t, "a:x")}}})
+	_, err := r.Publish(ctx, []Artifact{{Name: "a", Image: registrytest.ImageOf(t, "amd64", layers...), Tags: []name.Tag{reg.Tag(t, "a:x")}}})
 	if !errors.Is(err, interrupted) {
 		t.Errorf("error is %v", err)
 	}
 	for _, layer := range layers {
-		if n := layer.(*lazyLayer).live.Load(); n != 0 {
+		if n := layer.(*registrytest.Layer).Live.Load(); n != 0 {
 			t.Errorf("%d streams are still open", n)
 		}
 	}
@@ -421,13 +420,13 @@ func TestPublishCancelledInMidUpload(t *testing.T) {
 // Half of the tags would be worse than all or none.
 func TestPublishCancelledWhileTaggingMovesAllTags(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	reg := newRegistry(t, &fault{method: "PUT", path: "/manifests/t", nth: 1, answer: func(w http.ResponseWriter, _ *http.Request) {
+	reg := registrytest.NewRegistry(t, &registrytest.Fault{Method: "PUT", Path: "/manifests/t", Nth: 1, Answer: func(w http.ResponseWriter, _ *http.Request) {
 		cancel()
 		w.WriteHeader(http.StatusInternalServerError)
 	}})
 	registry, _ := hasty(RegistryOptions{Jobs: 1})
-	tags := []name.Tag{reg.tag(t, "a:t1"), reg.tag(t, "a:t2"), reg.tag(t, "a:t3")}
-	digests, err := registry.Publish(ctx, []Artifact{{Name: "a", Image: imageOf(t, "amd64", newLayer(t, 1, 1000)), Tags: tags}})
+	tags := []name.Tag{reg.Tag(t, "a:t1"), reg.Tag(t, "a:t2"), reg.Tag(t, "a:t3")}
+	digests, err := registry.Publish(ctx, []Artifact{{Name: "a", Image: registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 1, 1000)), Tags: tags}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -437,11 +436,12 @@ func TestPublishCancelledWhileTaggingMovesAllTags(t *testing.T) {
 }
 
 func TestPublishCancelledBetweenAttempts(t *testing.T) {
-	reg := newRegistry(t, &fault{method: "PATCH", nth: 1, forever: true, answer: status(500)})
+	reg := registrytest.NewRegistry(t, &registrytest.Fault{Method: "PATCH", Nth: 1, Forever: true, Answer: registrytest.Status(500)})
 	ctx, cancel := context.WithCancel(t.Context())
-	r := NewRegistry(RegistryOptions{Backoff: Backoff{First: time.Hour, Longest: time.Hour}})
-	r.sleep = func(ctx context.Context, d time.Duration) error { cancel(); return sleep(ctx, d) }
-	_, err := r.Publish(ctx, []Artifact{{Name: "a", Image: imageOf(t, "amd64", newLayer(t, 1, 100)), Tags: []name.Tag{reg.tag(t, "a:x")}}})
+	r := NewRegistry(RegistryOptions{Client: registry.New(registry.Options{
+		Retry: retry.Policy{First: time.Hour, Max: time.Hour, Patience: 24 * time.Hour}, Logger: slog.New(waits(func(time.Duration) { cancel() })),
+	})})
+	_, err := r.Publish(ctx, []Artifact{{Name: "a", Image: registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 1, 100)), Tags: []name.Tag{reg.Tag(t, "a:x")}}})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}
@@ -467,20 +467,20 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestPublishHoldsNoLayerInMemory(t *testing.T) {
 	const size = 32 << 20
-	reg := newRegistry(t)
-	reg.faults = []*fault{{nth: 1, forever: true, method: "PATCH", answer: drain}, {nth: 1, forever: true, method: "POST", answer: drain},
-		{nth: 1, forever: true, method: "PUT", answer: drain}, {nth: 1, forever: true, method: "HEAD", answer: drain}}
-	layer := &lazyLayer{open: func() io.Reader { return io.LimitReader(zeros{}, size) }}
+	reg := registrytest.NewRegistry(t)
+	reg.Faults = []*registrytest.Fault{{Nth: 1, Forever: true, Method: "PATCH", Answer: drain}, {Nth: 1, Forever: true, Method: "POST", Answer: drain},
+		{Nth: 1, Forever: true, Method: "PUT", Answer: drain}, {Nth: 1, Forever: true, Method: "HEAD", Answer: drain}}
+	layer := &registrytest.Layer{Open: func() io.Reader { return io.LimitReader(zeros{}, size) }}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_, err := NewRegistry(RegistryOptions{}).Publish(t.Context(),
-		[]Artifact{{Name: "a", Image: imageOf(t, "amd64", layer), Tags: []name.Tag{reg.tag(t, "a:x")}}})
+		[]Artifact{{Name: "a", Image: registrytest.ImageOf(t, "amd64", layer), Tags: []name.Tag{reg.Tag(t, "a:x")}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	runtime.ReadMemStats(&after)
-	if layer.size != size {
-		t.Errorf("%d bytes were read, want %d", layer.size, size)
+	if layer.Bytes != size {
+		t.Errorf("%d bytes were read, want %d", layer.Bytes, size)
 	}
 	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > size/4 {
 		t.Errorf("%d MiB were allocated to send %d MiB", allocated>>20, size>>20)

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/org/nixery-action/internal/registry"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -61,7 +62,7 @@ func (p *push) taggings() ([]*tagging, error) {
 		for _, tag := range a.Tags {
 			if !seen[tag.Name()] {
 				seen[tag.Name()] = true
-				ref := p.reachable(tag.Repository).Tag(tag.TagStr())
+				ref := p.client.Reachable(tag.Repository).Tag(tag.TagStr())
 				all = append(all, &tagging{Tagging{Tag: tag, Outcome: Untried, To: digest}, ref, m})
 			}
 		}
@@ -90,7 +91,7 @@ func (p *push) askTags(ctx context.Context, all []*tagging) {
 	g.SetLimit(p.jobs)
 	for _, t := range all {
 		g.Go(func() error {
-			_, _ = p.retry(ctx, "asking for a tag", t.ref.Name(), worthAnother, func(ctx context.Context) error {
+			_, _ = p.session.Retry(ctx, "asking for a tag", t.ref.Name(), registry.Retryable, func(ctx context.Context) error {
 				var err error
 				t.From, t.Asked, err = p.askTag(ctx, t.ref)
 				return err
@@ -103,7 +104,7 @@ func (p *push) askTags(ctx context.Context, all []*tagging) {
 
 // askTag returns the digest that a tag has; the zero Hash if no such tag exists.
 func (p *push) askTag(ctx context.Context, ref name.Tag) (digest v1.Hash, said bool, err error) {
-	desc, err := p.puller.Head(ctx, ref)
+	desc, err := p.session.Puller.Head(ctx, ref)
 	if err == nil {
 		return desc.Digest, true, nil
 	}
@@ -123,7 +124,7 @@ func (p *push) set(ctx context.Context, t *tagging) error {
 	if ctx.Err() != nil {
 		return explain(ctx, ctx.Err())
 	}
-	err := p.put(ctx, "pushing a tag", t.ref, t.manifest)
+	err := p.session.Put(ctx, "pushing a tag", t.ref, t.manifest)
 	if err != nil {
 		if t.Outcome = p.afterFailure(ctx, t, err); t.Outcome != Moved {
 			t.Err = explain(ctx, err)
@@ -140,7 +141,7 @@ func (p *push) set(ctx context.Context, t *tagging) error {
 // afterFailure says what became of a tag that could not be set. A registry that answered has refused it. Otherwise only
 // the answer may be lost, so it is asked once more: Moved is then no failure.
 func (p *push) afterFailure(ctx context.Context, t *tagging, err error) Outcome {
-	var fault *RegistryError
+	var fault *registry.Error
 	if errors.As(err, &fault) && fault.Status >= http.StatusBadRequest && fault.Status < http.StatusInternalServerError {
 		return Refused
 	}

@@ -11,6 +11,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/org/nixery-action/internal/registry"
+	"github.com/org/nixery-action/internal/registry/registrytest"
+	"github.com/org/nixery-action/internal/retry"
 )
 
 // pushTags publishes one small image under tags, and returns what became of them.
@@ -18,7 +22,7 @@ func pushTags(t *testing.T, seed uint64, tags ...name.Tag) (digest v1.Hash, sett
 	t.Helper()
 	settled = map[string]Tagging{}
 	r, _ := hasty(RegistryOptions{Tagged: func(t Tagging) { settled[t.Tag.TagStr()] = t }})
-	digests, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", newLayer(t, seed, 1000)), Tags: tags}})
+	digests, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, seed, 1000)), Tags: tags}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,8 +30,8 @@ func pushTags(t *testing.T, seed uint64, tags ...name.Tag) (digest v1.Hash, sett
 }
 
 func TestPublishTellsWhatBecameOfTags(t *testing.T) {
-	reg := newRegistry(t)
-	x, y := reg.tag(t, "a:x"), reg.tag(t, "a:y")
+	reg := registrytest.NewRegistry(t)
+	x, y := reg.Tag(t, "a:x"), reg.Tag(t, "a:y")
 	check := func(when string, got map[string]Tagging, want ...Tagging) {
 		t.Helper()
 		for _, w := range want {
@@ -41,21 +45,21 @@ func TestPublishTellsWhatBecameOfTags(t *testing.T) {
 	check("first", got, Tagging{Tag: x, Outcome: Created, To: first})
 	second, got := pushTags(t, 2, x, y)
 	check("second", got, Tagging{Tag: x, Outcome: Moved, From: first, To: second}, Tagging{Tag: y, Outcome: Created, To: second})
-	requests := len(reg.matching("/manifests/x"))
+	requests := len(reg.Matching("/manifests/x"))
 	_, got = pushTags(t, 2, x)
 	check("third", got, Tagging{Tag: x, Outcome: Same, From: second, To: second})
-	if n := len(reg.matching("/manifests/x")); n != requests+1 {
+	if n := len(reg.Matching("/manifests/x")); n != requests+1 {
 		t.Errorf("%d requests about a tag that stays, want one", n-requests)
 	}
 }
 
 // The second attempt finds what the first one, whose answer was lost, has set.
 func TestPublishTellsWhatATagStoodForBeforeTheFirstAttempt(t *testing.T) {
-	reg := newRegistry(t)
-	x := reg.tag(t, "a:x")
+	reg := registrytest.NewRegistry(t)
+	x := reg.Tag(t, "a:x")
 	first, _ := pushTags(t, 1, x)
-	reg.faults = []*fault{{method: "PUT", path: "/manifests/x", nth: 1, answer: func(_ http.ResponseWriter, r *http.Request) {
-		reg.inner.ServeHTTP(&lost{http.Header{}}, r)
+	reg.Faults = []*registrytest.Fault{{Method: "PUT", Path: "/manifests/x", Nth: 1, Answer: func(_ http.ResponseWriter, r *http.Request) {
+		reg.Inner.ServeHTTP(&lost{http.Header{}}, r)
 		panic(http.ErrAbortHandler)
 	}}}
 	second, settled := pushTags(t, 2, x)
@@ -73,16 +77,16 @@ func (l *lost) Write(p []byte) (int, error) { return len(p), nil }
 func (l *lost) WriteHeader(int)             {}
 
 func TestPublishDoesNotGuessWhatATagStoodFor(t *testing.T) {
-	reg := newRegistry(t, &fault{method: "HEAD", path: "/manifests/x", nth: 1, forever: true, answer: status(http.StatusForbidden)})
-	if _, settled := pushTags(t, 1, reg.tag(t, "a:x")); settled["x"].Asked || !settled["x"].Outcome.Set() {
+	reg := registrytest.NewRegistry(t, &registrytest.Fault{Method: "HEAD", Path: "/manifests/x", Nth: 1, Forever: true, Answer: registrytest.Status(http.StatusForbidden)})
+	if _, settled := pushTags(t, 1, reg.Tag(t, "a:x")); settled["x"].Asked || !settled["x"].Outcome.Set() {
 		t.Errorf("it says %v", settled)
 	}
 }
 
 // namesTagged are the tags of all repositories that were set, in order.
-func (f *fakeRegistry) namesTagged() []string {
+func namesTagged(f *registrytest.Registry) []string {
 	var all []string
-	for _, put := range f.matching("PUT ", "/manifests/") {
+	for _, put := range f.Matching("PUT ", "/manifests/") {
 		if !strings.Contains(put, "sha256:") {
 			repo, tag, _ := strings.Cut(strings.TrimPrefix(put, "PUT /v2/"), "/manifests/")
 			all = append(all, repo+":"+tag)
@@ -94,8 +98,8 @@ func (f *fakeRegistry) namesTagged() []string {
 // Over all images and repositories: new tags, then those that move, latest last; nothing about those that stay.
 func TestPublishSetsTagsInOrder(t *testing.T) {
 	for range 5 { // whatever the luck of goroutines
-		reg := newRegistry(t)
-		old, one, two := imageOf(t, "amd64", newLayer(t, 1, 100)), imageOf(t, "amd64", newLayer(t, 2, 100)), imageOf(t, "amd64", newLayer(t, 3, 100))
+		reg := registrytest.NewRegistry(t)
+		old, one, two := registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 1, 100)), registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 2, 100)), registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 3, 100))
 		r, _ := hasty(RegistryOptions{Jobs: 4})
 		publish := func(artifacts ...Artifact) {
 			t.Helper()
@@ -103,13 +107,13 @@ func TestPublishSetsTagsInOrder(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		publish(Artifact{Name: "old", Image: old, Tags: []name.Tag{reg.tag(t, "a:latest"), reg.tag(t, "a:moves"), reg.tag(t, "b:moves")}},
-			Artifact{Name: "two", Image: two, Tags: []name.Tag{reg.tag(t, "b:stays")}})
-		before := len(reg.namesTagged())
-		publish(Artifact{Name: "one", Image: one, Tags: []name.Tag{reg.tag(t, "a:latest"), reg.tag(t, "a:moves"), reg.tag(t, "a:z"), reg.tag(t, "a:b"), reg.tag(t, "a:z")}},
-			Artifact{Name: "two", Image: two, Tags: []name.Tag{reg.tag(t, "b:latest"), reg.tag(t, "b:stays"), reg.tag(t, "b:moves"), reg.tag(t, "b:new")}})
+		publish(Artifact{Name: "old", Image: old, Tags: []name.Tag{reg.Tag(t, "a:latest"), reg.Tag(t, "a:moves"), reg.Tag(t, "b:moves")}},
+			Artifact{Name: "two", Image: two, Tags: []name.Tag{reg.Tag(t, "b:stays")}})
+		before := len(namesTagged(reg))
+		publish(Artifact{Name: "one", Image: one, Tags: []name.Tag{reg.Tag(t, "a:latest"), reg.Tag(t, "a:moves"), reg.Tag(t, "a:z"), reg.Tag(t, "a:b"), reg.Tag(t, "a:z")}},
+			Artifact{Name: "two", Image: two, Tags: []name.Tag{reg.Tag(t, "b:latest"), reg.Tag(t, "b:stays"), reg.Tag(t, "b:moves"), reg.Tag(t, "b:new")}})
 		want := []string{"a:z", "a:b", "b:new", "a:moves", "b:moves", "b:latest", "a:latest"}
-		if diff := cmp.Diff(want, reg.namesTagged()[before:]); diff != "" {
+		if diff := cmp.Diff(want, namesTagged(reg)[before:]); diff != "" {
 			t.Fatalf("(-want +got):\n%s", diff)
 		}
 	}
@@ -118,23 +122,23 @@ func TestPublishSetsTagsInOrder(t *testing.T) {
 // What is refused ends it: nothing after it is set, whichever image or repository it is of, and the error says all.
 func TestPublishStopsAtATagThatIsRefused(t *testing.T) {
 	for code, want := range map[int]Outcome{403: Refused, 400: Refused, 409: Refused, 429: Refused, 500: Refused} {
-		reg := newRegistry(t)
+		reg := registrytest.NewRegistry(t)
 		r, _ := hasty(RegistryOptions{})
-		old := Artifact{Name: "old", Image: imageOf(t, "amd64", newLayer(t, 1, 100)), Tags: []name.Tag{reg.tag(t, "a:latest"), reg.tag(t, "b:edge")}}
+		old := Artifact{Name: "old", Image: registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 1, 100)), Tags: []name.Tag{reg.Tag(t, "a:latest"), reg.Tag(t, "b:edge")}}
 		before, err := r.Publish(t.Context(), []Artifact{old})
 		if err != nil {
 			t.Fatal(err)
 		}
-		done := len(reg.namesTagged())
-		reg.faults = []*fault{{method: "PUT", path: "/a/manifests/v2", nth: 1, forever: true, answer: status(code)}}
+		done := len(namesTagged(reg))
+		reg.Faults = []*registrytest.Fault{{Method: "PUT", Path: "/a/manifests/v2", Nth: 1, Forever: true, Answer: registrytest.Status(code)}}
 		var told []Tagging
-		r, _ = hasty(RegistryOptions{Backoff: Backoff{Attempts: 2}, Tagged: func(t Tagging) { told = append(told, t) }})
+		r, _ = hasty(RegistryOptions{Tagged: func(t Tagging) { told = append(told, t) }}, registry.Options{Retry: retry.Policy{Attempts: 2}})
 		_, err = r.Publish(t.Context(), []Artifact{
-			{Name: "one", Image: imageOf(t, "amd64", newLayer(t, 2, 100)), Tags: []name.Tag{reg.tag(t, "a:latest"), reg.tag(t, "a:v1"), reg.tag(t, "a:v2")}},
-			{Name: "two", Image: imageOf(t, "amd64", newLayer(t, 3, 100)), Tags: []name.Tag{reg.tag(t, "b:edge")}},
+			{Name: "one", Image: registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 2, 100)), Tags: []name.Tag{reg.Tag(t, "a:latest"), reg.Tag(t, "a:v1"), reg.Tag(t, "a:v2")}},
+			{Name: "two", Image: registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 3, 100)), Tags: []name.Tag{reg.Tag(t, "b:edge")}},
 		})
 		var stopped *TagsError
-		if !errors.As(err, &stopped) || !errors.As(err, new(*RegistryError)) {
+		if !errors.As(err, &stopped) || !errors.As(err, new(*registry.Error)) {
 			t.Fatalf("%d: %v", code, err)
 		}
 		got := map[string]Outcome{}
@@ -147,13 +151,13 @@ func TestPublishStopsAtATagThatIsRefused(t *testing.T) {
 		if len(told) != 4 || told[3].From != before[0] {
 			t.Errorf("%d: it told %v", code, told)
 		}
-		for _, set := range reg.namesTagged()[done:] {
+		for _, set := range namesTagged(reg)[done:] {
 			if set != "a:v1" && set != "a:v2" {
 				t.Errorf("%d: %s was set", code, set)
 			}
 		}
-		for _, part := range []string{"created " + reg.host() + "/a:v1", "refused " + reg.host() + "/a:v2: no such tag existed",
-			"not tried " + reg.host() + "/a:latest: it had " + before[0].String(), "exists by digest: " + reg.host() + "/a@" + stopped.Taggings[0].To.String()} {
+		for _, part := range []string{"created " + reg.Host() + "/a:v1", "refused " + reg.Host() + "/a:v2: no such tag existed",
+			"not tried " + reg.Host() + "/a:latest: it had " + before[0].String(), "exists by digest: " + reg.Host() + "/a@" + stopped.Taggings[0].To.String()} {
 			if !strings.Contains(err.Error(), part) {
 				t.Errorf("%d: the error does not say %q:\n%v", code, part, err)
 			}
@@ -164,21 +168,21 @@ func TestPublishStopsAtATagThatIsRefused(t *testing.T) {
 // An answer that is lost for good: the registry is asked what became of the tag, and if it does not say, nothing is claimed.
 func TestPublishOfATagWhoseAnswerIsLost(t *testing.T) {
 	for want, silent := range map[Outcome]bool{Created: false, Unknown: true} {
-		reg := newRegistry(t)
+		reg := registrytest.NewRegistry(t)
 		gone := false
-		reg.faults = []*fault{{method: "PUT", path: "/manifests/x", nth: 1, answer: func(_ http.ResponseWriter, r *http.Request) {
-			reg.inner.ServeHTTP(&lost{http.Header{}}, r)
+		reg.Faults = []*registrytest.Fault{{Method: "PUT", Path: "/manifests/x", Nth: 1, Answer: func(_ http.ResponseWriter, r *http.Request) {
+			reg.Inner.ServeHTTP(&lost{http.Header{}}, r)
 			gone = silent
 			panic(http.ErrAbortHandler)
-		}}, {method: "HEAD", path: "/manifests/x", nth: 3, forever: true, answer: func(w http.ResponseWriter, r *http.Request) {
+		}}, {Method: "HEAD", Path: "/manifests/x", Nth: 3, Forever: true, Answer: func(w http.ResponseWriter, r *http.Request) {
 			if gone {
 				panic(http.ErrAbortHandler)
 			}
-			reg.inner.ServeHTTP(w, r)
+			reg.Inner.ServeHTTP(w, r)
 		}}}
 		var told []Tagging
-		r, _ := hasty(RegistryOptions{Backoff: Backoff{Attempts: 1}, Tagged: func(t Tagging) { told = append(told, t) }})
-		_, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: imageOf(t, "amd64", newLayer(t, 1, 100)), Tags: []name.Tag{reg.tag(t, "a:x"), reg.tag(t, "a:y")}}})
+		r, _ := hasty(RegistryOptions{Tagged: func(t Tagging) { told = append(told, t) }}, registry.Options{Retry: retry.Policy{Attempts: 1}})
+		_, err := r.Publish(t.Context(), []Artifact{{Name: "a", Image: registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 1, 100)), Tags: []name.Tag{reg.Tag(t, "a:x"), reg.Tag(t, "a:y")}}})
 		if (err != nil) != silent || len(told) != 2 || told[0].Outcome != want || told[1].Outcome.Set() == silent {
 			t.Errorf("silent %v: error %v, told %v", silent, err, told)
 		}
@@ -187,19 +191,19 @@ func TestPublishOfATagWhoseAnswerIsLost(t *testing.T) {
 
 // Cancelled in mid-tag: what is known is told, and no further tag is set.
 func TestPublishCancelledBetweenTags(t *testing.T) {
-	reg := newRegistry(t)
+	reg := registrytest.NewRegistry(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	interrupted := errors.New("interrupted")
 	stuck := make(chan struct{})
 	defer close(stuck)
-	reg.faults = []*fault{{method: "PUT", path: "/manifests/v2", nth: 1, answer: func(_ http.ResponseWriter, r *http.Request) {
+	reg.Faults = []*registrytest.Fault{{Method: "PUT", Path: "/manifests/v2", Nth: 1, Answer: func(_ http.ResponseWriter, r *http.Request) {
 		cancel(interrupted)
 		<-stuck
 	}}}
 	r, _ := hasty(RegistryOptions{})
 	r.grace = 10 * time.Millisecond
-	image := imageOf(t, "amd64", newLayer(t, 1, 100))
-	_, err := r.Publish(ctx, []Artifact{{Name: "a", Image: image, Tags: []name.Tag{reg.tag(t, "a:latest"), reg.tag(t, "a:v1"), reg.tag(t, "a:v2"), reg.tag(t, "a:v3")}}})
+	image := registrytest.ImageOf(t, "amd64", registrytest.NewLayer(t, 1, 100))
+	_, err := r.Publish(ctx, []Artifact{{Name: "a", Image: image, Tags: []name.Tag{reg.Tag(t, "a:latest"), reg.Tag(t, "a:v1"), reg.Tag(t, "a:v2"), reg.Tag(t, "a:v3")}}})
 	var stopped *TagsError
 	if !errors.As(err, &stopped) || !errors.Is(err, interrupted) {
 		t.Fatalf("error is %v", err)

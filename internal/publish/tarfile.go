@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/org/nixery-action/internal/bounded"
 	"github.com/org/nixery-action/internal/plainfile"
 )
 
@@ -34,7 +35,7 @@ func filesBelow(dir string) ([]tarEntry, error) {
 	return files, err
 }
 
-// writeTar writes the files sorted by name, each folder before what is in it, with nothing in the headers that depends on the machine.
+// writeTar writes the files sorted by name, each directory before what is in it, with nothing in the headers that depends on the machine.
 func writeTar(ctx context.Context, w io.Writer, files []tarEntry) error {
 	slices.SortFunc(files, func(a, b tarEntry) int { return cmp.Compare(a.name, b.name) })
 	tw := tar.NewWriter(w)
@@ -43,7 +44,7 @@ func writeTar(ctx context.Context, w io.Writer, files []tarEntry) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := writeFolders(tw, path.Dir(file.name), made); err != nil {
+		if err := writeDirs(tw, path.Dir(file.name), made); err != nil {
 			return err
 		}
 		if err := writeEntry(ctx, tw, file); err != nil {
@@ -53,11 +54,11 @@ func writeTar(ctx context.Context, w io.Writer, files []tarEntry) error {
 	return tw.Close()
 }
 
-func writeFolders(tw *tar.Writer, dir string, made map[string]bool) error {
+func writeDirs(tw *tar.Writer, dir string, made map[string]bool) error {
 	if made[dir] {
 		return nil
 	}
-	if err := writeFolders(tw, path.Dir(dir), made); err != nil {
+	if err := writeDirs(tw, path.Dir(dir), made); err != nil {
 		return err
 	}
 	made[dir] = true
@@ -78,7 +79,6 @@ func writeEntry(ctx context.Context, tw *tar.Writer, entry tarEntry) (err error)
 	if err := tw.WriteHeader(header); err != nil {
 		return err
 	}
-	in := &body{ctx: ctx, inner: io.NopCloser(file), sent: func(int64) {}}
-	_, err = io.Copy(tw, in)
+	_, err = io.Copy(tw, bounded.Reader(ctx, file, info.Size()))
 	return err
 }

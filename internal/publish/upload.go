@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/org/nixery-action/internal/registry"
 )
 
 // delivery is a layer and the repositories that need it: those that have no image with it are asked for the layer, or sent it.
@@ -80,10 +81,11 @@ func (p *push) deliver(ctx context.Context, d *delivery) error {
 	for _, to := range d.repos {
 		how, repo := Existing, to.Repository
 		if !to.held {
-			var err error
-			if how, err = p.upload(ctx, "uploading a layer", d.layer, repo, sources[repo.RegistryStr()]); err != nil {
+			transfer, err := p.session.Upload(ctx, "uploading a layer", d.layer, repo, sources[repo.RegistryStr()], p.sent)
+			if err != nil {
 				return err
 			}
+			how = howOf(transfer)
 		}
 		if err := p.tell(d.layer, repo, how); err != nil {
 			return err
@@ -103,11 +105,12 @@ func (p *push) tell(layer v1.Layer, repo name.Repository, how How) error {
 	return nil
 }
 
-// upload brings a blob to a repository unless it is there. Every try opens the layer anew and sends it whole.
-func (p *push) upload(ctx context.Context, op string, layer v1.Layer, repo name.Repository, from *name.Repository) (How, error) {
-	how, err := p.retry(ctx, op, repo.Name(), worthAnother, func(ctx context.Context) error {
-		a := &attempt{Layer: layer, ctx: ctx, sent: p.sent}
-		return a.settle(p.pusher.Upload(ctx, repo, a.layer(from)))
-	})
-	return how, p.fault(ctx, op, repo, err)
+func howOf(t registry.Transfer) How {
+	switch {
+	case t.Uploaded:
+		return Uploaded
+	case t.Mounted:
+		return Mounted
+	}
+	return Existing
 }

@@ -142,7 +142,7 @@ var (
 	sizeUnits = map[string]int64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 )
 
-// size reads a number of bytes.
+// Bytes reads a number of bytes.
 func size(into *int64, text string) error {
 	m := sizeForm.FindStringSubmatch(text)
 	if m != nil {

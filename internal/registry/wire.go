@@ -1,4 +1,4 @@
-package publish
+package registry
 
 import (
 	"context"
@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/org/nixery-action/internal/retry"
 )
 
 // wire is the transport under everything that talks to a registry. It keeps plain HTTP to where it is allowed, refuses to send
@@ -80,7 +81,7 @@ func (w *wire) refuse(req *http.Request) error {
 		return &plainHTTPError{host: req.URL.Host}
 	}
 	// A token that expires in mid-upload makes go-containerregistry send the same request again, whose body is half read.
-	if b, ok := req.Body.(*body); ok && !b.take() {
+	if b, ok := req.Body.(*Body); ok && !b.take() {
 		return errReread
 	}
 	return nil
@@ -131,13 +132,13 @@ func (e *plainHTTPError) Error() string {
 	return fmt.Sprintf("plain HTTP to %s is not allowed", e.host)
 }
 
-// errReread stands for an upload that has to start again, because its body was already sent once.
+// errReread is an upload that has to start again, because its body was already sent once.
 var errReread = errors.New("the registry interrupted the upload")
 
-// trace is what one attempt at an operation learnt from the wire. Its methods may be called concurrently.
+// trace is what the wire saw of one attempt at an operation. Its methods may be called concurrently.
 type trace struct {
 	mu         sync.Mutex
-	how        How
+	seen       Transfer
 	retryAfter time.Duration
 }
 
@@ -157,31 +158,27 @@ func traceOf(ctx context.Context) *trace {
 func (t *trace) note(req *http.Request, resp *http.Response) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.retryAfter = max(t.retryAfter, retryAfter(resp.Header.Get("Retry-After"), time.Now()))
+	t.retryAfter = max(t.retryAfter, retry.After(resp.Header.Get("Retry-After"), time.Now()))
 	if req.Method != http.MethodPost {
 		return
 	}
 	switch resp.StatusCode {
 	case http.StatusCreated:
-		t.how = Mounted
+		t.seen = Transfer{Mounted: true}
 	case http.StatusAccepted:
-		t.how = Uploaded
+		t.seen = Transfer{Uploaded: true}
 	}
 }
 
-func (t *trace) learnt() (How, time.Duration) {
+func (t *trace) transfer() Transfer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.how, t.retryAfter
+	return t.seen
 }
 
-// retryAfter reads a Retry-After header: seconds, or a date (RFC 9110 section 10.2.3). Anything else is no wait.
-func retryAfter(header string, now time.Time) time.Duration {
-	if seconds, err := strconv.Atoi(header); err == nil {
-		return time.Duration(min(max(seconds, 0), 3600)) * time.Second
-	}
-	if date, err := http.ParseTime(header); err == nil {
-		return max(date.Sub(now), 0)
-	}
-	return 0
+// asked returns the longest wait that a registry asked for.
+func (t *trace) asked() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.retryAfter
 }

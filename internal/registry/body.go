@@ -1,4 +1,4 @@
-package publish
+package registry
 
 import (
 	"context"
@@ -20,7 +20,7 @@ type attempt struct {
 	sent func(int64)
 
 	mu     sync.Mutex
-	bodies []*body
+	bodies []*Body
 }
 
 // layer is what to hand to go-containerregistry: with a source, it asks the registry to mount the blob from there.
@@ -37,11 +37,10 @@ func (a *attempt) layer(from *name.Repository) v1.Layer {
 
 // Compressed opens the layer, counting what is read.
 func (a *attempt) Compressed() (io.ReadCloser, error) {
-	inner, err := a.Layer.Compressed()
+	b, err := OpenLayer(a.ctx, a.Layer, a.sent)
 	if err != nil {
-		return nil, &layerError{err}
+		return nil, err
 	}
-	b := &body{ctx: a.ctx, inner: inner, sent: a.sent}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.bodies = append(a.bodies, b)
@@ -61,14 +60,14 @@ func (a *attempt) settle(err error) error {
 	}
 	for i, b := range a.bodies {
 		if err != nil || i < len(a.bodies)-1 {
-			b.takeBack()
+			b.TakeBack()
 		}
 	}
 	return err
 }
 
-// body is one stream of a layer on its way out. It may be read and closed from different goroutines.
-type body struct {
+// Body is one stream of a layer on its way out. It may be read and closed from different goroutines.
+type Body struct {
 	ctx   context.Context //nolint:containedctx // see attempt
 	inner io.ReadCloser
 	sent  func(int64)
@@ -81,8 +80,18 @@ type body struct {
 	failure error
 }
 
+// OpenLayer opens a layer. Reading fails when ctx ends; sent hears of each number of bytes that are read. Failures of the layer
+// are told apart from those of where it goes.
+func OpenLayer(ctx context.Context, layer v1.Layer, sent func(int64)) (*Body, error) {
+	inner, err := layer.Compressed()
+	if err != nil {
+		return nil, &layerError{err}
+	}
+	return &Body{ctx: ctx, inner: inner, sent: sent}, nil
+}
+
 // take reserves the body for one request, and reports whether it was free.
-func (b *body) take() bool {
+func (b *Body) take() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	free := !b.taken
@@ -90,7 +99,8 @@ func (b *body) take() bool {
 	return free
 }
 
-func (b *body) Read(p []byte) (int, error) {
+// Read implements [io.Reader].
+func (b *Body) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -119,7 +129,8 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (b *body) Close() error {
+// Close closes the layer, once.
+func (b *Body) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -129,17 +140,20 @@ func (b *body) Close() error {
 	if b.ended {
 		return nil
 	}
-	return b.inner.Close()
+	if err := b.inner.Close(); err != nil {
+		return &layerError{err}
+	}
+	return nil
 }
 
-func (b *body) failed() error {
+func (b *Body) failed() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.failure
 }
 
-// takeBack undoes the count of bytes that did not arrive.
-func (b *body) takeBack() {
+// TakeBack undoes the count of bytes that did not arrive.
+func (b *Body) TakeBack() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.sent(-b.read)

@@ -1,4 +1,4 @@
-package publish
+package registry
 
 import (
 	"context"
@@ -10,40 +10,22 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// Check begins an upload in every repository, and drops it: a token alone does not prove the right to push
-// (https://github.com/docker/hub-feedback/issues/1771). An address where nobody listens fails at once.
-func (r *Registry) Check(ctx context.Context, artifacts []Artifact) error {
-	defer r.wire.closeIdle()
-	g, gctx := (&push{Registry: r}).group(ctx)
-	seen := map[name.Repository]bool{}
-	for _, a := range artifacts {
-		for _, repo := range r.repositories(a) {
-			if !seen[repo] {
-				seen[repo] = true
-				g.Go(func() error { return r.checkPush(gctx, repo) })
-			}
-		}
-	}
-	if err := g.Wait(); err != nil {
-		return explain(ctx, err)
-	}
-	return nil
-}
-
-func (r *Registry) checkPush(ctx context.Context, repo name.Repository) error {
+// CheckPush begins an upload, and drops it: a token alone does not prove the right to push
+// (https://github.com/docker/hub-feedback/issues/1771). An address without a listener fails at once.
+func (c *Client) CheckPush(ctx context.Context, repo name.Repository) error {
 	const op = "checking the right to push"
-	_, err := r.retry(ctx, op, repo.Name(), worthAnotherAtOnce, func(ctx context.Context) error {
-		return r.tryPush(ctx, repo)
+	_, err := c.Retry(ctx, op, repo.Name(), RetryableFirst, func(ctx context.Context) error {
+		return c.tryPush(ctx, repo)
 	})
-	return r.fault(ctx, op, repo, err)
+	return c.Fault(ctx, op, repo, err)
 }
 
-func (r *Registry) tryPush(ctx context.Context, repo name.Repository) error {
-	auth, err := authn.Resolve(ctx, r.keychain, repo)
+func (c *Client) tryPush(ctx context.Context, repo name.Repository) error {
+	auth, err := authn.Resolve(ctx, c.keychain, repo)
 	if err != nil {
 		return err
 	}
-	tr, err := transport.NewWithContext(ctx, repo.Registry, auth, transport.NewUserAgent(r.wire, r.agent),
+	tr, err := transport.NewWithContext(ctx, repo.Registry, auth, transport.NewUserAgent(c.wire, c.agent),
 		[]string{repo.Scope(transport.PushScope)})
 	if err != nil {
 		return err
@@ -62,7 +44,7 @@ func (r *Registry) tryPush(ctx context.Context, repo name.Repository) error {
 	return nil
 }
 
-// drop cancels an upload that was begun. Registries forget such uploads by themselves, so its failure is of no account.
+// drop cancels an upload that was begun. Registries drop such uploads themselves after a while, so its failure is ignored.
 func drop(ctx context.Context, client *http.Client, begun *http.Response) {
 	location, err := begun.Location()
 	if err != nil || location.Host != begun.Request.URL.Host {

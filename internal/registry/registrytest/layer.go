@@ -1,4 +1,5 @@
-package publish
+// Package registrytest holds a registry that records requests and fails on demand, and layers that are measured as they are read.
+package registrytest
 
 import (
 	"archive/tar"
@@ -20,20 +21,20 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// lazyLayer is a layer whose digest is known only after one stream of it was drained and closed, unless it was made known.
-type lazyLayer struct {
-	open  func() io.Reader // a fresh stream of the same bytes
-	opens atomic.Int64
-	live  atomic.Int64 // streams that are open
+// Layer is a layer whose digest is known only after one stream of it was drained and closed, unless it was made known.
+type Layer struct {
+	Open  func() io.Reader // a fresh stream of the same bytes
+	Opens atomic.Int64
+	Live  atomic.Int64 // streams that are open
 
-	mu     sync.Mutex
-	digest *v1.Hash
-	diffID v1.Hash
-	size   int64
+	mu       sync.Mutex
+	Measured *v1.Hash
+	Tar      v1.Hash
+	Bytes    int64
 }
 
 // newLayer makes an unread layer: a gzipped tar with one file, whose contents follow from seed and do not compress.
-func newLayer(t *testing.T, seed uint64, size int) *lazyLayer {
+func NewLayer(t *testing.T, seed uint64, size int) *Layer {
 	t.Helper()
 	content := make([]byte, size)
 	source := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
@@ -51,66 +52,66 @@ func newLayer(t *testing.T, seed uint64, size int) *lazyLayer {
 	if err := errors.Join(second(zw.Write(plain.Bytes())), zw.Close()); err != nil {
 		t.Fatal(err)
 	}
-	return &lazyLayer{diffID: hashOf(plain.Bytes()), open: func() io.Reader { return bytes.NewReader(blob.Bytes()) }}
+	return &Layer{Tar: HashOf(plain.Bytes()), Open: func() io.Reader { return bytes.NewReader(blob.Bytes()) }}
 }
 
 func second(_ int, err error) error { return err }
 
-func hashOf(b []byte) v1.Hash {
+func HashOf(b []byte) v1.Hash {
 	sum := sha256.Sum256(b)
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 }
 
 // known makes the layer know its digest without having been read.
-func (l *lazyLayer) known(t *testing.T) *lazyLayer {
+func (l *Layer) Known(t *testing.T) *Layer {
 	t.Helper()
-	blob, err := io.ReadAll(l.open())
+	blob, err := io.ReadAll(l.Open())
 	if err != nil {
 		t.Fatal(err)
 	}
-	digest := hashOf(blob)
-	l.digest, l.size = &digest, int64(len(blob))
+	digest := HashOf(blob)
+	l.Measured, l.Bytes = &digest, int64(len(blob))
 	return l
 }
 
-func (l *lazyLayer) Digest() (v1.Hash, error) {
+func (l *Layer) Digest() (v1.Hash, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.digest == nil {
+	if l.Measured == nil {
 		return v1.Hash{}, stream.ErrNotComputed
 	}
-	return *l.digest, nil
+	return *l.Measured, nil
 }
 
-func (l *lazyLayer) DiffID() (v1.Hash, error) {
+func (l *Layer) DiffID() (v1.Hash, error) {
 	if _, err := l.Digest(); err != nil {
 		return v1.Hash{}, err
 	}
-	return l.diffID, nil
+	return l.Tar, nil
 }
 
-func (l *lazyLayer) Size() (int64, error) {
+func (l *Layer) Size() (int64, error) {
 	if _, err := l.Digest(); err != nil {
 		return 0, err
 	}
-	return l.size, nil
+	return l.Bytes, nil
 }
 
-func (l *lazyLayer) MediaType() (types.MediaType, error) { return types.DockerLayer, nil }
+func (l *Layer) MediaType() (types.MediaType, error) { return types.DockerLayer, nil }
 
-func (l *lazyLayer) Uncompressed() (io.ReadCloser, error) {
-	zr, err := gzip.NewReader(l.open())
+func (l *Layer) Uncompressed() (io.ReadCloser, error) {
+	zr, err := gzip.NewReader(l.Open())
 	return zr, err
 }
 
-func (l *lazyLayer) Compressed() (io.ReadCloser, error) {
-	l.opens.Add(1)
-	l.live.Add(1)
-	return &lazyStream{layer: l, r: l.open()}, nil
+func (l *Layer) Compressed() (io.ReadCloser, error) {
+	l.Opens.Add(1)
+	l.Live.Add(1)
+	return &lazyStream{layer: l, r: l.Open()}, nil
 }
 
 type lazyStream struct {
-	layer  *lazyLayer
+	layer  *Layer
 	r      io.Reader
 	n      int64
 	hash   bytesHash
@@ -145,19 +146,19 @@ func (s *lazyStream) Close() error {
 		panic("closed twice")
 	}
 	s.closed = true
-	s.layer.live.Add(-1)
+	s.layer.Live.Add(-1)
 	if !s.ended {
 		return nil
 	}
 	digest := v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(s.hash.inner.Sum(nil))}
 	s.layer.mu.Lock()
 	defer s.layer.mu.Unlock()
-	s.layer.digest, s.layer.size = &digest, s.n
+	s.layer.Measured, s.layer.Bytes = &digest, s.n
 	return nil
 }
 
 // imageOf is a docker image over the layers.
-func imageOf(t *testing.T, arch string, layers ...v1.Layer) v1.Image {
+func ImageOf(t *testing.T, arch string, layers ...v1.Layer) v1.Image {
 	t.Helper()
 	base, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: arch, RootFS: v1.RootFS{Type: "layers"}})
 	if err != nil {
@@ -170,7 +171,7 @@ func imageOf(t *testing.T, arch string, layers ...v1.Layer) v1.Image {
 	return image
 }
 
-func indexOf(images ...v1.Image) v1.ImageIndex {
+func IndexOf(images ...v1.Image) v1.ImageIndex {
 	index := mutate.IndexMediaType(empty.Index, types.DockerManifestList)
 	for i, image := range images {
 		platform := &v1.Platform{OS: "linux", Architecture: []string{"amd64", "arm64"}[i%2]}

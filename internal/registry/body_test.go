@@ -1,8 +1,9 @@
-package publish
+package registry
 
 import (
 	"context"
 	"errors"
+	"github.com/org/nixery-action/internal/registry/registrytest"
 	"io"
 	"net/http"
 	"testing"
@@ -10,7 +11,7 @@ import (
 
 // A transport may still be reading a body when its request is sent again: the second reader would steal bytes of the first.
 func TestBodyIsSentOnce(t *testing.T) {
-	a := &attempt{Layer: newLayer(t, 1, 1000), ctx: t.Context(), sent: func(int64) {}}
+	a := &attempt{Layer: registrytest.NewLayer(t, 1, 1000), ctx: t.Context(), sent: func(int64) {}}
 	stream, err := a.Compressed()
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +30,7 @@ func TestBodyIsSentOnce(t *testing.T) {
 }
 
 func TestSettledAttemptReadsNoMore(t *testing.T) {
-	layer := newLayer(t, 1, 1000)
+	layer := registrytest.NewLayer(t, 1, 1000)
 	var sent int64
 	a := &attempt{Layer: layer, ctx: t.Context(), sent: func(n int64) { sent += n }}
 	stream, err := a.Compressed()
@@ -43,8 +44,8 @@ func TestSettledAttemptReadsNoMore(t *testing.T) {
 	if err := a.settle(broken); !errors.Is(err, broken) {
 		t.Errorf("settled with %v", err)
 	}
-	if layer.live.Load() != 0 || sent != 0 {
-		t.Errorf("%d streams are open, and %d bytes are said to be sent", layer.live.Load(), sent)
+	if layer.Live.Load() != 0 || sent != 0 {
+		t.Errorf("%d streams are open, and %d bytes are said to be sent", layer.Live.Load(), sent)
 	}
 	if _, err := stream.Read(make([]byte, 1)); !errors.Is(err, errReread) {
 		t.Errorf("reading on: %v", err)
@@ -53,7 +54,7 @@ func TestSettledAttemptReadsNoMore(t *testing.T) {
 
 func TestBodyStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	a := &attempt{Layer: newLayer(t, 1, 1000), ctx: ctx, sent: func(int64) {}}
+	a := &attempt{Layer: registrytest.NewLayer(t, 1, 1000), ctx: ctx, sent: func(int64) {}}
 	stream, err := a.Compressed()
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package publish
+package registry
 
 import (
 	"crypto/tls"
@@ -16,11 +16,11 @@ import (
 // Kind says what is wrong between this machine and a registry.
 type Kind int
 
-// The kinds of RegistryError, from the nearest fault to the farthest.
+// The kinds of Error, from the nearest fault to the farthest.
 const (
 	Other        Kind = iota
 	UnknownHost       // the registry's name does not resolve
-	Unreachable       // nobody answers, or the connection broke
+	Unreachable       // no answer, or the connection broke
 	Untrusted         // TLS: unknown authority, wrong name, expired
 	PlainHTTP         // the registry has no TLS, and that was not allowed
 	Unauthorized      // 401: no credentials, or wrong ones
@@ -30,9 +30,9 @@ const (
 	Unavailable       // 408 and 5xx, even after trying again
 )
 
-// RegistryError is a failed exchange with a registry. Its message names the registry, what was tried, the cause and the way out, and
+// Error is a failed exchange with a registry. Its message names the registry, what was tried, the cause and the way out, and
 // holds no credentials, user names in URLs, or queries.
-type RegistryError struct {
+type Error struct {
 	Registry   string // host and port
 	Repository string // with its registry
 	Op         string // a gerund: "uploading a layer"
@@ -43,7 +43,7 @@ type RegistryError struct {
 	Err        error
 }
 
-func (e *RegistryError) Error() string {
+func (e *Error) Error() string {
 	direction := "to"
 	if e.Reading {
 		direction = "from"
@@ -56,7 +56,7 @@ func (e *RegistryError) Error() string {
 }
 
 // Unwrap returns the cause as go-containerregistry or net/http told it. Its text is not fit for people or logs.
-func (e *RegistryError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
 // kinds maps HTTP statuses. Statuses from 500 on are Unavailable.
 var kinds = map[int]Kind{
@@ -122,8 +122,8 @@ func networkKind(err error) Kind {
 	return Unreachable
 }
 
-// worthAnother says whether the same operation may succeed if it is simply done again.
-func worthAnother(err error) bool {
+// Retryable says whether the same operation may succeed if it is simply done again.
+func Retryable(err error) bool {
 	if errors.As(err, new(*layerError)) {
 		return false
 	}
@@ -134,10 +134,10 @@ func worthAnother(err error) bool {
 	return kind == Unreachable || kind == Throttled || kind == Unavailable
 }
 
-// worthAnotherAtOnce is worthAnother for first contact, where an address at which nobody listens is most likely a wrong one.
-func worthAnotherAtOnce(err error) bool {
+// RetryableFirst is Retryable for first contact, where an address without a listener is most likely wrong.
+func RetryableFirst(err error) bool {
 	var op *net.OpError
-	return worthAnother(err) && !(errors.As(err, &op) && op.Op == "dial" && !op.Timeout())
+	return Retryable(err) && !(errors.As(err, &op) && op.Op == "dial" && !op.Timeout())
 }
 
 // isLostUpload says whether the registry forgot an upload that it had begun, as those behind a load balancer sometimes do.
@@ -154,8 +154,8 @@ func isLostUpload(err error) bool {
 	return false
 }
 
-// cause tells an error's innermost reason in a few words, without URLs and without what a token server said.
-func cause(err error) string {
+// Cause returns an error's innermost reason in a few words, without URLs and without what a token server said.
+func Cause(err error) string {
 	var (
 		answer *transport.Error
 		op     *net.OpError

@@ -1,4 +1,4 @@
-package publish
+package registry
 
 import (
 	"crypto/tls"
@@ -8,13 +8,13 @@ import (
 )
 
 // problem says in a clause what went wrong.
-func (e *RegistryError) problem() string {
-	text := cause(e.Err)
+func (e *Error) problem() string {
+	text := Cause(e.Err)
 	switch e.Kind {
 	case UnknownHost:
 		return "there is no host named " + hostname(e.Registry)
 	case Unreachable:
-		if isDial(e.Err) {
+		if IsDial(e.Err) {
 			return "the registry cannot be reached: " + text
 		}
 		return "the connection broke: " + text
@@ -38,7 +38,7 @@ func (e *RegistryError) problem() string {
 }
 
 // hint says what to do about it; empty if that is not known.
-func (e *RegistryError) hint() string {
+func (e *Error) hint() string {
 	switch e.Kind {
 	case UnknownHost:
 		return "check the spelling, and the network"
@@ -63,7 +63,7 @@ func (e *RegistryError) hint() string {
 	return ""
 }
 
-func (e *RegistryError) permissionHint() string {
+func (e *Error) permissionHint() string {
 	looked := "credentials were looked for in docker's config and its credential helpers"
 	right, verb := "write", "push"
 	if e.Reading {
@@ -83,12 +83,12 @@ func (e *RegistryError) permissionHint() string {
 }
 
 // githubHint reads ghcr.io's answers, which tell a token that lacks a permission (https://github.com/bachp/git-mirror/pull/516,
-// https://github.com/docker/build-push-action/issues/606) from a package that was made by somebody else and does not know
+// https://github.com/docker/build-push-action/issues/606) from a package that another account created and does not know
 // the repository (https://github.com/docker/build-push-action/issues/806).
-func (e *RegistryError) githubHint(right string) string {
+func (e *Error) githubHint(right string) string {
 	job := "the job needs `permissions: packages: " + right + "`"
 	linked := "in the package's settings, under Manage Actions access, add this repository with the role " + right
-	switch text := strings.ToLower(cause(e.Err)); {
+	switch text := strings.ToLower(Cause(e.Err)); {
 	case strings.Contains(text, "installation not allowed to create"):
 		return job + ", and the organization must let workflows create packages"
 	case strings.Contains(text, "installation not allowed"):
@@ -114,7 +114,8 @@ func cloudOf(registry string) string {
 	return ""
 }
 
-func isDial(err error) bool {
+// IsDial reports whether a connection could not be made.
+func IsDial(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
 }
@@ -124,5 +125,5 @@ func tlsText(err error) string {
 	if errors.As(err, &verification) {
 		return verification.Err.Error()
 	}
-	return cause(err)
+	return Cause(err)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/org/nixery-action/internal/scratch"
 )
 
-// stdoutPath stands for standard output where a path is expected.
+// stdoutPath means standard output where a path is expected.
 const stdoutPath = "-"
 
 // DestinationError says why nothing can be written at Path, before anything was spent on building.
@@ -41,17 +41,17 @@ func checkFile(path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case err == nil && info.IsDir():
-		return &DestinationError{path, errors.New("it is a folder, and a file is asked for")}
+		return &DestinationError{path, errors.New("it is a directory, and a file is asked for")}
 	case err == nil:
 		if err := scratch.Check(path); err != nil { // such as a pipe, which nothing may ever read
 			return &DestinationError{path, err}
 		}
 	}
-	return checkFolder(filepath.Dir(path))
+	return checkDir(filepath.Dir(path))
 }
 
-// checkFolder tells whether files can be made in dir, which may be missing: then in the first folder above that is there.
-func checkFolder(dir string) error {
+// checkDir tells whether files can be made in dir, which may be missing: then in the first directory above that is there.
+func checkDir(dir string) error {
 	existing := dir
 	info, err := os.Stat(existing)
 	for errors.Is(err, fs.ErrNotExist) && existing != filepath.Dir(existing) {
@@ -64,13 +64,13 @@ func checkFolder(dir string) error {
 	if !info.IsDir() {
 		return &DestinationError{dir, fmt.Errorf("%s is a file", existing)}
 	}
-	if err := tryFolder(existing); err != nil {
+	if err := tryDir(existing); err != nil {
 		return &DestinationError{dir, err}
 	}
 	return nil
 }
 
-func tryFolder(dir string) error {
+func tryDir(dir string) error {
 	file, err := scratch.NewFile(dir)
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func checkLayout(dir string) error {
 			return &DestinationError{dir, fmt.Errorf("its %s is a link, which may lead anywhere; remove it", name)}
 		}
 	}
-	raw, err := plainfile.ReadFile(filepath.Join(dir, "oci-layout"), maxManifest)
+	raw, err := plainfile.ReadFile(filepath.Join(dir, "oci-layout"), maxIndex)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &DestinationError{dir, errors.New("it is not empty, and not an OCI layout")}
 	}
@@ -111,8 +111,8 @@ func checkLayout(dir string) error {
 	return nil
 }
 
-// inTempFolder runs fn with a folder on the same disk as path, which is gone when it returns.
-func inTempFolder(path string, fn func(dir string) error) (err error) {
+// inTempDir runs fn with a directory on the same disk as path, which is gone when it returns.
+func inTempDir(path string, fn func(dir string) error) (err error) {
 	parent := filepath.Dir(path)
 	if path == stdoutPath || scratch.InPlace(path) {
 		parent = os.TempDir()
