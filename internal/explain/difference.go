@@ -7,7 +7,8 @@ import (
 	"slices"
 )
 
-// Difference is what two images, or two plans, have in common and what not.
+// Difference compares two images or two plans: layers and store paths that both
+// have, and those that only one has.
 type Difference struct {
 	Platform   string          `json:"platform,omitempty"`
 	Compressed bool            `json:"compressed"` // sizes are of blobs; else NAR sizes

@@ -21,7 +21,8 @@ type PathDifference struct {
 	Removed []Version `json:"removed"`
 }
 
-// Version is a store path, and what its name says.
+// Version is a store path, with name and version parsed from it:
+// openssl-3.0.15-dev ▶ openssl, 3.0.15-dev.
 type Version struct {
 	Name    string        `json:"name"`    // without version, after [popularity.Name]
 	Version string        `json:"version"` // with what follows it, such as 3.0.15-dev; may be empty
@@ -70,7 +71,7 @@ func (c Contents) versions() []Version {
 	return all
 }
 
-// sizeOf is the sum of sizes, or 0 if one of them is not known.
+// sizeOf returns the sum of sizes, or 0 if one of them is unknown.
 func sizeOf(all []Version) int64 {
 	var sum int64
 	for _, v := range all {

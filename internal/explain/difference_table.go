@@ -44,7 +44,7 @@ func (d Difference) writeTable(w io.Writer) error {
 	return table.Flush()
 }
 
-// measure says what the sizes of layers are.
+// measure returns the unit of the layers' sizes, for a heading.
 func (d Difference) measure() string {
 	if d.Compressed {
 		return "compressed"

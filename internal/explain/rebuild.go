@@ -34,7 +34,7 @@ type Cost struct {
 	Layers int   `json:"layers"` // how many are new
 }
 
-// costs is what a change of each path costs.
+// costs returns what a change of each path costs.
 func costs(closure nix.Closure, groups []layers.Explained) map[nix.StorePath]Cost {
 	c := newCascade(closure, groups)
 	all := make(map[nix.StorePath]Cost, len(c.infos))

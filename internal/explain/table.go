@@ -13,7 +13,7 @@ import (
 	"github.com/org/nixery-action/internal/progress"
 )
 
-// legend says what the tiers are, in the order of how much room they leave.
+// legend explains the tiers, in the order of how much room they leave.
 var legend = []struct {
 	tier layers.Tier
 	text string

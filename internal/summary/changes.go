@@ -8,7 +8,7 @@ import (
 	"github.com/org/nixery-action/internal/report"
 )
 
-// changes says how the image differs from the one that had its tag before.
+// changes writes how the image differs from the one that its tag named before.
 func (p *pen) changes(c report.Changes, rows int) {
 	switch c.Change {
 	case report.First:

@@ -10,7 +10,7 @@ import (
 	"github.com/org/nixery-action/internal/report"
 )
 
-// image writes what there is to say of one image.
+// image writes the section of one image: digest, tags, sizes, changes, how to pull.
 func (p *pen) image(page Page, i, rows int) {
 	r := page.Report
 	img := r.Images[i]
@@ -105,7 +105,7 @@ func byDigest(img report.Image) string {
 	return img.Digest.String()
 }
 
-// repositoryOf is the first place that has the image; empty if there is none.
+// repositoryOf returns the first repository that has the image; empty if none has.
 func repositoryOf(img report.Image) string {
 	switch {
 	case len(img.Tags) > 0:
@@ -116,7 +116,7 @@ func repositoryOf(img report.Image) string {
 	return ""
 }
 
-// pull says how to get the image, or one platform of it.
+// pull writes the commands that pull the image, or one platform of it.
 func (p *pen) pull(img report.Image) {
 	repository := repositoryOf(img)
 	if !safe.MatchString(repository) {

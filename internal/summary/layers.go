@@ -11,8 +11,8 @@ import (
 	"github.com/org/nixery-action/internal/report"
 )
 
-// mostNames is how many of a layer's store paths are named: the heaviest.
-const mostNames = 3
+// maxNames is how many of a layer's store paths are named: the heaviest.
+const maxNames = 3
 
 // layers writes a table of layers for each platform, folded.
 func (p *pen) layers(r *report.Report, i, rows int) {
@@ -72,12 +72,12 @@ func heaviest(layer report.Layer) string {
 	}
 	var first []int // places of the largest so far, largest first
 	for i := range layer.Paths {
-		if len(first) == mostNames && size(layer, i) <= size(layer, first[mostNames-1]) {
+		if len(first) == maxNames && size(layer, i) <= size(layer, first[maxNames-1]) {
 			continue
 		}
 		at, _ := slices.BinarySearchFunc(first, i, func(a, b int) int { return cmp.Or(cmp.Compare(size(layer, b), size(layer, a)), -1) })
 		first = slices.Insert(first, at, i)
-		first = first[:min(len(first), mostNames)]
+		first = first[:min(len(first), maxNames)]
 	}
 	var names []string
 	for _, i := range first {

@@ -10,10 +10,11 @@ import (
 	"github.com/org/nixery-action/internal/report"
 )
 
-// details are how many rows lists may have, tried in turn until a page is short enough.
+// details are the rows that lists may have, tried in turn until a page is short enough.
 var details = []int{300, 100, 30, 10, 3, 0}
 
-// Markdown is the page, of at most limit bytes: what does not fit is counted, or left out.
+// Markdown returns the page, of at most limit bytes. It is written with ever
+// shorter lists until it fits; each list counts the rows that it omits.
 func (p Page) Markdown(limit int) string {
 	p.Faults, p.Warnings = p.shorten(p.Faults), p.shorten(p.Warnings)
 	var page string
@@ -32,20 +33,21 @@ func (p Page) Markdown(limit int) string {
 	return page[:max(cut, 0)] + end
 }
 
-// least is a number of bytes that a page has at least: a layer takes a row of shortestRow or more.
+// least returns a lower bound of a page's bytes, which spares writing pages that
+// cannot fit: each layer takes a row of at least minRow bytes.
 func (p Page) least(rows int) (sum int) {
 	if p.Report == nil {
 		return 0
 	}
 	for _, img := range p.Report.Images {
 		for _, platform := range img.Platforms {
-			sum += min(rows, len(platform.Layers)) * shortestRow
+			sum += min(rows, len(platform.Layers)) * minRow
 		}
 	}
 	return sum
 }
 
-const shortestRow = len("| 1 | 1 B | 1 B | 1 | a | built |\n")
+const minRow = len("| 1 | 1 B | 1 B | 1 | a | built |\n")
 
 func (p Page) write(w *pen, rows int) string {
 	p.heading(w)
@@ -84,7 +86,7 @@ func (p Page) shorten(remarks []Remark) []Remark {
 		if p.Hide != nil {
 			short[i].Message = p.Hide(short[i].Message)
 		}
-		short[i].Message = clip(short[i].Message, longestMessage)
+		short[i].Message = clip(short[i].Message, maxMessage)
 	}
 	return short
 }
@@ -151,7 +153,7 @@ func (p *pen) images(r *report.Report) {
 	p.table(columns, rows, 1000)
 }
 
-// nameOf is what people call an image: its first tag, if it has one, or its name in the spec.
+// nameOf returns an image's first tag, if it has one, or its name in the spec.
 func nameOf(img report.Image) string {
 	if len(img.Tags) > 0 {
 		return img.Tags[0]

@@ -13,8 +13,8 @@ import (
 
 // The longest that a text may be within a page, in bytes.
 const (
-	longestName    = 300
-	longestMessage = 4000
+	maxName    = 300
+	maxMessage = 4000
 )
 
 // pen writes Markdown. Texts that are not ours go through text, code or block.
@@ -34,21 +34,21 @@ func newPen(hide func(string) string) *pen {
 func (p *pen) printf(format string, args ...any) { fmt.Fprintf(p, format, args...) }
 
 // text is s for a place within a line.
-func (p *pen) text(s string) string { return markdown.Text(clip(p.hide(s), longestMessage)) }
+func (p *pen) text(s string) string { return markdown.Text(clip(p.hide(s), maxMessage)) }
 
 // code is a name as it is to be copied, for a place within a line.
-func (p *pen) code(s string) string { return markdown.Code(clip(p.hide(s), longestName)) }
+func (p *pen) code(s string) string { return markdown.Code(clip(p.hide(s), maxName)) }
 
 // block writes lines as they are. In HTML that begins with <pre> Markdown means
 // nothing up to its end (CommonMark 0.31, section 4.6).
 func (p *pen) block(s string) {
-	p.printf("\n<pre>%s</pre>\n", html.EscapeString(clip(logline.Clean(p.hide(s)), longestMessage)))
+	p.printf("\n<pre>%s</pre>\n", html.EscapeString(clip(logline.Clean(p.hide(s)), maxMessage)))
 }
 
 // plain is s for a place where HTML is read, and no Markdown. Behind @ there is a
 // space of no width, as in [markdown.Text].
 func (p *pen) plain(s string) string {
-	s = html.EscapeString(strings.Join(strings.Fields(logline.Clean(clip(p.hide(s), longestName))), " "))
+	s = html.EscapeString(strings.Join(strings.Fields(logline.Clean(clip(p.hide(s), maxName))), " "))
 	return strings.ReplaceAll(s, "@", "@\u200B")
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/org/nixery-action/internal/report"
 )
 
-// published says of a run that failed what it has published all the same.
+// published lists what a failed run has published.
 func (p *pen) published(r *report.Report) {
 	if !r.Run.Incomplete {
 		return
@@ -18,7 +18,7 @@ func (p *pen) published(r *report.Report) {
 	}
 }
 
-// outcomes are what a page says of a tag.
+// outcomes are the words of a page for the outcomes of tags.
 var outcomes = map[string]string{
 	"same":    "unchanged",
 	"created": "new",
@@ -28,7 +28,7 @@ var outcomes = map[string]string{
 	"untried": "not tried",
 }
 
-// tags lists what became of each tag.
+// tags lists the outcome of each tag.
 func (p *pen) tags(tags []report.TagRun, rows int) {
 	if len(tags) == 0 {
 		return
@@ -44,7 +44,8 @@ func (p *pen) tags(tags []report.TagRun, rows int) {
 	p.table([]markdown.Column{{Title: "Tag"}, {Title: "Outcome"}, {Title: "Digest before"}}, lines, max(rows, 10))
 }
 
-// tagsText says the same on a terminal, unless it is a single tag that was set: what changed says so too.
+// tagsText writes the same for a terminal, but for a single tag that was set, as
+// the line about changes names it.
 func (p *pen) tagsText(tags []report.TagRun) {
 	if len(tags) == 1 && tags[0].Set() {
 		return

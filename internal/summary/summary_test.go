@@ -197,7 +197,7 @@ func TestSecretsAreHidden(t *testing.T) {
 func TestSecretsAreHiddenBeforeTextsAreCut(t *testing.T) {
 	const secret = "hunter2hunter2hunter2"
 	hide := func(s string) string { return strings.ReplaceAll(s, secret, "***") }
-	for _, cut := range []int{longestMessage, longestWarning} {
+	for _, cut := range []int{maxMessage, maxWarning} {
 		for before := cut - len(secret); before < cut; before++ {
 			var w Warnings
 			text := strings.Repeat("x", before) + secret
@@ -299,14 +299,14 @@ func TestWarnings(t *testing.T) {
 	if n := strings.Count(log.String(), "\n"); n != 4 || strings.Contains(log.String(), "DEBUG") {
 		t.Errorf("%d lines were logged:\n%s", n, &log)
 	}
-	for i := range 2 * mostWarnings {
-		l.Warn(strings.Repeat("long", 2*longestWarning), "i", i, "cause", errors.New("x"))
+	for i := range 2 * maxWarnings {
+		l.Warn(strings.Repeat("long", 2*maxWarning), "i", i, "cause", errors.New("x"))
 	}
-	for i := range mostWarnings {
+	for i := range maxWarnings {
 		l.Warn(fmt.Sprint(i))
 	}
 	kept, unkept = w.Kept()
-	if len(kept) != mostWarnings || unkept != 2 || len(kept[1].Message) > longestWarning {
+	if len(kept) != maxWarnings || unkept != 2 || len(kept[1].Message) > maxWarning {
 		t.Errorf("%d kept, %d not", len(kept), unkept)
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/org/nixery-action/internal/report"
 )
 
-// mostChanges is how many changed store paths of a platform a terminal shows.
-const mostChanges = 10
+// maxChanges is how many changed store paths of a platform a terminal shows.
+const maxChanges = 10
 
-// Text is what people at a terminal want to know of the images: sizes, what was
-// reused, and what changed. It ends with a newline.
+// Text returns the summary for a terminal: sizes, reuse and changes of each
+// image. It ends with a newline.
 func (p Page) Text() string {
 	if p.Report == nil {
 		return ""
@@ -61,7 +61,7 @@ func (p *pen) news(c *report.Changes) {
 	case report.Changed:
 		p.printf("  changed since %s was %s:\n", since, c.Old)
 		var table strings.Builder
-		_ = explain.WriteDifferences(&table, c.Platforms, mostChanges) // a Builder takes all
+		_ = explain.WriteDifferences(&table, c.Platforms, maxChanges) // a Builder takes all
 		for line := range strings.Lines(table.String()) {
 			p.printf("%s\n", strings.TrimRight("  "+line, " \n"))
 		}

@@ -1,8 +1,6 @@
 package summary
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -10,12 +8,12 @@ import (
 	"github.com/org/nixery-action/internal/logline"
 )
 
-// mostWarnings and longestWarning bound what is kept of a run that warns all
-// the time; the log has all of it. What is kept is far longer than what a page shows:
-// a page hides secrets before it cuts, and must not be given a part of one.
+// maxWarnings and maxWarning bound the memory for the warnings of a run; the
+// log has all of them. A kept warning is far longer than a page shows it: a page
+// redacts secrets before it cuts, and cannot recognise a part of one.
 const (
-	mostWarnings   = 50
-	longestWarning = 8 * longestMessage // bytes
+	maxWarnings = 50
+	maxWarning  = 8 * maxMessage // bytes
 )
 
 // Warnings keeps a run's warnings, each once. The zero value is ready, and may
@@ -28,7 +26,7 @@ type Warnings struct {
 
 // Handler returns a handler that keeps warnings, and hands all records to next.
 func (w *Warnings) Handler(next slog.Handler) slog.Handler {
-	return both{next, logline.NewHandler(slog.LevelWarn, w.keep)}
+	return slog.NewMultiHandler(next, logline.NewHandler(slog.LevelWarn, w.keep))
 }
 
 // Kept returns the warnings so far, in their order, and how many more there were.
@@ -42,44 +40,15 @@ func (w *Warnings) keep(line logline.Line) error {
 	if line.Level >= slog.LevelError { // errors that end the run are on the page already
 		return nil
 	}
-	r := Remark{Place: line.Place.String(), Message: clip(line.Body(), longestWarning)}
+	r := Remark{Place: line.Place.String(), Message: clip(line.Body(), maxWarning)}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case slices.Contains(w.kept, r):
-	case len(w.kept) == mostWarnings:
+	case len(w.kept) == maxWarnings:
 		w.unkept++
 	default:
 		w.kept = append(w.kept, r)
 	}
 	return nil
-}
-
-// both hands records to two handlers.
-type both struct{ one, two slog.Handler }
-
-// Enabled says whether either wants records of this level.
-func (b both) Enabled(ctx context.Context, level slog.Level) bool {
-	return b.one.Enabled(ctx, level) || b.two.Enabled(ctx, level)
-}
-
-// Handle gives a record to those that want it.
-func (b both) Handle(ctx context.Context, record slog.Record) error {
-	var errs []error
-	for _, h := range []slog.Handler{b.one, b.two} {
-		if h.Enabled(ctx, record.Level) {
-			errs = append(errs, h.Handle(ctx, record.Clone()))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// WithAttrs gives both the attributes.
-func (b both) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return both{b.one.WithAttrs(attrs), b.two.WithAttrs(attrs)}
-}
-
-// WithGroup gives both the group.
-func (b both) WithGroup(name string) slog.Handler {
-	return both{b.one.WithGroup(name), b.two.WithGroup(name)}
 }
