@@ -21,7 +21,7 @@ import (
 	"github.com/org/nixery-action/internal/publish"
 )
 
-// Layer knows its digest only when a stream of it was read to its end and closed, unless it was made known.
+// lazyLayer knows its digest only when a stream of it was read to its end and closed, unless it was made known.
 type lazyLayer struct {
 	content string
 	broken  error // in place of the end

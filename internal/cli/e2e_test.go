@@ -101,7 +101,7 @@ func linkSets(work string) error {
 	return os.Symlink(debian, filepath.Join(work, "debpkgs"))
 }
 
-// Measured keeps the first digest on stdout in a variable, to compare others with:
+// digest keeps the first digest on stdout in a variable, to compare others with:
 //
 //	digest NAME
 func digest(ts *testscript.TestScript, neg bool, args []string) {

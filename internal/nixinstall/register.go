@@ -85,7 +85,7 @@ var buildUsers = regexp.MustCompile(`(?m)^\s*build-users-group\s*=`)
 const noBuildUsers = "# Nix was installed by nixery-action, for root and without a daemon: it builds as root.\nbuild-users-group =\n"
 
 // configure adds the one setting without which root can build nothing, as no
-// runBuild users were made. Where it is set already, it is the user's.
+// build users were made. Where it is set already, it is the user's.
 func (r *room) configure(file string) error {
 	old, err := os.ReadFile(file)
 	switch {

@@ -132,7 +132,7 @@ func (r *Registry) Check(ctx context.Context, artifacts []Artifact) error {
 }
 
 // Publish asks for the images whose digests are known, and for the blobs of those that are inspected, uploads all layers of the others, then configs and manifests by
-// Measured with indexes after what they refer to, and then sets the tags, one after the other: a failure before that moves no tag,
+// digest with indexes after what they refer to, and then sets the tags, one after the other: a failure before that moves no tag,
 // and one of a tag is a *TagsError, which says which have moved. An unread layer is read once per registry; the
 // other repositories of a registry mount it. Failures of a registry are *registry.Error.
 func (r *Registry) Publish(ctx context.Context, artifacts []Artifact) ([]v1.Hash, error) {

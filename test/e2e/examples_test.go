@@ -134,7 +134,7 @@ func (p places) pull(t *testing.T, reference string) (digest v1.Hash, platforms 
 	return digest, len(manifest.Manifests)
 }
 
-// runBuild runs the program on a spec of the folder, and pushes what it makes. It returns the references that were printed.
+// build runs the program on a spec of the directory, and pushes what it makes. It returns the references that were printed.
 func build(t *testing.T, dir, spec string) []string {
 	t.Helper()
 	built, err := binary()

@@ -213,7 +213,7 @@ func parse(t *testing.T, reference string) name.Reference {
 	return ref
 }
 
-// Measured is that of a reference, which must exist.
+// digest is that of a reference, which must exist.
 func (r registry) digest(t *testing.T, reference string) string {
 	t.Helper()
 	found, err := remote.Head(parse(t, r.address+"/"+reference))
