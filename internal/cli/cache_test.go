@@ -120,7 +120,7 @@ func TestCacheRefuses(t *testing.T) {
 		"want a token in GITHUB_TOKEN":                {"list", "--repository", "acme/box"},
 		`repository "acme": want OWNER/NAME`:          {"list", "--repository", "acme"},
 		`format "html": want table or json`:           {"list", "--dir", "x", "--format", "html"},
-		"[dir registry] were all set":              {"list", "--dir", "x", "--registry", "y"},
+		"[dir registry] were all set":                 {"list", "--dir", "x", "--registry", "y"},
 		`"!" is not a repository`:                     {"prune", "--registry", "!"},
 		"keep 0: want at least 1":                     {"prune", "--dir", "x", "--keep", "0"},
 		`size "2 bananas": want a number of bytes`:    {"prune", "--dir", "x", "--max-size", "2 bananas"},
