@@ -38,20 +38,20 @@ func (o *buildOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar((*string)(&o.format), "format", string(linesFormat), "print text, a line for each reference, or json, the whole report")
 	f.BoolVar(&o.dryRun, "dry-run", false, "check spec, packages and destinations, and build nothing")
 	f.StringArrayVar(&o.insecure, "insecure-registry", nil, "allow plain HTTP and any certificate for this host (repeatable)")
-	f.StringArrayVar(&o.CacheFrom, "cache-from", nil, "learn from earlier runs: type=gha, type=local,src=PATH or type=registry,ref=REF (repeatable)")
-	f.StringArrayVar(&o.CacheTo, "cache-to", nil, "tell later runs: type=gha, type=local,dest=PATH or type=registry,ref=REF, with mode=max the layers too (repeatable)")
-	f.StringVar(&o.CacheKey, "cache-key", "", "believe only caches that were saved with this secret; other users of the machine see it here, so prefer $NIXERY_CACHE_KEY")
+	f.StringArrayVar(&o.CacheFrom, "cache-from", nil, "caches to import from: type=gha, type=local,src=PATH or type=registry,ref=REF (repeatable)")
+	f.StringArrayVar(&o.CacheTo, "cache-to", nil, "caches to export to: type=gha, type=local,dest=PATH or type=registry,ref=REF, with mode=max the layers too (repeatable)")
+	f.StringVar(&o.CacheKey, "cache-key", "", "accept only caches that were signed with this secret; it is visible to other users of the machine, so prefer $NIXERY_CACHE_KEY")
 	f.StringVar(&o.cacheKeyFile, "cache-key-file", "", "the same, read from a file")
-	f.BoolVar(&o.NoCache, "no-cache", false, "neither learn nor tell")
-	f.BoolVar(&o.Verify, "verify", false, "build everything without the cache, and publish it only if what --cache-from knows is the same; advised for releases")
+	f.BoolVar(&o.NoCache, "no-cache", false, "do not read or write any cache")
+	f.BoolVar(&o.Verify, "verify", false, "build everything without the cache, and publish it only if it equals what --cache-from contains; advised for releases")
 	f.BoolVar(&o.installNix, "install-nix", false, "install Nix in /nix if it is needed and missing")
 }
 
 // addSpecFlags adds the flags that say which images of what.
 func (o *buildOptions) addSpecFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVarP(&o.File, "file", "f", "", "the spec (default nixery.yaml in the folder of --context)")
-	f.StringVar(&o.Context, "context", ".", "the folder of the spec, in which paths of --nixpkgs start")
+	f.StringVarP(&o.File, "file", "f", "", "path to the spec (default nixery.yaml in --context)")
+	f.StringVar(&o.Context, "context", ".", "directory of the spec, and base of relative --nixpkgs paths")
 	f.StringArrayVar(&o.Images, "image", nil, "only this image of the spec (repeatable)")
 	f.StringSliceVar(&o.Packages, "package", nil, "these packages instead of the spec's, or without a spec, as git,curl")
 	f.StringVar(&o.Nixpkgs, "nixpkgs", "", "a channel, commit, ./path or flake instead of the spec's")

@@ -18,8 +18,8 @@ func (e usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// execute runs the command that args name.
-func execute(ctx context.Context, c *console, args []string) error {
+// newRoot returns the program's command, with all others below it.
+func newRoot(c *console) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "nixery-action",
 		Short: "Container images from Nix packages",
@@ -33,15 +33,21 @@ func execute(ctx context.Context, c *console, args []string) error {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentFlags().Bool("debug", false, "log what Nix prints too, and what becomes of each layer")
+	root.PersistentFlags().BoolP("quiet", "q", false, "log warnings and errors only, and no progress")
+	root.MarkFlagsMutuallyExclusive("debug", "quiet")
+	root.SetFlagErrorFunc(proposeFlag)
+	root.AddCommand(newBuild(c), newPlan(c), newDiff(c), newPopularity(c), newServe(c), newCacheCommand(c), newAction(c))
+	return root
+}
+
+// execute runs the command that args name.
+func execute(ctx context.Context, c *console, args []string) error {
+	root := newRoot(c)
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
 	root.SetArgs(args)
-	debug := root.PersistentFlags().Bool("debug", false, "log what Nix prints too, and what becomes of each layer")
-	quiet := root.PersistentFlags().BoolP("quiet", "q", false, "log warnings and errors only, and no progress")
-	root.MarkFlagsMutuallyExclusive("debug", "quiet")
-	root.SetFlagErrorFunc(proposeFlag)
 	started := false
-	root.AddCommand(newBuild(c), newPlan(c), newDiff(c), newPopularity(c), newServe(c), newCacheCommand(c), newAction(c))
 	eachBelow(root, func(sub *cobra.Command) {
 		if sub.Args == nil {
 			sub.Args = cobra.NoArgs
@@ -49,7 +55,9 @@ func execute(ctx context.Context, c *console, args []string) error {
 		work := sub.RunE
 		sub.RunE = func(cmd *cobra.Command, args []string) error {
 			started = true
-			c.speak(*debug, *quiet)
+			debug, _ := cmd.Flags().GetBool("debug")
+			quiet, _ := cmd.Flags().GetBool("quiet")
+			c.speak(debug, quiet)
 			return work(cmd, args)
 		}
 	})

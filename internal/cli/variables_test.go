@@ -18,7 +18,7 @@ func TestVariablesComeFromTheCheckout(t *testing.T) {
 		{"remote", "add", "origin", "git@github.com:acme/toolbox.git"},
 	} {
 		if out, err := exec.Command("git", append([]string{"-C", dir}, args...)...).CombinedOutput(); err != nil {
-			t.Skipf("git %v: %v\n%s", args, err, out)
+			t.Fatalf("git %v: %v\n%s", args, err, out)
 		}
 	}
 	var o buildOptions
