@@ -49,7 +49,7 @@ func TestExecWithoutNix(t *testing.T) {
 	if !errors.Is(err, ErrNoNix) {
 		t.Fatalf("error is %v", err)
 	}
-	mustContain(t, err.Error(), "nix-of-another-world", "- name: Install Nix\n        uses: cachix/install-nix-action@", "apt-get install nix-bin")
+	mustContain(t, err.Error(), "nix-of-another-world", "- name: Install Nix\n        uses: cachix/install-nix-action@", "--install-nix")
 }
 
 func TestExecEnvAndDir(t *testing.T) {
