@@ -40,12 +40,12 @@ type Line struct {
 	Runner  nixbuild.Runner
 	Store   fs.FS // its root is the one that nix/store lies in
 	Created time.Time
-	TempDir string        // for links that keep packages from the garbage collector
-	Cache   *cache.Cache  // what earlier runs learnt; never nil
-	Others  *cache.Ledger // layers' records that other images' runs learnt; believed no more than the cache, and nil for none
-	Verify  bool          // make everything anew, and publish it only if the cache's records say the same
-	Spec    string        // which spec of its repository this is, for the cache
-	Pinned  *Pinned       // the source, if it was pinned before: then Run does not look at the one it is given
+	TempDir string         // for links that keep packages from the garbage collector
+	Cache   *cache.Cache   // what earlier runs learnt; never nil
+	Others  *cache.History // layers' records that other images' runs learnt; believed no more than the cache, and nil for none
+	Verify  bool           // make everything anew, and publish it only if the cache's records say the same
+	Spec    string         // which spec of its repository this is, for the cache
+	Pinned  *Pinned        // the source, if it was pinned before: then Run does not look at the one it is given
 	// Confinement holds evaluations; the zero value does not.
 	Confinement nixbuild.Confinement
 	// Beside are packages that are evaluated with those of the orders, if the

@@ -18,8 +18,8 @@ import (
 type recalled []memory
 
 type memory struct {
-	*cache.Ledger
-	others *cache.Ledger // of layers that other images have; nil if there is none
+	*cache.History
+	others *cache.History // of layers that other images have; nil if there is none
 	blobs  func(layers.Record) (io.ReadCloser, error)
 }
 
@@ -176,8 +176,8 @@ func (j *job) learn(ctx context.Context, made []built) {
 	}
 }
 
-func (l *Line) page(ctx context.Context, source pinned, p builtPlatform) cache.Page {
-	page := cache.NewPage()
+func (l *Line) page(ctx context.Context, source pinned, p builtPlatform) cache.Snapshot {
+	page := cache.NewSnapshot()
 	page.AddClosure(p.wish.Closure)
 	if key := source.keyOf(p.wish); key != "" {
 		page.Roots[key] = rootsOf(p.wish)

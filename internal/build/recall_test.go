@@ -195,7 +195,7 @@ func TestBlobsComeFromTheCache(t *testing.T) {
 }
 
 // poison replaces what the cache knows of an image's first platform.
-func (w *workshop) poison(o Order, lie func(*cache.Page)) {
+func (w *workshop) poison(o Order, lie func(*cache.Snapshot)) {
 	w.t.Helper()
 	line := newLine(w.t, &fakeNix{})
 	wishes, err := line.Closures(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Order{o})
@@ -204,7 +204,7 @@ func (w *workshop) poison(o Order, lie func(*cache.Page)) {
 	}
 	place := []cache.Place{{Store: w.store}}
 	c := cache.New(place, place, slog.New(slog.DiscardHandler))
-	page := cache.NewPage()
+	page := cache.NewSnapshot()
 	page.AddClosure(wishes[0].Closure)
 	ledger := c.Open(w.t.Context(), line.identity(wishes[0]))
 	for _, group := range layers.Plan(wishes[0].Closure, layers.Options{Budget: 94}) {
@@ -221,7 +221,7 @@ func TestRecordThatLiesIsNotBelieved(t *testing.T) {
 	w := newWorkshop(t)
 	box := func() Order { return order("box", both[:1], "app") }
 	first := w.run(&fakeNix{}, box())
-	w.poison(box(), func(p *cache.Page) {
+	w.poison(box(), func(p *cache.Snapshot) {
 		for key, record := range p.Layers {
 			record.Digest.Hex = strings.Repeat("0", 64)
 			p.Layers[key] = record
@@ -240,7 +240,7 @@ func TestClosureThatLiesIsNotBelieved(t *testing.T) {
 	w := newWorkshop(t)
 	box := func() Order { return order("box", both[:1], "app") }
 	first := w.run(&fakeNix{}, box())
-	w.poison(box(), func(p *cache.Page) {
+	w.poison(box(), func(p *cache.Snapshot) {
 		info := p.Paths[path("lib")]
 		info.NarHash.Hex = strings.Repeat("f", 64)
 		p.Paths[path("lib")] = info
@@ -251,7 +251,7 @@ func TestClosureThatLiesIsNotBelieved(t *testing.T) {
 // deaf is a store that fails.
 type deaf struct{ cache.Store }
 
-func (deaf) Newest(context.Context, cache.Lane) (cache.Entry, error) {
+func (deaf) Newest(context.Context, cache.Scope) (cache.Entry, error) {
 	return cache.Entry{}, &cache.StoreError{Store: "deaf", Op: "reading", Kind: cache.Unreachable, Err: errors.New("silence")}
 }
 
@@ -289,12 +289,12 @@ func TestFailedRunTeachesNothing(t *testing.T) {
 func TestLayersOfOtherImages(t *testing.T) {
 	w := newWorkshop(t)
 	first := w.run(&fakeNix{}, order("box", both[:1], "app"))
-	page := cache.NewPage()
+	page := cache.NewSnapshot()
 	for _, l := range first.Images[0].Platforms[0].Layers {
 		page.Layers[l.Key] = layers.Record{DiffID: l.DiffID, Digest: l.Digest, Size: l.Size}
 	}
 	var reads atomic.Int64
-	measure := func(others *cache.Ledger) *Report {
+	measure := func(others *cache.History) *Report {
 		t.Helper()
 		reads.Store(0)
 		line := newLine(t, &fakeNix{})
@@ -306,7 +306,7 @@ func TestLayersOfOtherImages(t *testing.T) {
 		}
 		return report
 	}
-	got := measure((&cache.Ledger{}).With(page))
+	got := measure((&cache.History{}).With(page))
 	if got.Images[0].Digest != first.Images[0].Digest || reads.Load() != 0 {
 		t.Errorf("the digest was %s, and is %s; the store was read %d times", first.Images[0].Digest, got.Images[0].Digest, reads.Load())
 	}
@@ -321,14 +321,14 @@ func TestLayersOfOtherImagesMayBeLies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := cache.NewPage()
+	page := cache.NewSnapshot()
 	for _, l := range truth.Images[0].Platforms[0].Layers {
 		lie := l.Digest
 		lie.Hex = strings.Repeat("0", 64)
 		page.Layers[l.Key] = layers.Record{DiffID: l.DiffID, Digest: lie, Size: l.Size}
 	}
 	line := newLine(t, &fakeNix{})
-	line.Others = (&cache.Ledger{}).With(page)
+	line.Others = (&cache.History{}).With(page)
 	got, err := run(t, line, newDestination(t), order("other", both[:1], "app"))
 	if err != nil || got.Images[0].Digest != truth.Images[0].Digest {
 		t.Errorf("it is %v (%v), not %s", got, err, truth.Images[0].Digest)

@@ -182,7 +182,7 @@ func (w *workshop) learn(o Order, roots []cache.Root) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	page := cache.NewPage()
+	page := cache.NewSnapshot()
 	page.Roots[source.keyOf(wishes[0])] = roots
 	line.Cache.Save(w.t.Context(), line.identity(wishes[0]), page)
 }

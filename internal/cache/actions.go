@@ -92,8 +92,8 @@ func (a *actions) mayWrite() error {
 }
 
 // found makes an entry of what the service matched, which need not be what was asked for.
-func (a *actions) found(lane Lane, matched, signed string) (Entry, error) {
-	name, err := lane.parse(matched)
+func (a *actions) found(scope Scope, matched, signed string) (Entry, error) {
+	name, err := scope.parse(matched)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -154,7 +154,7 @@ type absent struct{ reason string }
 
 func (absent) String() string { return "the GitHub Actions cache" }
 
-func (a absent) Newest(context.Context, Lane) (Entry, error) { return Entry{}, a.fault(findingEntry) }
+func (a absent) Newest(context.Context, Scope) (Entry, error) { return Entry{}, a.fault(findingEntry) }
 
 func (a absent) Save(context.Context, Name, int64, func() (io.ReadCloser, error)) error {
 	return a.fault(savingEntry)

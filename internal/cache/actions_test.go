@@ -24,8 +24,8 @@ type trouble struct {
 	nth      int    // 0 means 1 and all after it
 	answer   http.HandlerFunc
 	log      []string      // a part of each line
-	saved    bool          // the run's page and blobs are there afterwards
-	lost     bool          // the old page is not: what cannot be read is replaced
+	saved    bool          // the run's snapshot and blobs are there afterwards
+	lost     bool          // the old snapshot is not: what cannot be read is replaced
 	requests int           // at most; 0 means as many as without trouble
 	wait     time.Duration // at most; 0 means that of one or two backoffs
 	asked    time.Duration // what the service asked to wait
@@ -63,17 +63,17 @@ var troubles = map[string]trouble{
 
 func cutShort(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Length", "1000")
-	_, _ = io.WriteString(w, ledgerMagic)
+	_, _ = io.WriteString(w, magic)
 }
 
 func stall(w http.ResponseWriter, r *http.Request) {
-	_, _ = io.WriteString(w, ledgerMagic)
+	_, _ = io.WriteString(w, magic)
 	_ = http.NewResponseController(w).Flush()
 	<-r.Context().Done()
 }
 
 func endless(w http.ResponseWriter, _ *http.Request) {
-	_, _ = io.Copy(w, io.LimitReader(&pattern{}, 10*largestAnswer))
+	_, _ = io.Copy(w, io.LimitReader(&pattern{}, 10*maxAnswer))
 }
 
 // unheard does what is asked, and loses the answer.
@@ -126,7 +126,7 @@ func (trouble trouble) run(t *testing.T, environment, parts map[string]string) {
 	_, old := known.Image("old")
 	_, saved := known.Image("new")
 	if old == trouble.lost || saved != trouble.saved {
-		t.Errorf("the old page is there: %v, the new: %v", old, saved)
+		t.Errorf("the old snapshot is there: %v, the new: %v", old, saved)
 	}
 	for n := range 3 {
 		if trouble.saved {
@@ -139,7 +139,7 @@ var testIdentity = Identity{Spec: "nixery.yaml", Image: "box", Platform: "linux/
 
 func blobContent(name string, n int) string { return strings.Repeat(fmt.Sprint(name, n), 1000) }
 
-// use does what a build does: it reads a ledger and a blob, and saves three blobs and a page. It must never see anything false.
+// use does what a build does: it reads a history and a blob, and saves three blobs and a snapshot. It must never see anything false.
 func use(t *testing.T, c *testCache, old, name string) {
 	t.Helper()
 	if l := c.Open(t.Context(), testIdentity); !l.Empty() {
@@ -159,7 +159,7 @@ func use(t *testing.T, c *testCache, old, name string) {
 		content := blobContent(name, n)
 		c.SaveBlob(t.Context(), hashOf(content), int64(len(content)), opener(content))
 	}
-	c.Save(t.Context(), testIdentity, page(name))
+	c.Save(t.Context(), testIdentity, snapshot(name))
 }
 
 func TestWritesDenied(t *testing.T) {
@@ -240,9 +240,9 @@ func TestFromEnvironment(t *testing.T) {
 	}
 }
 
-// TestWrongAnswers gives look-ups that must not be believed.
+// TestWrongAnswers gives look-ups that must not be trusted.
 func TestWrongAnswers(t *testing.T) {
-	l := testIdentity.Lane("")
+	l := testIdentity.Scope("")
 	answer := func(key, address string) string {
 		return fmt.Sprintf(`{"ok":true,"matched_key":%q,"signed_download_url":%q}`, key, address)
 	}
@@ -251,7 +251,7 @@ func TestWrongAnswers(t *testing.T) {
 		body string
 		kind Kind // Other, or Absent for ErrNotFound
 	}{
-		"another lane":      {answer(lane("a").prefix()+"00000001", address), Absent},
+		"another scope":     {answer(scope("a").prefix()+"00000001", address), Absent},
 		"a longer name":     {answer(l.prefix()+"00000001-00000001", address), Absent},
 		"no serial":         {answer(l.prefix(), address), Absent},
 		"no name":           {answer("", address), Absent},
@@ -275,7 +275,7 @@ func TestWrongAnswers(t *testing.T) {
 }
 
 func TestParseNames(t *testing.T) {
-	l := testIdentity.Lane("")
+	l := testIdentity.Scope("")
 	if name, err := l.parse(strings.ToUpper(Name{l, 0xabc}.String())); err != nil || name.Serial != 0xabc {
 		t.Errorf("got %v, %v", name, err)
 	}
@@ -297,7 +297,7 @@ func TestTakenV1(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, front := newFake(t)
 				front.add(&fault{part: "POST ", nth: 1, answer: answer})
-				err := openActions(t, front, environmentV1)().Save(t.Context(), Name{lane("a"), 1}, 1, opener("x"))
+				err := openActions(t, front, environmentV1)().Save(t.Context(), Name{scope("a"), 1}, 1, opener("x"))
 				if !errors.Is(err, ErrExists) {
 					t.Errorf("error is %v", err)
 				}
@@ -311,7 +311,7 @@ func TestFinalizeLater(t *testing.T) {
 		_, front := newFake(t)
 		front.add(&fault{part: "Finalize", nth: 1, answer: status(404, `{"code":"not_found"}`)},
 			&fault{part: "Finalize", nth: 2, answer: status(404, `{"code":"not_found"}`)})
-		s, name := openActions(t, front, environmentV2)(), Name{lane("a"), 1}
+		s, name := openActions(t, front, environmentV2)(), Name{scope("a"), 1}
 		save(t, s, name, "content")
 		checkNewest(t, s, name, "content")
 	})
@@ -324,7 +324,7 @@ func TestFinalizeUnheard(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fake, front := newFake(t)
 				front.add(&fault{part: parts[version]["finish"], nth: 1, answer: unheard(fake.handler)})
-				s, name := openActions(t, front, environment)(), Name{lane("a"), 1}
+				s, name := openActions(t, front, environment)(), Name{scope("a"), 1}
 				save(t, s, name, "content")
 				checkNewest(t, s, name, "content")
 			})
@@ -336,7 +336,7 @@ func TestFinalizeNever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, front := newFake(t)
 		front.add(&fault{part: "Finalize", nth: 1, onward: true, answer: status(404, `{"code":"not_found","msg":"no such upload"}`)})
-		err := openActions(t, front, environmentV2)().Save(t.Context(), Name{lane("a"), 1}, 1, opener("x"))
+		err := openActions(t, front, environmentV2)().Save(t.Context(), Name{scope("a"), 1}, 1, opener("x"))
 		if n := len(front.matching("Finalize")); err == nil || !strings.Contains(err.Error(), "no such upload") || n != attempts {
 			t.Errorf("after %d attempts the error is %v", n, err)
 		}
@@ -350,7 +350,7 @@ func TestBlockedNames(t *testing.T) {
 		open := openActions(t, front, environmentV2)
 		use(t, newTestCache(open()), "old", "old")
 		content := blobContent("new", 0)
-		for _, name := range []Name{{testIdentity.Lane(""), 2}, {testIdentity.Lane(""), 3}, {blobLane(hashOf(content)), 1}} {
+		for _, name := range []Name{{testIdentity.Scope(""), 2}, {testIdentity.Scope(""), 3}, {blobScope(hashOf(content)), 1}} {
 			if _, ok := fake.reserve(name.String(), actionsVersion, 0); !ok {
 				t.Fatalf("%s is taken", name)
 			}
@@ -372,12 +372,12 @@ func TestLateLookUps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake, front := newFake(t)
 		open := openActions(t, front, environmentV2)
-		newTestCache(open()).Save(t.Context(), testIdentity, page("a"))
-		newTestCache(open()).Save(t.Context(), testIdentity, page("b"))
+		newTestCache(open()).Save(t.Context(), testIdentity, snapshot("a"))
+		newTestCache(open()).Save(t.Context(), testIdentity, snapshot("b"))
 		fake.lag = 2
 		c := newTestCache(open())
 		checkKnows(t, c.Open(t.Context(), testIdentity), "a")
-		c.Save(t.Context(), testIdentity, page("c"))
+		c.Save(t.Context(), testIdentity, snapshot("c"))
 		c.checkLog(t)
 		checkKnows(t, newTestCache(open()).Open(t.Context(), testIdentity), "a", "b", "c")
 	})
@@ -426,7 +426,7 @@ func TestBlocks(t *testing.T) {
 
 func TestOwnWords(t *testing.T) {
 	got := ownWords("no\n::error::x token "+testToken+" at https://s/b?sig="+testSig+" "+strings.Repeat("é", 400), testToken)
-	if strings.ContainsAny(got, "\n") || strings.Contains(got, testToken) || strings.Contains(got, testSig) || len([]rune(got)) > longestMessage+1 {
+	if strings.ContainsAny(got, "\n") || strings.Contains(got, testToken) || strings.Contains(got, testSig) || len([]rune(got)) > maxMessage+1 {
 		t.Errorf("got %q", got)
 	}
 }

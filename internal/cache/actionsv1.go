@@ -14,11 +14,11 @@ import (
 type actionsV1 struct{ actions }
 
 // Newest implements [Store].
-func (a *actionsV1) Newest(ctx context.Context, lane Lane) (Entry, error) {
+func (a *actionsV1) Newest(ctx context.Context, scope Scope) (Entry, error) {
 	if !a.mayRead() {
 		return Entry{}, ErrNotFound
 	}
-	query := url.Values{"keys": {lane.prefix()}, "version": {a.version}}
+	query := url.Values{"keys": {scope.prefix()}, "version": {a.version}}
 	var answer struct {
 		Location string `json:"archiveLocation"`
 		Matched  string `json:"cacheKey"`
@@ -30,7 +30,7 @@ func (a *actionsV1) Newest(ctx context.Context, lane Lane) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	return a.found(lane, answer.Matched, answer.Location)
+	return a.found(scope, answer.Matched, answer.Location)
 }
 
 func isMissing(err error) bool {
@@ -44,7 +44,7 @@ func (a *actionsV1) Save(ctx context.Context, name Name, size int64, open func()
 		return failed(ctx, a.store, savingEntry, Other, err)
 	}
 	// act lets everybody reserve a name again.
-	if newest, err := a.Newest(ctx, name.Lane); err == nil && newest.Name.Serial >= name.Serial {
+	if newest, err := a.Newest(ctx, name.Scope); err == nil && newest.Name.Serial >= name.Serial {
 		return ErrExists
 	}
 	if err := a.pace.wait(ctx); err != nil {

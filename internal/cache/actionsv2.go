@@ -15,7 +15,7 @@ import (
 type actionsV2 struct{ actions }
 
 // Newest implements [Store].
-func (a *actionsV2) Newest(ctx context.Context, lane Lane) (Entry, error) {
+func (a *actionsV2) Newest(ctx context.Context, scope Scope) (Entry, error) {
 	if !a.mayRead() {
 		return Entry{}, ErrNotFound
 	}
@@ -23,7 +23,7 @@ func (a *actionsV2) Newest(ctx context.Context, lane Lane) (Entry, error) {
 		Key         string   `json:"key"`
 		RestoreKeys []string `json:"restore_keys"`
 		Version     string   `json:"version"`
-	}{lane.prefix(), []string{lane.prefix()}, a.version}
+	}{scope.prefix(), []string{scope.prefix()}, a.version}
 	var answer struct {
 		OK      bool   `json:"ok"`
 		URL     string `json:"signed_download_url"`
@@ -36,7 +36,7 @@ func (a *actionsV2) Newest(ctx context.Context, lane Lane) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	return a.found(lane, answer.Matched, answer.URL)
+	return a.found(scope, answer.Matched, answer.URL)
 }
 
 // Save implements [Store].

@@ -58,14 +58,14 @@ func (a artifact) RawManifest() ([]byte, error) { return a.manifest, nil }
 func (a artifact) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
 
 // parseArtifact reads a manifest that anybody may have put there.
-func parseArtifact(lane Lane, text []byte) (Entry, v1.Hash, error) {
+func parseArtifact(scope Scope, text []byte) (Entry, v1.Hash, error) {
 	manifest, err := v1.ParseManifest(bytes.NewReader(text))
 	if err != nil {
 		return Entry{}, v1.Hash{}, fmt.Errorf("reading manifest: %w", err)
 	}
-	entry, err := lane.parse(manifest.Annotations[entryAnnotation])
+	entry, err := scope.parse(manifest.Annotations[entryAnnotation])
 	if err != nil || manifest.ArtifactType != ArtifactType || len(manifest.Layers) != 1 {
-		return Entry{}, v1.Hash{}, errors.New("the tag points to something that is not a cache entry of this lane")
+		return Entry{}, v1.Hash{}, errors.New("the tag points to something that is not a cache entry of this scope")
 	}
 	content := manifest.Layers[0]
 	if !isSHA256(content.Digest) || content.Size < 0 {

@@ -63,9 +63,9 @@ func storePath(name string) nix.StorePath {
 	return nix.StorePath(nix.StoreDir + "/" + strings.Repeat("0", 32) + "-" + name)
 }
 
-// page is a page with one layer, one image, and a closure of two paths.
-func page(name string) Page {
-	p := NewPage()
+// snapshot is a snapshot with one layer, one image, and a closure of two paths.
+func snapshot(name string) Snapshot {
+	p := NewSnapshot()
 	p.Layers[layers.Key(hashOf(name).Hex)] = layers.Record{DiffID: hashOf(name + " tar"), Digest: hashOf(name + " blob"), Size: int64(len(name))}
 	p.Images[name] = hashOf(name + " image")
 	lib, app := storePath("lib-"+name), storePath("app-"+name)
@@ -76,28 +76,28 @@ func page(name string) Page {
 	return p
 }
 
-// checkKnows wants all that the pages of these names say.
-func checkKnows(t *testing.T, l *Ledger, names ...string) {
+// checkKnows wants all that the snapshots of these names say.
+func checkKnows(t *testing.T, l *History, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		want := page(name)
+		want := snapshot(name)
 		for key, record := range want.Layers {
 			if got, ok := l.Layer(key); !ok || got != record {
-				t.Errorf("layer of page %s is %v, %v", name, got, ok)
+				t.Errorf("layer of snapshot %s is %v, %v", name, got, ok)
 			}
 		}
 		if got, ok := l.Image(name); !ok || got != want.Images[name] {
-			t.Errorf("image of page %s is %v, %v", name, got, ok)
+			t.Errorf("image of snapshot %s is %v, %v", name, got, ok)
 		}
 		if got, ok := l.Roots(name); !ok || !slices.Equal(got, want.Roots[name]) {
-			t.Errorf("roots of page %s are %v, %v", name, got, ok)
+			t.Errorf("roots of snapshot %s are %v, %v", name, got, ok)
 		}
 		if got, ok := l.Inspected(name); !ok || !got.Equal(want.Inspected[name]) {
-			t.Errorf("inspection of page %s is of %v, %v", name, got, ok)
+			t.Errorf("inspection of snapshot %s is of %v, %v", name, got, ok)
 		}
 		closure, ok := l.Closure([]nix.StorePath{storePath("app-" + name)})
 		if !ok || len(closure.Paths) != 2 {
-			t.Errorf("closure of page %s is %v, %v", name, closure, ok)
+			t.Errorf("closure of snapshot %s is %v, %v", name, closure, ok)
 		}
 	}
 }
@@ -112,13 +112,13 @@ func TestNoPlaces(t *testing.T) {
 // TestSeveralPlaces reads from all, and a fault of one is not another's.
 func TestSeveralPlaces(t *testing.T) {
 	one, two := NewMemory(), NewMemory()
-	newTestCache(one).Save(t.Context(), testIdentity, page("a"))
-	newTestCache(two).Save(t.Context(), testIdentity, page("b"))
+	newTestCache(one).Save(t.Context(), testIdentity, snapshot("a"))
+	newTestCache(two).Save(t.Context(), testIdentity, snapshot("b"))
 	newTestCache(two).SaveBlob(t.Context(), hashOf("blob"), 4, opener("blob"))
 	c := newTestCache(absent{"it is Sunday"}, one, two)
 	checkKnows(t, c.Open(t.Context(), testIdentity), "a", "b")
 	checkBlob(t, c, "blob")
-	c.Save(t.Context(), testIdentity, page("c"))
+	c.Save(t.Context(), testIdentity, snapshot("c"))
 	for _, s := range []Store{one, two} {
 		checkKnows(t, newTestCache(s).Open(t.Context(), testIdentity), "c")
 	}
@@ -149,37 +149,37 @@ func TestBlobSourceLies(t *testing.T) {
 	}
 }
 
-// Scopes and identities have ledgers of their own, and share blobs.
+// Scopes and identities have histories of their own, and share blobs.
 func TestScopes(t *testing.T) {
 	m := NewMemory()
 	scoped := func(scope string) *Cache {
 		places := []Place{{Store: m, Scope: scope, Mode: Max}}
 		return New(places, places, slog.New(slog.DiscardHandler))
 	}
-	scoped("a").Save(t.Context(), testIdentity, page("a"))
+	scoped("a").Save(t.Context(), testIdentity, snapshot("a"))
 	scoped("a").SaveBlob(t.Context(), hashOf("blob"), 4, opener("blob"))
 	other := testIdentity
 	other.Image = "tool"
 	if !scoped("b").Open(t.Context(), testIdentity).Empty() || !scoped("a").Open(t.Context(), other).Empty() {
-		t.Error("a ledger is seen from another lane")
+		t.Error("a history is seen from another scope")
 	}
 	checkBlob(t, &testCache{Cache: scoped("b")}, "blob")
 }
 
-// A page that says nothing new is not saved.
+// A snapshot that says nothing new is not saved.
 func TestNothingLearnt(t *testing.T) {
 	m := NewMemory()
 	for range 3 {
 		c := newTestCache(m)
 		c.Open(t.Context(), testIdentity)
-		c.Save(t.Context(), testIdentity, page("a"))
+		c.Save(t.Context(), testIdentity, snapshot("a"))
 	}
 	if len(m.entries) != 1 {
 		t.Errorf("%d entries", len(m.entries))
 	}
 }
 
-// TestManyJobs saves one lane from many jobs that began with the same ledger.
+// TestManyJobs saves one scope from many jobs that began with the same history.
 func TestManyJobs(t *testing.T) {
 	m := NewMemory()
 	var wait sync.WaitGroup
@@ -189,7 +189,7 @@ func TestManyJobs(t *testing.T) {
 		caches[i].Open(t.Context(), testIdentity)
 	}
 	for i, c := range caches {
-		wait.Go(func() { c.Save(t.Context(), testIdentity, page(fmt.Sprint(i))) })
+		wait.Go(func() { c.Save(t.Context(), testIdentity, snapshot(fmt.Sprint(i))) })
 	}
 	wait.Wait()
 	known := newTestCache(m).Open(t.Context(), testIdentity)
@@ -205,7 +205,7 @@ func TestCancelledRunSaysNothing(t *testing.T) {
 	c := newTestCache(NewMemory(), NewFolder(t.TempDir()), absent{"of no matter"})
 	c.Open(ctx, testIdentity)
 	c.SaveBlob(ctx, hashOf("blob"), 4, opener("blob"))
-	c.Save(ctx, testIdentity, page("a"))
+	c.Save(ctx, testIdentity, snapshot("a"))
 	if _, err := c.Blob(ctx, hashOf("blob"), 4); err == nil {
 		t.Error("there is a blob")
 	}

@@ -27,11 +27,11 @@ type site struct {
 }
 
 var sites = map[string]func(*testing.T) site{
-	"memory":   memorySite,
-	"folder":   folderSite,
-	"v2":       func(t *testing.T) site { return actionsSite(t, environmentV2) },
-	"v1":       func(t *testing.T) site { return actionsSite(t, environmentV1) },
-	"registry": registrySite,
+	"memory":    memorySite,
+	"directory": folderSite,
+	"v2":        func(t *testing.T) site { return actionsSite(t, environmentV2) },
+	"v1":        func(t *testing.T) site { return actionsSite(t, environmentV1) },
+	"registry":  registrySite,
 }
 
 func memorySite(*testing.T) site {
@@ -147,7 +147,7 @@ var damages = map[string]func(*testing.T, site){
 	"damaged blob":           damagedBlob,
 }
 
-func lane(letter string) Lane { return Lane(lanePrefix + strings.Repeat(letter, 40)) }
+func scope(letter string) Scope { return Scope(scopePrefix + strings.Repeat(letter, 40)) }
 
 func opener(content string) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil }
@@ -162,7 +162,7 @@ func save(t *testing.T, s Store, name Name, content string) {
 
 func checkNewest(t *testing.T, s Store, want Name, content string) {
 	t.Helper()
-	e, err := s.Newest(t.Context(), want.Lane)
+	e, err := s.Newest(t.Context(), want.Scope)
 	if err != nil || e.Name != want {
 		t.Fatalf("found %v, %v; want %v", e.Name, err, want)
 	}
@@ -195,32 +195,32 @@ func cutSeen(t *testing.T, s site) {
 	damaged(t, s, func(b []byte) []byte { return b[:len(b)-1] })
 }
 
-// damaged wants a ledger that was changed to count for nothing, with one warning, and to be replaced by the next.
+// damaged wants a history that was changed to count for nothing, with one warning, and to be replaced by the next.
 func damaged(t *testing.T, s site, change func([]byte) []byte) {
 	id := Identity{Spec: "nixery.yaml", Image: "box"}
 	first := newTestCache(s.open())
-	first.Save(t.Context(), id, page("a"))
+	first.Save(t.Context(), id, snapshot("a"))
 	first.checkLog(t)
-	s.tamper(Name{id.Lane(""), 1}.String(), change)
+	s.tamper(Name{id.Scope(""), 1}.String(), change)
 	second := newTestCache(s.open())
 	if !second.Open(t.Context(), id).Empty() {
-		t.Error("a damaged ledger was believed")
+		t.Error("a damaged history was trusted")
 	}
 	second.checkLog(t, "damaged")
-	second.Save(t.Context(), id, page("b"))
-	s.tamper(Name{id.Lane(""), 2}.String(), func(b []byte) []byte { return b })
+	second.Save(t.Context(), id, snapshot("b"))
+	s.tamper(Name{id.Scope(""), 2}.String(), func(b []byte) []byte { return b })
 	checkKnows(t, newTestCache(s.open()).Open(t.Context(), id), "b")
 }
 
-// nothingLost lets two runs begin from one ledger, and end one after the other.
+// nothingLost lets two runs begin from one history, and end one after the other.
 func nothingLost(t *testing.T, s site) {
 	id := Identity{Spec: "nixery.yaml", Image: "box"}
-	newTestCache(s.open()).Save(t.Context(), id, page("a"))
+	newTestCache(s.open()).Save(t.Context(), id, snapshot("a"))
 	one, two := newTestCache(s.open()), newTestCache(s.open())
 	one.Open(t.Context(), id)
 	two.Open(t.Context(), id)
-	one.Save(t.Context(), id, page("b"))
-	two.Save(t.Context(), id, page("c"))
+	one.Save(t.Context(), id, snapshot("b"))
+	two.Save(t.Context(), id, snapshot("c"))
 	checkKnows(t, newTestCache(s.open()).Open(t.Context(), id), "a", "b", "c")
 }
 
@@ -228,7 +228,7 @@ func damagedBlob(t *testing.T, s site) {
 	content := strings.Repeat("layer", 1000)
 	digest, size := digestOf([]byte(content)), int64(len(content))
 	newTestCache(s.open()).SaveBlob(t.Context(), digest, size, opener(content))
-	s.tamper(Name{blobLane(digest), 1}.String(), func(b []byte) []byte { b[0] ^= 1; return b })
+	s.tamper(Name{blobScope(digest), 1}.String(), func(b []byte) []byte { b[0] ^= 1; return b })
 	c := newTestCache(s.open())
 	for range 2 { // a blob that is damaged is opened once, and not again
 		blob, err := c.Blob(t.Context(), digest, size)
@@ -248,7 +248,7 @@ func damagedBlob(t *testing.T, s site) {
 		t.Errorf("after damage: %v", err)
 	}
 	c.checkLog(t, "damaged")
-	s.tamper(Name{blobLane(digest), 1}.String(), func(b []byte) []byte { return b })
+	s.tamper(Name{blobScope(digest), 1}.String(), func(b []byte) []byte { return b })
 	c.SaveBlob(t.Context(), digest, size, opener(content))
 	checkBlob(t, newTestCache(s.open()), content)
 }
@@ -268,16 +268,16 @@ func checkBlob(t *testing.T, c *testCache, content string) {
 // TestLargeEntries saves and reads more than a store may hold in memory.
 func TestLargeEntries(t *testing.T) {
 	const size = 3*blockSize + 12345
-	for _, store := range []string{"folder", "v2", "v1"} {
+	for _, store := range []string{"directory", "v2", "v1"} {
 		t.Run(store, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, name := sites[store](t), Name{lane("a"), 1}
+				s, name := sites[store](t), Name{scope("a"), 1}
 				before := allocated()
 				err := s.open().Save(t.Context(), name, size, func() (io.ReadCloser, error) { return io.NopCloser(io.LimitReader(&pattern{}, size)), nil })
 				if err != nil {
 					t.Fatal(err)
 				}
-				e, err := s.open().Newest(t.Context(), name.Lane)
+				e, err := s.open().Newest(t.Context(), name.Scope)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -71,26 +71,26 @@ func TestDistribution(t *testing.T) {
 	})
 	t.Run("large", func(t *testing.T) {
 		const size = 100 << 20
-		s, name := open(t, "acme/large", oneUser{}), Name{lane("a"), 1}
+		s, name := open(t, "acme/large", oneUser{}), Name{scope("a"), 1}
 		before := allocated()
 		if err := s.Save(t.Context(), name, size, func() (io.ReadCloser, error) { return io.NopCloser(io.LimitReader(&pattern{}, size)), nil }); err != nil {
 			t.Fatal(err)
 		}
-		if n := readLength(t, s, name.Lane); n != size {
+		if n := readLength(t, s, name.Scope); n != size {
 			t.Errorf("%d bytes came back", n)
 		}
 		if used := allocated() - before; used > size/4 {
 			t.Errorf("%d bytes were allocated for %d", used, size)
 		}
 	})
-	t.Run("ledger", func(t *testing.T) {
+	t.Run("history", func(t *testing.T) {
 		places := []Place{{Store: open(t, "acme/box", oneUser{}), Mode: Max}}
-		New(nil, places, slog.Default()).Save(context.Background(), testIdentity, page("a"))
+		New(nil, places, slog.Default()).Save(context.Background(), testIdentity, snapshot("a"))
 		checkKnows(t, New(places, nil, slog.Default()).Open(t.Context(), testIdentity), "a")
 	})
 }
 
-func readLength(t *testing.T, s Store, l Lane) int64 {
+func readLength(t *testing.T, s Store, l Scope) int64 {
 	t.Helper()
 	e, err := s.Newest(t.Context(), l)
 	if err != nil {

@@ -24,7 +24,7 @@ const (
 	Unauthorized      // 401: no credentials, or wrong ones
 	Denied            // the store does not allow it, most often because the token may only read
 	Damaged           // what came back is not what was saved
-	Unmarked          // a ledger without the mark of the key
+	Unmarked          // a history without the mark of the key
 )
 
 func (k Kind) String() string {
@@ -97,7 +97,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-const longestMessage = 300
+const maxMessage = 300
 
 var query = regexp.MustCompile(`\?\S*`)
 
@@ -113,8 +113,8 @@ func ownWords(text, token string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(text, "?"))
-	if runes := []rune(text); len(runes) > longestMessage {
-		text = string(runes[:longestMessage]) + "…"
+	if runes := []rune(text); len(runes) > maxMessage {
+		text = string(runes[:maxMessage]) + "…"
 	}
 	return strings.TrimSpace(text)
 }

@@ -14,17 +14,17 @@ import (
 	"github.com/org/nixery-action/internal/scratch"
 )
 
-// Folder is a [Store] with a file for each entry. Several processes may use one folder at once. It goes by names and not by the
+// Folder is a [Store] with a file for each entry. Several processes may use one directory at once. It goes by names and not by the
 // files' times: the clocks of the machines that share it need not agree. Only Remove removes anything.
 type Folder struct{ dir string }
 
 // NewFolder returns a store in dir, which is made when something is saved.
 func NewFolder(dir string) *Folder { return &Folder{dir} }
 
-func (f *Folder) String() string { return "folder " + f.dir }
+func (f *Folder) String() string { return "directory " + f.dir }
 
 // Newest implements [Store].
-func (f *Folder) Newest(ctx context.Context, lane Lane) (Entry, error) {
+func (f *Folder) Newest(ctx context.Context, scope Scope) (Entry, error) {
 	if err := ctx.Err(); err != nil {
 		return Entry{}, err
 	}
@@ -36,7 +36,7 @@ func (f *Folder) Newest(ctx context.Context, lane Lane) (Entry, error) {
 		return Entry{}, failed(ctx, f.String(), findingEntry, fileKind(err), err)
 	}
 	for i := len(files) - 1; i >= 0; i-- { // ReadDir sorts
-		name, err := lane.parse(files[i].Name())
+		name, err := scope.parse(files[i].Name())
 		if err != nil || !files[i].Type().IsRegular() || name.String() != files[i].Name() {
 			continue
 		}

@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// TestFolderIgnores puts things into the folder that are no entries, and that are newer than the entry.
+// TestFolderIgnores puts things into the directory that are no entries, and that are newer than the entry.
 func TestFolderIgnores(t *testing.T) {
 	dir := t.TempDir()
-	f, name := NewFolder(dir), Name{lane("a"), 5}
+	f, name := NewFolder(dir), Name{scope("a"), 5}
 	save(t, f, name, "content")
-	for _, file := range []string{".nixery-tmp-123", string(lane("a")), lane("a").prefix() + "9", strings.ToUpper(Name{lane("a"), 0xa}.String()), "zzz"} {
+	for _, file := range []string{".nixery-tmp-123", string(scope("a")), scope("a").prefix() + "9", strings.ToUpper(Name{scope("a"), 0xa}.String()), "zzz"} {
 		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	err := errors.Join(os.Mkdir(filepath.Join(dir, Name{lane("a"), 6}.String()), 0o700),
-		os.Symlink("/etc/passwd", filepath.Join(dir, Name{lane("a"), 7}.String())))
+	err := errors.Join(os.Mkdir(filepath.Join(dir, Name{scope("a"), 6}.String()), 0o700),
+		os.Symlink("/etc/passwd", filepath.Join(dir, Name{scope("a"), 7}.String())))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestFolderIgnores(t *testing.T) {
 // TestFolderClock gives the older entry a time in the future.
 func TestFolderClock(t *testing.T) {
 	dir := t.TempDir()
-	f, old, now := NewFolder(dir), Name{lane("a"), 9}, Name{lane("a"), 10}
+	f, old, now := NewFolder(dir), Name{scope("a"), 9}, Name{scope("a"), 10}
 	save(t, f, old, "old")
 	save(t, f, now, "now")
 	future := time.Now().Add(48 * time.Hour)
@@ -46,9 +46,9 @@ func TestFolderLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	f := NewFolder(dir)
 	for _, err := range []error{
-		f.Save(t.Context(), Name{lane("a"), 1}, 5, opener("four")),
+		f.Save(t.Context(), Name{scope("a"), 1}, 5, opener("four")),
 		f.Save(t.Context(), Name{"../escape", 1}, 4, opener("four")),
-		f.Save(t.Context(), Name{lane("a"), 1}, 4, func() (io.ReadCloser, error) { return nil, errors.New("no source") }),
+		f.Save(t.Context(), Name{scope("a"), 1}, 4, func() (io.ReadCloser, error) { return nil, errors.New("no source") }),
 	} {
 		var fault *StoreError
 		if !errors.As(err, &fault) || fault.Kind != Other {

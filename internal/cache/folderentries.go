@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// List implements [Inventory]. A folder that is not there has no entries.
+// List implements [Inventory]. A directory that is not there has no entries.
 func (f *Folder) List(ctx context.Context) ([]Kept, error) {
 	all := []Kept{}
 	files, err := os.ReadDir(f.dir)

@@ -30,16 +30,16 @@ const hubToken = "ghp_hunter2"
 
 // lookAlikes are names that others may have given, and that must never be taken for ours.
 func lookAlikes() []string {
-	ours := Name{lane("a"), 1}.String()
+	ours := Name{scope("a"), 1}.String()
 	return []string{
-		"", "npm-linux", lanePrefix, string(lane("a")), string(lane("a")) + "-1", ours + "0", "x" + ours, ours + "-x", strings.ToUpper(ours),
-		lanePrefix + "go-00000001", lanePrefix + "blob-" + strings.Repeat("a", 63) + "-00000001", ours + "\n", ours + " ",
-		"nixery2" + strings.TrimPrefix(ours, "nixery1"), lanePrefix + strings.Repeat("g", 40) + "-00000001",
+		"", "npm-linux", scopePrefix, string(scope("a")), string(scope("a")) + "-1", ours + "0", "x" + ours, ours + "-x", strings.ToUpper(ours),
+		scopePrefix + "go-00000001", scopePrefix + "blob-" + strings.Repeat("a", 63) + "-00000001", ours + "\n", ours + " ",
+		"nixery2" + strings.TrimPrefix(ours, "nixery1"), scopePrefix + strings.Repeat("g", 40) + "-00000001",
 	}
 }
 
 func TestParseName(t *testing.T) {
-	for _, want := range []Name{{lane("a"), 1}, {lane("b"), 0xfffffffe}, {blobLane(hashOf("x")), 2}} {
+	for _, want := range []Name{{scope("a"), 1}, {scope("b"), 0xfffffffe}, {blobScope(hashOf("x")), 2}} {
 		if got, ok := parseName(want.String()); !ok || got != want {
 			t.Errorf("%s is read as %v, %v", want, got, ok)
 		}
@@ -55,28 +55,28 @@ func TestParseName(t *testing.T) {
 func day(n int) time.Time { return time.Unix(1_700_000_000, 0).AddDate(0, 0, n).UTC() }
 
 func TestSurplus(t *testing.T) {
-	ledger := func(lane Lane, serial uint32, ref string) Kept {
-		return Kept{Name: Name{lane, serial}, Ref: ref, Used: day(1), Size: 10}
+	history := func(scope Scope, serial uint32, ref string) Kept {
+		return Kept{Name: Name{scope, serial}, Ref: ref, Used: day(1), Size: 10}
 	}
 	blob := func(content string, used int, size int64) Kept {
-		return Kept{Name: Name{blobLane(hashOf(content)), 1}, Used: day(used), Size: size}
+		return Kept{Name: Name{blobScope(hashOf(content)), 1}, Used: day(used), Size: size}
 	}
-	a1, a2, a10, b1 := ledger(lane("a"), 1, "main"), ledger(lane("a"), 2, "main"), ledger(lane("a"), 10, "main"), ledger(lane("b"), 1, "main")
-	pull := ledger(lane("a"), 99, "refs/pull/7/merge")
+	a1, a2, a10, b1 := history(scope("a"), 1, "main"), history(scope("a"), 2, "main"), history(scope("a"), 10, "main"), history(scope("b"), 1, "main")
+	pull := history(scope("a"), 99, "refs/pull/7/merge")
 	old, fresh, huge := blob("old", 2, 100), blob("fresh", 9, 100), blob("huge", 9, 1000)
 	for name, c := range map[string]struct {
 		policy    Policy
 		all, want []Kept
 	}{
 		"nothing":                      {Policy{Keep: 1}, nil, nil},
-		"the newest of each lane":      {Policy{Keep: 1}, []Kept{a1, a10, b1, a2}, []Kept{a2, a1}},
-		"two of each lane":             {Policy{Keep: 2}, []Kept{a1, a10, b1, a2}, []Kept{a1}},
+		"the newest of each scope":     {Policy{Keep: 1}, []Kept{a1, a10, b1, a2}, []Kept{a2, a1}},
+		"two of each scope":            {Policy{Keep: 2}, []Kept{a1, a10, b1, a2}, []Kept{a1}},
 		"another ref's takes no place": {Policy{Keep: 1}, []Kept{pull, a10}, nil},
 		"no budget":                    {Policy{Keep: 1}, []Kept{huge, old}, nil},
 		"just within":                  {Policy{Keep: 1, Size: 1210}, []Kept{huge, old, fresh, a1}, nil},
 		"the longest unused first":     {Policy{Keep: 1, Size: 1209}, []Kept{huge, old, fresh, a1}, []Kept{old}},
 		"then the largest":             {Policy{Keep: 1, Size: 1109}, []Kept{fresh, old, huge, a1}, []Kept{old, huge}},
-		"ledgers stay":                 {Policy{Keep: 1, Size: 1}, []Kept{a1, fresh, b1}, []Kept{fresh}},
+		"histories stay":               {Policy{Keep: 1, Size: 1}, []Kept{a1, fresh, b1}, []Kept{fresh}},
 		"superseded count first":       {Policy{Keep: 1, Size: 110}, []Kept{a1, a2, fresh}, []Kept{a1}},
 	} {
 		if diff := cmp.Diff(c.want, c.policy.Surplus(c.all), cmp.AllowUnexported(Kept{})); diff != "" {
@@ -157,7 +157,7 @@ func names(all []Kept) (names []string) {
 
 func TestOnGitHub(t *testing.T) {
 	api := newCachesAPI(t)
-	first, second := Name{lane("a"), 1}, Name{lane("a"), 2}
+	first, second := Name{scope("a"), 1}, Name{scope("a"), 2}
 	api.add(first.String(), actionsVersion, "refs/heads/main")
 	for _, key := range lookAlikes() {
 		api.add(key, actionsVersion, "refs/heads/main")
@@ -255,9 +255,9 @@ func TestOnGitHubCircle(t *testing.T) {
 
 func TestFolderInventory(t *testing.T) {
 	dir := t.TempDir()
-	folder := NewFolder(dir)
-	name := Name{lane("a"), 3}
-	save(t, folder, name, "content")
+	directory := NewFolder(dir)
+	name := Name{scope("a"), 3}
+	save(t, directory, name, "content")
 	var others []string
 	for _, other := range lookAlikes() {
 		if other != "" {
@@ -267,17 +267,17 @@ func TestFolderInventory(t *testing.T) {
 			}
 		}
 	}
-	link := Name{lane("b"), 1}.String()
+	link := Name{scope("b"), 1}.String()
 	others = append(others, link)
 	if err := os.Symlink("elsewhere", filepath.Join(dir, link)); err != nil {
 		t.Fatal(err)
 	}
-	all, err := folder.List(t.Context())
+	all, err := directory.List(t.Context())
 	if err != nil || !slices.Equal(names(all), []string{name.String()}) || all[0].Size != 7 || time.Since(all[0].Made) > time.Hour {
 		t.Fatalf("%+v, %v", all, err)
 	}
 	for range 2 {
-		if err := folder.Remove(t.Context(), all[0]); err != nil {
+		if err := directory.Remove(t.Context(), all[0]); err != nil {
 			t.Error(err)
 		}
 	}
@@ -285,11 +285,11 @@ func TestFolderInventory(t *testing.T) {
 	if err != nil || len(left) != len(others) {
 		t.Errorf("%v is left, want %q (%v)", left, others, err)
 	}
-	if err := folder.Remove(t.Context(), Kept{Name: Name{"../x", 1}}); err == nil {
+	if err := directory.Remove(t.Context(), Kept{Name: Name{"../x", 1}}); err == nil {
 		t.Error("a path passes for a name")
 	}
 	if all, err := NewFolder(filepath.Join(dir, "none")).List(t.Context()); err != nil || len(all) != 0 {
-		t.Errorf("without a folder: %v, %v", all, err)
+		t.Errorf("without a directory: %v, %v", all, err)
 	}
 }
 
@@ -312,20 +312,20 @@ func TestRegistryInventory(t *testing.T) {
 	if all, err := ours.List(t.Context()); err != nil || len(all) != 0 {
 		t.Errorf("of a repository that is not there: %v, %v", all, err)
 	}
-	ledger, blob := Name{lane("a"), 3}, Name{blobLane(hashOf("x")), 1}
-	save(t, ours, ledger, "content")
+	history, blob := Name{scope("a"), 3}, Name{blobScope(hashOf("x")), 1}
+	save(t, ours, history, "content")
 	save(t, ours, blob, "x")
 	save(t, ours, Name{"nixery2-notes", 1}, "of another format")
 	tagImage(t, transport, "latest")
-	tagImage(t, transport, "cache-"+string(lane("b")))        // a lane's tag, but an image
-	tagImage(t, transport, "cache-"+string(lane("a"))+"-old") // of another form
+	tagImage(t, transport, "cache-"+string(scope("b")))        // a scope's tag, but an image
+	tagImage(t, transport, "cache-"+string(scope("a"))+"-old") // of another form
 	other, err := NewRegistry("127.0.0.1:5000/acme/box", RegistryOptions{Transport: transport})
 	if err != nil {
 		t.Fatal(err)
 	}
-	save(t, other, Name{lane("c"), 1}, "another cache in the repository")
+	save(t, other, Name{scope("c"), 1}, "another cache in the repository")
 	all, err := ours.List(t.Context())
-	if err != nil || !slices.Equal(names(NewestFirst(all)), []string{ledger.String(), blob.String()}) || NewestFirst(all)[0].Size != 7 {
+	if err != nil || !slices.Equal(names(NewestFirst(all)), []string{history.String(), blob.String()}) || NewestFirst(all)[0].Size != 7 {
 		t.Fatalf("%+v, %v", all, err)
 	}
 	front.requests = nil
@@ -341,7 +341,7 @@ func TestRegistryInventory(t *testing.T) {
 	if diff := cmp.Diff(twice, front.matching("DELETE ")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	checkNewest(t, other, Name{lane("c"), 1}, "another cache in the repository")
+	checkNewest(t, other, Name{scope("c"), 1}, "another cache in the repository")
 }
 
 // Two caches in one repository may have saved the same: then both tags are one manifest, and deleting it would take the other's.
@@ -352,7 +352,7 @@ func TestRegistrySharedManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same := Name{blobLane(hashOf("x")), 1}
+	same := Name{blobScope(hashOf("x")), 1}
 	save(t, ours, same, "x")
 	save(t, other, same, "x")
 	if all, err := ours.List(t.Context()); err != nil || len(all) != 0 {
@@ -372,7 +372,7 @@ func TestRegistryRefusesToDelete(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			front := newRegistryFront()
 			r := openRegistry(t, network(t, front))
-			save(t, r, Name{lane("a"), 1}, "content")
+			save(t, r, Name{scope("a"), 1}, "content")
 			all, err := r.List(t.Context())
 			if err != nil || len(all) != 1 {
 				t.Fatal(all, err)

@@ -26,17 +26,17 @@ const (
 type Location struct {
 	Type  Type
 	Scope string // gha; "" for the one that all share
-	Path  string // local: the folder
+	Path  string // local: the directory
 	Ref   string // registry: a repository, with or without a tag
 	Mode  Mode   // min if nothing was said
 }
 
 // direction is what differs between cache-from and cache-to.
 type direction struct {
-	name   string
-	folder string // the key of a local cache's folder
-	other  string // the same in the other direction
-	keys   map[Type][]string
+	name      string
+	directory string // the key of a local cache's directory
+	other     string // the same in the other direction
+	keys      map[Type][]string
 }
 
 var (
@@ -142,7 +142,7 @@ func (l *Location) set(f field) error {
 func (d direction) complete(l Location) error {
 	switch {
 	case l.Type == Local && l.Path == "":
-		return fmt.Errorf("%s is missing; write type=local,%s=FOLDER", d.folder, d.folder)
+		return fmt.Errorf("%s is missing; write type=local,%s=DIR", d.directory, d.directory)
 	case l.Type == InOCI && l.Ref == "":
 		return errors.New("ref is missing; write type=registry,ref=REPOSITORY")
 	case l.Type == InOCI:
@@ -157,7 +157,7 @@ func (d direction) unknownKey(t Type, key string, known []string) error {
 	case "mode", "ignore-error":
 		return fmt.Errorf("%s is for cache-to", key)
 	case d.other:
-		return fmt.Errorf("%s is not for %s; write %s=FOLDER", key, d.name, d.folder)
+		return fmt.Errorf("%s is not for %s; write %s=DIR", key, d.name, d.directory)
 	}
 	return fmt.Errorf("type=%s: %w", t, unknown("key", key, known))
 }

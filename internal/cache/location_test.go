@@ -36,8 +36,8 @@ func TestParseLocationErrors(t *testing.T) {
 		"type=gha,mode=all":            `mode "all" is neither min nor max`,
 		"type=gha,x":                   "not of the form key=value",
 		"type=gha,scope=a,scope=b":     "scope is given twice",
-		"type=local":                   "write type=local,dest=FOLDER",
-		"type=local,src=x":             "src is not for cache-to; write dest=FOLDER",
+		"type=local":                   "write type=local,dest=DIR",
+		"type=local,src=x":             "src is not for cache-to; write dest=DIR",
 		"type=registry":                "ref is missing",
 		"type=registry,ref=UPPER/CASE": "not a repository",
 		"type=registry,ref=a/b@sha256:" + hashOf("x").Hex:  "not a repository",
@@ -50,7 +50,7 @@ func TestParseLocationErrors(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"type=gha,mode=max": "mode is for cache-to",
-		"type=local,dest=x": "dest is not for cache-from; write src=FOLDER",
+		"type=local,dest=x": "dest is not for cache-from; write src=DIR",
 		"type=local,srcs=x": "did you mean src?",
 	} {
 		if got, err := ParseFrom(text); err == nil || !strings.Contains(err.Error(), want) {
@@ -85,7 +85,7 @@ func TestPlaces(t *testing.T) {
 	if write[0].Scope != "b" || write[0].Mode != Max || read[1].Scope != "a" {
 		t.Errorf("places are %+v, %+v", read, write)
 	}
-	for i, want := range []string{"the GitHub Actions cache (v2)", "the GitHub Actions cache (v2)", "folder x", "registry r.example/a:b"} {
+	for i, want := range []string{"the GitHub Actions cache (v2)", "the GitHub Actions cache (v2)", "directory x", "registry r.example/a:b"} {
 		if got := read[i].Store.String(); got != want {
 			t.Errorf("place %d is %s", i, got)
 		}

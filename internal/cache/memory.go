@@ -12,28 +12,28 @@ import (
 type Memory struct {
 	mu      sync.Mutex
 	entries map[Name][]byte
-	newest  map[Lane]uint32
+	newest  map[Scope]uint32
 }
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
-	return &Memory{entries: map[Name][]byte{}, newest: map[Lane]uint32{}}
+	return &Memory{entries: map[Name][]byte{}, newest: map[Scope]uint32{}}
 }
 
 func (*Memory) String() string { return "the cache in memory" }
 
 // Newest implements [Store].
-func (m *Memory) Newest(ctx context.Context, lane Lane) (Entry, error) {
+func (m *Memory) Newest(ctx context.Context, scope Scope) (Entry, error) {
 	if err := ctx.Err(); err != nil {
 		return Entry{}, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	serial, ok := m.newest[lane]
+	serial, ok := m.newest[scope]
 	if !ok {
 		return Entry{}, ErrNotFound
 	}
-	name := Name{lane, serial}
+	name := Name{scope, serial}
 	content := m.entries[name]
 	open := func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
 	return Entry{name, int64(len(content)), open}, nil
@@ -54,7 +54,7 @@ func (m *Memory) Save(ctx context.Context, name Name, size int64, open func() (i
 		return ErrExists
 	}
 	m.entries[name] = content.Bytes()
-	m.newest[name.Lane] = max(m.newest[name.Lane], name.Serial)
+	m.newest[name.Scope] = max(m.newest[name.Scope], name.Serial)
 	return nil
 }
 

@@ -22,15 +22,15 @@ func NewOnGitHub(repository *hub.Repository) *OnGitHub { return &OnGitHub{reposi
 
 func (g *OnGitHub) String() string { return "the Actions cache of " + g.repository.String() }
 
-// mostCachePages bounds how long a listing may be: 100,000 entries.
-const mostCachePages = 1000
+// maxCachePages bounds how long a listing may be: 100,000 entries.
+const maxCachePages = 1000
 
 // List implements [Inventory].
 func (g *OnGitHub) List(ctx context.Context) ([]Kept, error) {
-	prefix, sort, direction := lanePrefix, "created_at", "asc" // what is added meanwhile comes last, and moves nothing
+	prefix, sort, direction := scopePrefix, "created_at", "asc" // what is added meanwhile comes last, and moves nothing
 	o := &github.ActionsCacheListOptions{Key: &prefix, Sort: &sort, Direction: &direction, ListOptions: github.ListOptions{PerPage: 100}}
 	all := []Kept{}
-	for range mostCachePages {
+	for range maxCachePages {
 		page, answer, err := g.repository.Client.Actions.ListCaches(ctx, g.repository.Owner, g.repository.Name, o)
 		if err != nil {
 			return nil, g.fault(ctx, listingEntries, "read", err)
@@ -41,7 +41,7 @@ func (g *OnGitHub) List(ctx context.Context) ([]Kept, error) {
 		}
 		o.Page = answer.NextPage
 	}
-	return nil, &StoreError{Store: g.String(), Op: listingEntries, Err: fmt.Errorf("there are more than %d pages", mostCachePages)}
+	return nil, &StoreError{Store: g.String(), Op: listingEntries, Err: fmt.Errorf("there are more than %d pages", maxCachePages)}
 }
 
 // appendOurs goes by key and version: the keys of other actions may begin as ours do.

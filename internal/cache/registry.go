@@ -15,10 +15,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// Registry is a [Store] that keeps entries as OCI artifacts in a repository. A lane is a tag, and its newest entry is what the tag
+// Registry is a [Store] that keeps entries as OCI artifacts in a repository. A scope is a tag, and its newest entry is what the tag
 // points to; older ones are left to the registry's own clean-up.
 //
-// No registry can move a tag only if nobody else has. Two jobs that save to one lane within the same second may therefore
+// No registry can move a tag only if nobody else has. Two jobs that save to one scope within the same second may therefore
 // lose what one of them learnt; a job that sees its tag moved says [ErrExists].
 type Registry struct {
 	tag    name.Tag
@@ -37,8 +37,8 @@ type RegistryOptions struct {
 	Insecure []string
 }
 
-// longestTag keeps the tags of all lanes within the 128 characters that a tag may have.
-const longestTag = 128 - 1 - len(lanePrefix) - len("blob-") - 64
+// maxTag keeps the tags of all scopes within the 128 characters that a tag may have.
+const maxTag = 128 - 1 - len(scopePrefix) - len("blob-") - 64
 
 // NewRegistry returns a store in the repository of ref. A tag in ref begins the tags of all entries.
 func NewRegistry(ref string, o RegistryOptions) (*Registry, error) {
@@ -46,7 +46,7 @@ func NewRegistry(ref string, o RegistryOptions) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	guard := newGuard(o.Transport, o.Insecure)
+	guard := newLimitedTransport(o.Transport, o.Insecure)
 	r := &Registry{tag: tag}
 	if err := r.connect(registryOptions(guard, o)); err != nil {
 		return nil, fmt.Errorf("cache %q: %w", ref, err)
@@ -69,8 +69,8 @@ func parseRef(ref string) (name.Tag, error) {
 	if err != nil {
 		return name.Tag{}, fmt.Errorf("%q is not a repository, nor one with a tag: %w", ref, err)
 	}
-	if len(tag.TagStr()) > longestTag {
-		return name.Tag{}, fmt.Errorf("the tag of %q is longer than %d characters", ref, longestTag)
+	if len(tag.TagStr()) > maxTag {
+		return name.Tag{}, fmt.Errorf("the tag of %q is longer than %d characters", ref, maxTag)
 	}
 	return tag, nil
 }
@@ -84,7 +84,7 @@ func (r *Registry) connect(options []remote.Option) (err error) {
 	return err
 }
 
-func registryOptions(guard *guard, o RegistryOptions) []remote.Option {
+func registryOptions(guard *limitedTransport, o RegistryOptions) []remote.Option {
 	keychain := o.Keychain
 	if keychain == nil {
 		keychain = authn.NewMultiKeychain()
@@ -98,13 +98,15 @@ func registryOptions(guard *guard, o RegistryOptions) []remote.Option {
 
 func (r *Registry) String() string { return "registry " + strings.TrimSuffix(r.tag.Name(), ":") }
 
-func (r *Registry) laneTag(lane Lane) name.Tag { return r.tag.Context().Tag(r.begin + string(lane)) }
+func (r *Registry) scopeTag(scope Scope) name.Tag {
+	return r.tag.Context().Tag(r.begin + string(scope))
+}
 
 // Newest implements [Store].
-func (r *Registry) Newest(ctx context.Context, lane Lane) (Entry, error) {
+func (r *Registry) Newest(ctx context.Context, scope Scope) (Entry, error) {
 	var manifest []byte
 	err := r.do(ctx, findingEntry, func() error {
-		descriptor, err := r.puller.Get(ctx, r.laneTag(lane))
+		descriptor, err := r.puller.Get(ctx, r.scopeTag(scope))
 		if err == nil {
 			manifest = descriptor.Manifest
 		}
@@ -113,7 +115,7 @@ func (r *Registry) Newest(ctx context.Context, lane Lane) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	entry, content, err := parseArtifact(lane, manifest)
+	entry, content, err := parseArtifact(scope, manifest)
 	if err != nil {
 		return Entry{}, failed(ctx, r.String(), findingEntry, Damaged, err)
 	}
@@ -155,7 +157,7 @@ func (r *Registry) Save(ctx context.Context, entry Name, size int64, open func()
 	if err := entry.check(); err != nil {
 		return failed(ctx, r.String(), savingEntry, Other, err)
 	}
-	newest, err := r.Newest(ctx, entry.Lane)
+	newest, err := r.Newest(ctx, entry.Scope)
 	if err == nil && newest.Name.Serial >= entry.Serial {
 		return ErrExists
 	}
@@ -171,7 +173,7 @@ func (r *Registry) Save(ctx context.Context, entry Name, size int64, open func()
 	if err != nil {
 		return failed(ctx, r.String(), savingEntry, Other, err)
 	}
-	return r.push(ctx, r.laneTag(entry.Lane), a)
+	return r.push(ctx, r.scopeTag(entry.Scope), a)
 }
 
 // push sends what the manifest names, then moves the tag, and looks if it stayed there.

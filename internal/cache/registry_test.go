@@ -63,7 +63,7 @@ func (trouble trouble) runRegistry(t *testing.T) {
 	_, old := known.Image("old")
 	_, saved := known.Image("new")
 	if old == trouble.lost || saved != trouble.saved {
-		t.Errorf("the old page is there: %v, the new: %v", old, saved)
+		t.Errorf("the old snapshot is there: %v, the new: %v", old, saved)
 	}
 }
 
@@ -75,7 +75,7 @@ func TestRegistryRequests(t *testing.T) {
 		use(t, newTestCache(openRegistry(t, transport)), "old", "old")
 		front.requests = nil
 		c := newTestCache(openRegistry(t, transport))
-		c.Save(t.Context(), testIdentity, page("old"))
+		c.Save(t.Context(), testIdentity, snapshot("old"))
 		checkKnows(t, c.Open(t.Context(), testIdentity), "old")
 		if n := len(front.matching("")); n > 5 { // handshake; manifest and blob, twice
 			t.Errorf("%d requests: %q", n, front.requests)
@@ -88,15 +88,15 @@ func TestRegistryTagMoves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		front := newRegistryFront()
 		transport := network(t, front)
-		other, name := openRegistry(t, transport), Name{lane("a"), 1}
+		other, name := openRegistry(t, transport), Name{scope("a"), 1}
 		front.add(&fault{part: "HEAD /v2/acme/box/manifests", nth: 1, answer: func(w http.ResponseWriter, r *http.Request) {
-			save(t, other, Name{lane("a"), 2}, "other")
+			save(t, other, Name{scope("a"), 2}, "other")
 			front.inner.ServeHTTP(w, r)
 		}})
 		if err := openRegistry(t, transport).Save(t.Context(), name, 4, opener("mine")); !errors.Is(err, ErrExists) {
 			t.Errorf("error is %v", err)
 		}
-		checkNewest(t, other, Name{lane("a"), 2}, "other")
+		checkNewest(t, other, Name{scope("a"), 2}, "other")
 	})
 }
 
@@ -104,16 +104,16 @@ func TestRegistryTagOfSomethingElse(t *testing.T) {
 	for name, manifest := range map[string]string{
 		"an image":        `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json"}`,
 		"not JSON":        "hello",
-		"another lane":    artifactText(t, Name{lane("b"), 1}, hashOf("x").String(), ArtifactType),
-		"another type":    artifactText(t, Name{lane("a"), 1}, hashOf("x").String(), "text/plain"),
-		"strange content": artifactText(t, Name{lane("a"), 1}, "sha512:"+strings.Repeat("0", 128), ArtifactType),
+		"another scope":   artifactText(t, Name{scope("b"), 1}, hashOf("x").String(), ArtifactType),
+		"another type":    artifactText(t, Name{scope("a"), 1}, hashOf("x").String(), "text/plain"),
+		"strange content": artifactText(t, Name{scope("a"), 1}, "sha512:"+strings.Repeat("0", 128), ArtifactType),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				front := newRegistryFront()
 				front.add(&fault{part: "GET /v2/acme/box/manifests", nth: 1,
 					answer: status(200, manifest, "Content-Type", "application/vnd.oci.image.manifest.v1+json")})
-				_, err := openRegistry(t, network(t, front)).Newest(t.Context(), lane("a"))
+				_, err := openRegistry(t, network(t, front)).Newest(t.Context(), scope("a"))
 				var fault *StoreError
 				if !errors.As(err, &fault) || fault.Kind != Damaged {
 					t.Errorf("error is %v", err)
@@ -132,7 +132,7 @@ func artifactText(t *testing.T, name Name, digest, artifactType string) string {
 }
 
 func TestGuard(t *testing.T) {
-	g := newGuard(nil, []string{"plain.example", "10.0.0.1:5000"})
+	g := newLimitedTransport(nil, []string{"plain.example", "10.0.0.1:5000"})
 	for host, want := range map[string]bool{
 		"127.0.0.1:5000": true, "localhost": true, "[::1]:5000": true, "127.9.9.9": true,
 		"plain.example:80": true, "10.0.0.1:5000": true, "10.0.0.1:5001": false, "r.example": false, "192.168.1.1": false,

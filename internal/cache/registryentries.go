@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// mostTags bounds how much a registry may tell.
-const mostTags = 100_000
+// maxTags bounds how much a registry may tell.
+const maxTags = 100_000
 
 // List implements [Inventory]: the tags that begin as the reference says and point to entries. An entry that another tag of the
 // repository points to as well is left out, because registries delete a manifest with all its tags.
@@ -26,12 +26,12 @@ func (r *Registry) List(ctx context.Context) ([]Kept, error) {
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.SetLimit(8)
 	for i, tag := range tags {
-		lane, ok := strings.CutPrefix(tag, r.begin)
-		if !ok || !ourLane.MatchString(lane) {
+		scope, ok := strings.CutPrefix(tag, r.begin)
+		if !ok || !ourScope.MatchString(scope) {
 			continue
 		}
 		tasks.Go(func() (err error) {
-			found[i], err = r.kept(ctx, Lane(lane), tags)
+			found[i], err = r.kept(ctx, Scope(scope), tags)
 			return err
 		})
 	}
@@ -45,7 +45,7 @@ func (r *Registry) tags(ctx context.Context) (tags []string, err error) {
 	err = r.do(ctx, listingEntries, func() error {
 		tags = nil
 		lister, err := r.puller.Lister(ctx, r.tag.Context())
-		for err == nil && lister.HasNext() && len(tags) <= mostTags {
+		for err == nil && lister.HasNext() && len(tags) <= maxTags {
 			var page *remote.Tags
 			if page, err = lister.Next(ctx); err == nil {
 				tags = append(tags, page.Tags...)
@@ -56,27 +56,27 @@ func (r *Registry) tags(ctx context.Context) (tags []string, err error) {
 	if errors.Is(err, ErrNotFound) {
 		return []string{}, nil // no such repository: nothing has been saved
 	}
-	if err == nil && len(tags) > mostTags {
-		err = &StoreError{Store: r.String(), Op: listingEntries, Err: fmt.Errorf("there are more than %d tags", mostTags)}
+	if err == nil && len(tags) > maxTags {
+		err = &StoreError{Store: r.String(), Op: listingEntries, Err: fmt.Errorf("there are more than %d tags", maxTags)}
 	}
 	return tags, err
 }
 
-// kept is the entry of a lane, or nothing if the lane's tag is not, or not only, an entry's.
-func (r *Registry) kept(ctx context.Context, lane Lane, tags []string) ([]Kept, error) {
-	descriptor, err := r.describe(ctx, r.begin+string(lane))
+// kept is the entry of a scope, or nothing if the scope's tag is not, or not only, an entry's.
+func (r *Registry) kept(ctx context.Context, scope Scope, tags []string) ([]Kept, error) {
+	descriptor, err := r.describe(ctx, r.begin+string(scope))
 	if errors.Is(err, ErrNotFound) {
 		return []Kept{}, nil // it went while we looked
 	}
 	if err != nil {
 		return nil, err
 	}
-	entry, _, err := parseArtifact(lane, descriptor.Manifest)
+	entry, _, err := parseArtifact(scope, descriptor.Manifest)
 	if err != nil {
 		return []Kept{}, nil // somebody else's
 	}
 	siblings := slices.DeleteFunc(slices.Clone(tags), func(tag string) bool {
-		return !strings.HasSuffix(tag, string(lane)) || tag == r.begin+string(lane)
+		return !strings.HasSuffix(tag, string(scope)) || tag == r.begin+string(scope)
 	})
 	for _, tag := range siblings {
 		other, err := r.describe(ctx, tag)

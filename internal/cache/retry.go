@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	attempts    = 4
-	firstWait   = 500 * time.Millisecond
-	longestWait = 30 * time.Second // what a store may ask for: making a layer takes less
-	patience    = 20 * time.Second // after which there is no other attempt
+	attempts  = 4
+	firstWait = 500 * time.Millisecond
+	maxAfter  = 30 * time.Second // what a store may ask for: making a layer takes less
+	patience  = 20 * time.Second // after which there is no other attempt
 )
 
 // retry runs op until it succeeds or another attempt is of no use. A store that asks for a longer wait than is bearable has
@@ -27,7 +27,7 @@ func retry[T any](ctx context.Context, op func() (T, error)) (T, error) {
 		if err == nil || ctx.Err() != nil || !errors.As(err, &fault) || !fault.again {
 			return result, err
 		}
-		if attempt == attempts || time.Since(begin) > patience || fault.after > longestWait {
+		if attempt == attempts || time.Since(begin) > patience || fault.after > maxAfter {
 			return result, err
 		}
 		if err := sleep(ctx, max(backoff(attempt), fault.after)); err != nil {

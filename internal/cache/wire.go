@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	largestAnswer = 64 << 10 // bytes of JSON
-	shortTimeout  = 15 * time.Second
-	blockTimeout  = 2 * time.Minute // for a block to be sent, and for a download to go on
+	maxAnswer    = 64 << 10 // bytes of JSON
+	shortTimeout = 15 * time.Second
+	blockTimeout = 2 * time.Minute // for a block to be sent, and for a download to go on
 )
 
 // wire sends requests to one cache service, and to the storage behind it.
@@ -66,8 +66,8 @@ func (w *wire) do(ctx context.Context, c call) ([]byte, error) {
 			return nil, err
 		}
 		defer resp.Body.Close()
-		body, err := io.ReadAll(io.LimitReader(resp.Body, largestAnswer+1))
-		if err == nil && len(body) > largestAnswer {
+		body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+		if err == nil && len(body) > maxAnswer {
 			return nil, &StoreError{Store: w.store, Op: c.op, Err: errors.New("the answer is too long")}
 		}
 		return body, w.network(ctx, c.op, err)
@@ -155,7 +155,7 @@ func (w *wire) refusal(c call, resp *http.Response) error {
 		fault.Message = ownWords(resp.Header.Get("x-ms-error-code"), w.token)
 		return fault
 	}
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, largestAnswer))
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	var words struct {
 		Code    string `json:"code"` // v2: twirp
 		Msg     string `json:"msg"`

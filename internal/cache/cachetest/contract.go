@@ -25,27 +25,27 @@ type Site struct {
 var Contract = map[string]func(*testing.T, Site){
 	"nothing there":         nothingThere,
 	"newest first":          newestFirst,
-	"lanes are apart":       lanesApart,
+	"scopes are apart":      scopesApart,
 	"never changes":         neverChanges,
 	"one name, many jobs":   oneName,
-	"one lane, many jobs":   oneLane,
+	"one scope, many jobs":  oneScope,
 	"taken while saving":    takenWhileSaving,
 	"empty content":         emptyContent,
 	"content of wrong size": wrongSize,
 	"source breaks":         sourceBreaks,
 	"cancelled":             cancelledRun,
-	"forged ledger":         forgedLedger,
+	"forged history":        forgedHistory,
 }
 
 // blockSize is more than stores send at once.
 const blockSize = 8 << 20
 
-func lane(letter string) cache.Lane {
-	return cache.Identity{Spec: "nixery.yaml", Image: letter}.Lane("")
+func scope(letter string) cache.Scope {
+	return cache.Identity{Spec: "nixery.yaml", Image: letter}.Scope("")
 }
 
 func entry(letter string, serial uint32) cache.Name {
-	return cache.Name{Lane: lane(letter), Serial: serial}
+	return cache.Name{Scope: scope(letter), Serial: serial}
 }
 
 func opener(content string) func() (io.ReadCloser, error) {
@@ -61,7 +61,7 @@ func save(t *testing.T, s cache.Store, name cache.Name, content string) {
 
 func checkNewest(t *testing.T, s cache.Store, want cache.Name, content string) {
 	t.Helper()
-	e, err := s.Newest(t.Context(), want.Lane)
+	e, err := s.Newest(t.Context(), want.Scope)
 	if err != nil || e.Name != want {
 		t.Fatalf("found %v, %v; want %v", e.Name, err, want)
 	}
@@ -87,7 +87,7 @@ func read(t *testing.T, e cache.Entry) string {
 }
 
 func nothingThere(t *testing.T, s Site) {
-	if _, err := s.Open().Newest(t.Context(), lane("a")); !errors.Is(err, cache.ErrNotFound) {
+	if _, err := s.Open().Newest(t.Context(), scope("a")); !errors.Is(err, cache.ErrNotFound) {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -100,11 +100,11 @@ func newestFirst(t *testing.T, s Site) {
 	}
 }
 
-func lanesApart(t *testing.T, s Site) {
-	short, long := entry("a", 1), cache.Name{Lane: lane("a") + "b", Serial: 1}
+func scopesApart(t *testing.T, s Site) {
+	short, long := entry("a", 1), cache.Name{Scope: scope("a") + "b", Serial: 1}
 	save(t, s.Open(), short, "short")
-	if _, err := s.Open().Newest(t.Context(), long.Lane); !errors.Is(err, cache.ErrNotFound) {
-		t.Errorf("a longer lane: %v", err)
+	if _, err := s.Open().Newest(t.Context(), long.Scope); !errors.Is(err, cache.ErrNotFound) {
+		t.Errorf("a longer scope: %v", err)
 	}
 	save(t, s.Open(), long, "long")
 	checkNewest(t, s.Open(), short, "short")
@@ -151,14 +151,14 @@ func oneName(t *testing.T, s Site) {
 	checkNewest(t, s.Open(), name, "same")
 }
 
-func oneLane(t *testing.T, s Site) {
+func oneScope(t *testing.T, s Site) {
 	names := []cache.Name{entry("a", 1), entry("a", 2), entry("b", 1), entry("b", 2)}
 	if saved, _ := jobs(t, s, names...); saved < 2 {
 		t.Errorf("%d saved", saved)
 	}
-	for _, l := range []cache.Lane{lane("a"), lane("b")} {
+	for _, l := range []cache.Scope{scope("a"), scope("b")} {
 		e, err := s.Open().Newest(t.Context(), l)
-		if err != nil || e.Name.Lane != l || read(t, e) != "same" {
+		if err != nil || e.Name.Scope != l || read(t, e) != "same" {
 			t.Errorf("found %v: %v", e.Name, err)
 		}
 	}
@@ -229,7 +229,7 @@ func cancelledRun(t *testing.T, s Site) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("saving: error is %v", err)
 	}
-	if _, err := s.Open().Newest(ctx, lane("a")); !errors.Is(err, context.Canceled) {
+	if _, err := s.Open().Newest(ctx, scope("a")); !errors.Is(err, context.Canceled) {
 		t.Errorf("looking: error is %v", err)
 	}
 	nothingThere(t, s)

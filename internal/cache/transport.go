@@ -14,21 +14,21 @@ import (
 	"github.com/org/nixery-action/internal/bounded"
 )
 
-// guard is the transport to registries. It keeps plain HTTP, and certificates that nobody checks, to the hosts where they are
+// limitedTransport is the transport to registries. It keeps plain HTTP, and certificates that nobody checks, to the hosts where they are
 // allowed: go-containerregistry tries plain HTTP in all private networks.
-type guard struct {
+type limitedTransport struct {
 	strict, lax *http.Transport
 	insecure    []string
 }
 
-func newGuard(base *http.Transport, insecure []string) *guard {
+func newLimitedTransport(base *http.Transport, insecure []string) *limitedTransport {
 	if base == nil {
 		base, _ = remote.DefaultTransport.(*http.Transport)
 	}
 	if base == nil {
 		base = &http.Transport{Proxy: http.ProxyFromEnvironment}
 	}
-	g := &guard{base.Clone(), base.Clone(), insecure}
+	g := &limitedTransport{base.Clone(), base.Clone(), insecure}
 	for _, transport := range []*http.Transport{g.strict, g.lax} {
 		if transport.ResponseHeaderTimeout == 0 {
 			transport.ResponseHeaderTimeout = time.Minute // a registry that is silent for longer is worth less than a layer made anew
@@ -42,7 +42,7 @@ func newGuard(base *http.Transport, insecure []string) *guard {
 }
 
 // RoundTrip implements [http.RoundTripper].
-func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
+func (g *limitedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != "https" && !g.allowsPlain(req.URL.Host) {
 		if req.Body != nil {
 			_ = req.Body.Close()
@@ -55,25 +55,25 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := transport.RoundTrip(req)
 	if err == nil && (strings.Contains(req.URL.Path, "/manifests/") || strings.HasSuffix(req.URL.Path, "/tags/list")) {
-		resp.Body = boundedBody{bounded.Reader(req.Context(), resp.Body, largestManifest), resp.Body}
+		resp.Body = boundedBody{bounded.Reader(req.Context(), resp.Body, maxManifest), resp.Body}
 	}
 	return resp, err
 }
 
-// largestManifest is in bytes. Our own manifests have a thousand; a list of tags has 70 for each entry.
-const largestManifest = 8 << 20
+// maxManifest is in bytes. Our own manifests have a thousand; a list of tags has 70 for each entry.
+const maxManifest = 8 << 20
 
 type boundedBody struct {
 	io.Reader
 	io.Closer
 }
 
-func (g *guard) allowsPlain(host string) bool {
+func (g *limitedTransport) allowsPlain(host string) bool {
 	ip := net.ParseIP(hostname(host))
 	return strings.EqualFold(hostname(host), "localhost") || ip != nil && ip.IsLoopback() || g.isInsecure(host)
 }
 
-func (g *guard) isInsecure(host string) bool {
+func (g *limitedTransport) isInsecure(host string) bool {
 	for _, listed := range g.insecure {
 		if strings.EqualFold(listed, host) || strings.EqualFold(listed, hostname(host)) {
 			return true

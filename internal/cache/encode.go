@@ -20,58 +20,58 @@ import (
 )
 
 const (
-	ledgerMagic      = "nixery-action ledger "
-	ledgerFormat     = "2"
-	largestLedger    = 8 << 20  // bytes, encoded
-	largestDecoded   = 32 << 20 // bytes of JSON
-	mostEntries      = 1 << 17  // layers, paths, images, roots and inspections of all pages
-	largestEntry     = 1 << 20  // bytes of JSON; a path with 10,000 references has less
-	longestKey       = 512      // bytes of the key of an image, of roots, or of an inspection
-	longestFirstLine = 512
+	magic         = "nixery-action ledger "
+	formatVersion = "3"
+	maxEncoded    = 8 << 20  // bytes, encoded
+	maxDecoded    = 32 << 20 // bytes of JSON
+	maxEntries    = 1 << 17  // layers, paths, images, roots and inspections of all snapshots
+	maxEntry      = 1 << 20  // bytes of JSON; a path with 10,000 references has less
+	maxKey        = 512      // bytes of the key of an image, of roots, or of an inspection
+	maxFirstLine  = 512
 )
 
-// A ledger's file is one line, "nixery-action ledger 2 sha256:<hex>", and what has that digest: gzipped JSON. A ledger with a
+// A history's file is one line, "nixery-action ledger 3 sha256:<hex>", and what has that digest: gzipped JSON. A history with a
 // mark, see [Key], has " hmac-sha256:<hex>" at the end of the line.
 
-// Encode returns the ledger's file for a lane, with the mark of the key. It has less than 8 MiB, and no more
-// than Decode reads: the oldest pages that do not fit are left out.
-func (l *Ledger) Encode(key Key, lane Lane) ([]byte, error) {
-	return l.encode(key, lane, largestLedger, mostEntries)
+// Encode returns the history's file for a scope, with the mark of the key. It has less than 8 MiB, and no more
+// than Decode reads: the oldest snapshots that do not fit are left out.
+func (l *History) Encode(key Key, scope Scope) ([]byte, error) {
+	return l.encode(key, scope, maxEncoded, maxEntries)
 }
 
-func (l *Ledger) encode(key Key, lane Lane, limit, entries int) ([]byte, error) {
-	for pages := l.pages; ; pages = pages[:len(pages)-1] {
-		body, plain, err := encodePages(pages)
+func (l *History) encode(key Key, scope Scope, limit, entries int) ([]byte, error) {
+	for snapshots := l.snapshots; ; snapshots = snapshots[:len(snapshots)-1] {
+		body, plain, err := encodeSnapshots(snapshots)
 		if err != nil {
-			return nil, fmt.Errorf("encoding ledger: %w", err)
+			return nil, fmt.Errorf("encoding history: %w", err)
 		}
-		file := append(firstLine(key, lane, body), body...)
-		if len(file) <= limit && plain <= largestDecoded && count(pages) <= entries || len(pages) == 0 {
+		file := append(firstLine(key, scope, body), body...)
+		if len(file) <= limit && plain <= maxDecoded && count(snapshots) <= entries || len(snapshots) == 0 {
 			return file, nil
 		}
 	}
 }
 
-func count(pages []Page) (n int) {
-	for _, p := range pages {
+func count(snapshots []Snapshot) (n int) {
+	for _, p := range snapshots {
 		n += len(p.Layers) + len(p.Paths) + len(p.Images) + len(p.Roots) + len(p.Inspected)
 	}
 	return n
 }
 
-func firstLine(key Key, lane Lane, body []byte) []byte {
-	line := fmt.Appendf(nil, "%s%s %s", ledgerMagic, ledgerFormat, digestOf(body))
+func firstLine(key Key, scope Scope, body []byte) []byte {
+	line := fmt.Appendf(nil, "%s%s %s", magic, formatVersion, digestOf(body))
 	if !key.IsZero() {
-		line = fmt.Appendf(line, " %s", key.mark(lane, body))
+		line = fmt.Appendf(line, " %s", key.mark(scope, body))
 	}
 	return append(line, '\n')
 }
 
-// encodePages returns gzipped JSON, and how many bytes of JSON that are.
-func encodePages(pages []Page) (body []byte, plain int, err error) {
-	file := ledgerJSON{Pages: []pageJSON{}}
-	for _, page := range pages {
-		file.Pages = append(file.Pages, page.encode())
+// encodeSnapshots returns gzipped JSON, and how many bytes of JSON that are.
+func encodeSnapshots(snapshots []Snapshot) (body []byte, plain int, err error) {
+	file := historyJSON{Snapshots: []snapshotJSON{}}
+	for _, snapshot := range snapshots {
+		file.Snapshots = append(file.Snapshots, snapshot.encode())
 	}
 	text, err := json.Marshal(file)
 	if err != nil {
@@ -88,37 +88,37 @@ func digestOf(b []byte) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(b))}
 }
 
-// Decode reads the file of a lane's ledger. All of it is checked: the mark, if there is a key, before anything else; digest,
+// Decode reads the file of a scope's history. All of it is checked: the mark, if there is a key, before anything else; digest,
 // bounds, and the form of every value. It ends when the context does. A file of another format is [ErrNotFound], and one
 // without the key's mark is [ErrUnmarked].
-func Decode(ctx context.Context, r io.Reader, key Key, lane Lane) (*Ledger, error) {
-	body, err := readBody(ctx, r, key, lane)
+func Decode(ctx context.Context, r io.Reader, key Key, scope Scope) (*History, error) {
+	body, err := readBody(ctx, r, key, scope)
 	if err != nil {
-		return nil, fmt.Errorf("reading ledger: %w", err)
+		return nil, fmt.Errorf("reading history: %w", err)
 	}
-	pages, err := decodePages(ctx, body, limits{largestDecoded, mostEntries})
+	snapshots, err := decodeSnapshots(ctx, body, limits{maxDecoded, maxEntries})
 	if err != nil {
-		return nil, fmt.Errorf("decoding ledger: %w", err)
+		return nil, fmt.Errorf("decoding history: %w", err)
 	}
-	return newLedger(pages), nil
+	return newHistory(snapshots), nil
 }
 
 // readBody reads a file and checks its first line.
-func readBody(ctx context.Context, r io.Reader, key Key, lane Lane) ([]byte, error) {
-	file, err := bounded.ReadAll(ctx, r, largestLedger)
+func readBody(ctx context.Context, r io.Reader, key Key, scope Scope) ([]byte, error) {
+	file, err := bounded.ReadAll(ctx, r, maxEncoded)
 	if err != nil {
 		return nil, err
 	}
 	line, body, ok := bytes.Cut(file, []byte("\n"))
-	rest, isLedger := strings.CutPrefix(string(line[:min(len(line), longestFirstLine)]), ledgerMagic)
+	rest, isLedger := strings.CutPrefix(string(line[:min(len(line), maxFirstLine)]), magic)
 	format, rest, _ := strings.Cut(rest, " ")
 	digest, mark, _ := strings.Cut(rest, " ")
 	switch {
 	case !ok || !isLedger:
-		return nil, errors.New("it does not begin as a ledger does")
-	case format != ledgerFormat:
-		return nil, fmt.Errorf("its format is %.20q, not %s: %w", format, ledgerFormat, ErrNotFound)
-	case !key.IsZero() && !key.made(mark, lane, body):
+		return nil, errors.New("it does not begin as a history does")
+	case format != formatVersion:
+		return nil, fmt.Errorf("its format is %.20q, not %s: %w", format, formatVersion, ErrNotFound)
+	case !key.IsZero() && !key.made(mark, scope, body):
 		return nil, ErrUnmarked
 	case digest != digestOf(body).String():
 		return nil, errors.New("it does not have its digest: it was cut or changed")
@@ -126,11 +126,11 @@ func readBody(ctx context.Context, r io.Reader, key Key, lane Lane) ([]byte, err
 	return body, nil
 }
 
-type ledgerJSON struct {
-	Pages []pageJSON `json:"pages"`
+type historyJSON struct {
+	Snapshots []snapshotJSON `json:"snapshots"`
 }
 
-type pageJSON struct {
+type snapshotJSON struct {
 	Layers map[layers.Key]recordJSON `json:"layers,omitempty"`
 	Paths  map[string]pathJSON       `json:"paths,omitempty"`
 	Images map[string]v1.Hash        `json:"images,omitempty"`
@@ -156,8 +156,8 @@ type pathJSON struct {
 	References []string `json:"references,omitempty"`
 }
 
-func (p Page) encode() pageJSON {
-	j := pageJSON{Layers: map[layers.Key]recordJSON{}, Paths: map[string]pathJSON{}, Images: p.Images, Roots: map[string][]rootJSON{}, Inspected: map[string]int64{}}
+func (p Snapshot) encode() snapshotJSON {
+	j := snapshotJSON{Layers: map[layers.Key]recordJSON{}, Paths: map[string]pathJSON{}, Images: p.Images, Roots: map[string][]rootJSON{}, Inspected: map[string]int64{}}
 	for key, record := range p.Layers {
 		j.Layers[key] = recordJSON(record)
 	}

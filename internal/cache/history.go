@@ -11,8 +11,8 @@ import (
 	"github.com/org/nixery-action/internal/nix"
 )
 
-// Page is what one run knew in the end: all it made, and all it knew from before and used.
-type Page struct {
+// Snapshot is what one run knew in the end: all it made, and all it knew from before and used.
+type Snapshot struct {
 	// Layers has the record of each layer by its key.
 	Layers map[layers.Key]layers.Record
 	// Paths are the store paths of closures. A path's references are there too: a closure is kept whole.
@@ -32,27 +32,27 @@ type Root struct {
 	Path nix.StorePath
 }
 
-// NewPage returns an empty page.
-func NewPage() Page {
-	return Page{
+// NewSnapshot returns an empty snapshot.
+func NewSnapshot() Snapshot {
+	return Snapshot{
 		map[layers.Key]layers.Record{}, map[nix.StorePath]nix.PathInfo{}, map[string]v1.Hash{}, map[string][]Root{},
 		map[string]time.Time{},
 	}
 }
 
 // AddClosure notes all paths of a closure.
-func (p Page) AddClosure(c nix.Closure) {
+func (p Snapshot) AddClosure(c nix.Closure) {
 	for _, info := range c.Paths {
 		p.Paths[info.Path] = info
 	}
 }
 
-func (p Page) empty() bool {
+func (p Snapshot) empty() bool {
 	return len(p.Layers)+len(p.Paths)+len(p.Images)+len(p.Roots)+len(p.Inspected) == 0
 }
 
-// holds says whether all of q is on p.
-func (p Page) holds(q Page) bool {
+// contains says whether all of q is on p.
+func (p Snapshot) contains(q Snapshot) bool {
 	return within(q.Layers, p.Layers) && within(q.Images, p.Images) &&
 		withinFunc(q.Paths, p.Paths, equalPaths) && withinFunc(q.Roots, p.Roots, slices.Equal) &&
 		withinFunc(q.Inspected, p.Inspected, sameSecond)
@@ -78,8 +78,8 @@ func equalPaths(a, b nix.PathInfo) bool {
 }
 
 // without is what is left of p when all that newer says something about is gone.
-func (p Page) without(newer Page) Page {
-	left := Page{maps.Clone(p.Layers), maps.Clone(p.Paths), maps.Clone(p.Images), maps.Clone(p.Roots), maps.Clone(p.Inspected)}
+func (p Snapshot) without(newer Snapshot) Snapshot {
+	left := Snapshot{maps.Clone(p.Layers), maps.Clone(p.Paths), maps.Clone(p.Images), maps.Clone(p.Roots), maps.Clone(p.Inspected)}
 	for key := range newer.Layers {
 		delete(left.Layers, key)
 	}
@@ -98,49 +98,49 @@ func (p Page) without(newer Page) Page {
 	return left
 }
 
-// mostPages is how many runs that learnt something a ledger remembers.
-const mostPages = 16
+// maxSnapshots is how many runs that learnt something a history remembers.
+const maxSnapshots = 16
 
-// Ledger is what the last runs in one lane learnt: a page for each, newest first. What a newer page says counts, so that a record
-// that lied is replaced by the next one. A Ledger never changes, and may be used concurrently; its zero value is empty.
-type Ledger struct{ pages []Page }
+// History is what the last runs in one scope learnt: a snapshot for each, newest first. What a newer snapshot says counts, so that a record
+// that lied is replaced by the next one. A History never changes, and may be used concurrently; its zero value is empty.
+type History struct{ snapshots []Snapshot }
 
 // Empty says whether nothing is known.
-func (l *Ledger) Empty() bool { return len(l.pages) == 0 }
+func (l *History) Empty() bool { return len(l.snapshots) == 0 }
 
 // Layer returns the record of a layer, if one is known.
-func (l *Ledger) Layer(key layers.Key) (layers.Record, bool) {
-	return lookUp(l, key, func(p Page) map[layers.Key]layers.Record { return p.Layers })
+func (l *History) Layer(key layers.Key) (layers.Record, bool) {
+	return lookUp(l, key, func(p Snapshot) map[layers.Key]layers.Record { return p.Layers })
 }
 
 // Image returns the digest of a manifest, if it is known.
-func (l *Ledger) Image(key string) (v1.Hash, bool) {
-	return lookUp(l, key, func(p Page) map[string]v1.Hash { return p.Images })
+func (l *History) Image(key string) (v1.Hash, bool) {
+	return lookUp(l, key, func(p Snapshot) map[string]v1.Hash { return p.Images })
 }
 
 // Roots returns what packages evaluated to, if it is known. The slice is not to be changed.
-func (l *Ledger) Roots(key string) ([]Root, bool) {
-	return lookUp(l, key, func(p Page) map[string][]Root { return p.Roots })
+func (l *History) Roots(key string) ([]Root, bool) {
+	return lookUp(l, key, func(p Snapshot) map[string][]Root { return p.Roots })
 }
 
 // Inspected returns when all blobs of an image were last seen to exist in a repository, if it is known.
-func (l *Ledger) Inspected(key string) (time.Time, bool) {
-	return lookUp(l, key, func(p Page) map[string]time.Time { return p.Inspected })
+func (l *History) Inspected(key string) (time.Time, bool) {
+	return lookUp(l, key, func(p Snapshot) map[string]time.Time { return p.Inspected })
 }
 
 // Closure returns what roots reach, if every path of it is known.
-func (l *Ledger) Closure(roots []nix.StorePath) (nix.Closure, bool) {
+func (l *History) Closure(roots []nix.StorePath) (nix.Closure, bool) {
 	known := map[nix.StorePath]nix.PathInfo{}
-	for _, page := range slices.Backward(l.pages) {
-		maps.Copy(known, page.Paths)
+	for _, snapshot := range slices.Backward(l.snapshots) {
+		maps.Copy(known, snapshot.Paths)
 	}
 	closure, err := nix.NewClosure(roots, slices.Collect(maps.Values(known)))
 	return closure, err == nil
 }
 
-func lookUp[K comparable, V any](l *Ledger, key K, kept func(Page) map[K]V) (V, bool) {
-	for _, page := range l.pages {
-		if value, ok := kept(page)[key]; ok {
+func lookUp[K comparable, V any](l *History, key K, kept func(Snapshot) map[K]V) (V, bool) {
+	for _, snapshot := range l.snapshots {
+		if value, ok := kept(snapshot)[key]; ok {
 			return value, true
 		}
 	}
@@ -148,36 +148,36 @@ func lookUp[K comparable, V any](l *Ledger, key K, kept func(Page) map[K]V) (V, 
 	return none, false
 }
 
-// With returns a ledger that has page before its own pages. The oldest pages go when there are too many.
-func (l *Ledger) With(page Page) *Ledger {
-	with := newLedger(append([]Page{page}, l.pages...))
-	with.pages = with.pages[:min(len(with.pages), mostPages)]
+// With returns a history that has snapshot before its own snapshots. The oldest snapshots go when there are too many.
+func (l *History) With(snapshot Snapshot) *History {
+	with := newHistory(append([]Snapshot{snapshot}, l.snapshots...))
+	with.snapshots = with.snapshots[:min(len(with.snapshots), maxSnapshots)]
 	return with
 }
 
-// knows says whether the newest page says all that page does: then nothing is learnt by keeping it.
-func (l *Ledger) knows(page Page) bool {
-	return page.empty() || len(l.pages) > 0 && l.pages[0].holds(page)
+// contains says whether the newest snapshot says all that snapshot does: then nothing is learnt by keeping it.
+func (l *History) contains(snapshot Snapshot) bool {
+	return snapshot.empty() || len(l.snapshots) > 0 && l.snapshots[0].contains(snapshot)
 }
 
-// join is what several ledgers know, the first one's word before the second's.
-func join(ledgers ...*Ledger) *Ledger {
-	var pages []Page
-	for _, l := range ledgers {
-		pages = append(pages, l.pages...)
+// join is what several histories know, the first one's word before the second's.
+func join(histories ...*History) *History {
+	var snapshots []Snapshot
+	for _, l := range histories {
+		snapshots = append(snapshots, l.snapshots...)
 	}
-	return newLedger(pages)
+	return newHistory(snapshots)
 }
 
-// newLedger drops what newer pages have said already, and with it pages that say nothing new.
-func newLedger(pages []Page) *Ledger {
-	l := &Ledger{}
-	for _, page := range pages {
-		for _, newer := range l.pages {
-			page = page.without(newer)
+// newHistory drops what newer snapshots have said already, and with it snapshots that say nothing new.
+func newHistory(snapshots []Snapshot) *History {
+	l := &History{}
+	for _, snapshot := range snapshots {
+		for _, newer := range l.snapshots {
+			snapshot = snapshot.without(newer)
 		}
-		if !page.empty() {
-			l.pages = append(l.pages, page)
+		if !snapshot.empty() {
+			l.snapshots = append(l.snapshots, snapshot)
 		}
 	}
 	return l

@@ -15,51 +15,51 @@ import (
 	"github.com/org/nixery-action/internal/nix"
 )
 
-// limits are what one ledger may have, whatever its few compressed bytes unfold to.
+// limits are what one history may have, whatever its few compressed bytes unfold to.
 type limits struct {
 	bytes   int64 // of JSON
-	entries int   // of all pages
+	entries int   // of all snapshots
 }
 
-// decodePages reads gzipped JSON page by page and entry by entry, so that what is beyond a limit ends it before it costs
-// memory. There are few pages, since each is compared with all before it.
-func decodePages(ctx context.Context, body []byte, most limits) (pages []Page, err error) {
+// decodeSnapshots reads gzipped JSON snapshot by snapshot and entry by entry, so that what is beyond a limit ends it before it costs
+// memory. There are few snapshots, since each is compared with all before it.
+func decodeSnapshots(ctx context.Context, body []byte, most limits) (snapshots []Snapshot, err error) {
 	zip, err := gzip.NewReader(bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	d := pageDecoder{bounded.JSON(ctx, zip, most.bytes), most.entries, most.entries}
+	d := snapshotDecoder{bounded.JSON(ctx, zip, most.bytes), most.entries, most.entries}
 	err = d.fields(func(name string) error {
-		if name != "pages" {
+		if name != "snapshots" {
 			return unknownField(name)
 		}
-		return bounded.Array(d.Decoder, mostPages-len(pages), func() error {
-			page, err := d.page()
-			pages = append(pages, page)
+		return bounded.Array(d.Decoder, maxSnapshots-len(snapshots), func() error {
+			snapshot, err := d.snapshot()
+			snapshots = append(snapshots, snapshot)
 			return err
 		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	return pages, bounded.End(d.Decoder)
+	return snapshots, bounded.End(d.Decoder)
 }
 
-type pageDecoder struct {
+type snapshotDecoder struct {
 	*json.Decoder
 	left, most int // entries
 }
 
-// mostFields is more than any object of fields has.
-const mostFields = 16
+// maxFields is more than any object of fields has.
+const maxFields = 16
 
-func (d *pageDecoder) fields(each func(name string) error) error {
-	return bounded.Object(d.Decoder, mostFields, each)
+func (d *snapshotDecoder) fields(each func(name string) error) error {
+	return bounded.Object(d.Decoder, maxFields, each)
 }
 
-func (d *pageDecoder) page() (Page, error) {
-	p := NewPage()
-	readers := map[string]func(p Page, key string) error{
+func (d *snapshotDecoder) snapshot() (Snapshot, error) {
+	p := NewSnapshot()
+	readers := map[string]func(p Snapshot, key string) error{
 		"layers": d.layer, "paths": d.path, "images": d.image, "roots": d.roots, "inspected": d.inspected,
 	}
 	return p, d.fields(func(name string) error {
@@ -79,11 +79,11 @@ func (d *pageDecoder) page() (Page, error) {
 func unknownField(name string) error { return fmt.Errorf("unknown field %.80q", name) }
 
 // value reads an entry.
-func (d *pageDecoder) value(into any) error {
-	return bounded.Value(d.Decoder, largestEntry, into)
+func (d *snapshotDecoder) value(into any) error {
+	return bounded.Value(d.Decoder, maxEntry, into)
 }
 
-func (d *pageDecoder) layer(p Page, key string) error {
+func (d *snapshotDecoder) layer(p Snapshot, key string) error {
 	var record recordJSON
 	if err := d.value(&record); err != nil {
 		return err
@@ -95,7 +95,7 @@ func (d *pageDecoder) layer(p Page, key string) error {
 	return nil
 }
 
-func (d *pageDecoder) path(p Page, key string) error {
+func (d *snapshotDecoder) path(p Snapshot, key string) error {
 	var entry pathJSON
 	if err := d.value(&entry); err != nil {
 		return err
@@ -107,7 +107,7 @@ func (d *pageDecoder) path(p Page, key string) error {
 	return err
 }
 
-func (d *pageDecoder) image(p Page, key string) error {
+func (d *snapshotDecoder) image(p Snapshot, key string) error {
 	var digest v1.Hash
 	if err := d.value(&digest); err != nil {
 		return err
@@ -119,7 +119,7 @@ func (d *pageDecoder) image(p Page, key string) error {
 	return nil
 }
 
-func (d *pageDecoder) roots(p Page, key string) error {
+func (d *snapshotDecoder) roots(p Snapshot, key string) error {
 	var entry []rootJSON
 	if err := d.value(&entry); err != nil {
 		return err
@@ -137,7 +137,7 @@ func (d *pageDecoder) roots(p Page, key string) error {
 	return nil
 }
 
-func (d *pageDecoder) inspected(p Page, key string) error {
+func (d *snapshotDecoder) inspected(p Snapshot, key string) error {
 	var seconds int64
 	if err := d.value(&seconds); err != nil {
 		return err
@@ -149,4 +149,4 @@ func (d *pageDecoder) inspected(p Page, key string) error {
 	return nil
 }
 
-func isKey(key string) bool { return key != "" && len(key) <= longestKey }
+func isKey(key string) bool { return key != "" && len(key) <= maxKey }

@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// gate stands before a store for the rest of a run: it closes when asking again would only cost time, and tells the log of each
+// storeStatus stands before a store for the rest of a run: it closes when asking again would only cost time, and tells the log of each
 // kind of fault once. It is safe for concurrent use.
-type gate struct {
+type storeStatus struct {
 	logger *slog.Logger
 
 	mu       sync.Mutex
@@ -20,17 +20,17 @@ type gate struct {
 	faults   []error // one of each kind, in order
 }
 
-func newGate(logger *slog.Logger) *gate {
-	return &gate{logger: logger, told: map[Kind]bool{}}
+func newStoreStatus(logger *slog.Logger) *storeStatus {
+	return &storeStatus{logger: logger, told: map[Kind]bool{}}
 }
 
-func (g *gate) mayRead() bool {
+func (g *storeStatus) mayRead() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return !g.closed
 }
 
-func (g *gate) mayWrite() bool {
+func (g *storeStatus) mayWrite() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return !g.closed && !g.readOnly
@@ -38,10 +38,10 @@ func (g *gate) mayWrite() bool {
 
 // read and write end an error of the store that reading or writing gave. What is missing or exists is no fault, and neither is
 // a run that was cancelled.
-func (g *gate) read(ctx context.Context, err error)  { g.end(ctx, err, false) }
-func (g *gate) write(ctx context.Context, err error) { g.end(ctx, err, true) }
+func (g *storeStatus) read(ctx context.Context, err error)  { g.end(ctx, err, false) }
+func (g *storeStatus) write(ctx context.Context, err error) { g.end(ctx, err, true) }
 
-func (g *gate) end(ctx context.Context, err error, writing bool) {
+func (g *storeStatus) end(ctx context.Context, err error, writing bool) {
 	if err == nil || ctx.Err() != nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrExists) {
 		return
 	}
@@ -56,7 +56,7 @@ func (g *gate) end(ctx context.Context, err error, writing bool) {
 }
 
 // note closes what should be closed, and says whether this kind is new.
-func (g *gate) note(kind Kind, err error, writing bool) bool {
+func (g *storeStatus) note(kind Kind, err error, writing bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch kind {
@@ -74,7 +74,7 @@ func (g *gate) note(kind Kind, err error, writing bool) bool {
 	return true
 }
 
-func (g *gate) problems() []error {
+func (g *storeStatus) problems() []error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Clone(g.faults)
@@ -94,7 +94,7 @@ func consequence(kind Kind, writing bool) string {
 	case kind == Damaged:
 		return "something in the cache is damaged, and not used"
 	case kind == Unmarked:
-		return "a ledger in the cache is not believed, and what it is about is rebuilt"
+		return "a cache entry is not trusted, and what it describes is rebuilt"
 	case kind == Other && writing:
 		return "not saved in the cache"
 	case kind == Other:
