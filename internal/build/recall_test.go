@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"log"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -19,10 +21,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
-	"net/http"
-	"net/http/httptest"
 
 	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/cache/cachetest"
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/progress"
@@ -53,7 +54,7 @@ type workshop struct {
 
 func newWorkshop(t *testing.T) *workshop {
 	w := &workshop{
-		t: t, store: cache.NewMemory(), mode: cache.Min, refuse: func(*http.Request) bool { return false },
+		t: t, store: cachetest.NewMemory(), mode: cache.Min, refuse: func(*http.Request) bool { return false },
 		source: spec.Nixpkgs{Path: "/pkgs"}, created: image.Epoch, status: http.StatusNotFound, now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC),
 	}
 	w.open()
@@ -260,12 +261,12 @@ func (deaf) String() string { return "deaf" }
 func TestBrokenCacheChangesNothing(t *testing.T) {
 	w := newWorkshop(t)
 	first := w.run(&fakeNix{}, order("box", both, "app"))
-	w.store = deaf{cache.NewMemory()}
+	w.store = deaf{cachetest.NewMemory()}
 	w.same("with a cache that fails", first, w.run(&fakeNix{}, order("box", both, "app")))
 }
 
 func TestFailedRunTeachesNothing(t *testing.T) {
-	store := cache.NewMemory()
+	store := cachetest.NewMemory()
 	place := []cache.Place{{Store: store}}
 	line := newLine(t, &fakeNix{})
 	line.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))

@@ -34,7 +34,7 @@ func (p *place) blob(ctx context.Context, digest v1.Hash, size int64) (io.ReadCl
 	if !p.mayRead() {
 		return nil, ErrNotFound
 	}
-	entry, err := p.Store.Newest(ctx, blobScope(digest))
+	entry, err := p.Store.Newest(ctx, BlobScope(digest))
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (p *place) blob(ctx context.Context, digest v1.Hash, size int64) (io.ReadCl
 		return nil, ErrNotFound
 	}
 	if entry.Size >= 0 && entry.Size != size {
-		err := &StoreError{Store: p.Store.String(), Op: readingEntry, Kind: Damaged, Err: sizeError(size)}
+		err := &StoreError{Store: p.Store.String(), Op: Reading, Kind: Damaged, Err: SizeError(size)}
 		return nil, p.reject(ctx, entry.Name, err)
 	}
 	content, err := entry.Open(ctx)
@@ -50,7 +50,7 @@ func (p *place) blob(ctx context.Context, digest v1.Hash, size int64) (io.ReadCl
 		return nil, err
 	}
 	return newVerified(content, digest, size, func(err error) error {
-		return p.reject(ctx, entry.Name, failed(ctx, p.Store.String(), readingEntry, Damaged, err))
+		return p.reject(ctx, entry.Name, Failed(ctx, p.Store.String(), Reading, Damaged, err))
 	}), nil
 }
 
@@ -91,7 +91,7 @@ func (c *Cache) rejectedSerial(p *place, digest v1.Hash) uint32 {
 	for _, other := range append([]*place{p}, c.from...) {
 		if other.storeStatus == p.storeStatus {
 			other.mu.Lock()
-			bad = max(bad, other.rejected[blobScope(digest)])
+			bad = max(bad, other.rejected[BlobScope(digest)])
 			other.mu.Unlock()
 		}
 	}
@@ -108,14 +108,14 @@ func (p *place) saveBlob(ctx context.Context, bad uint32, digest v1.Hash, size i
 		return newVerified(content, digest, size, func(err error) error { return err }), nil
 	}
 	for serial := bad + 1; serial <= bad+3 && p.mayWrite(); serial++ {
-		entry, err := p.Store.Newest(ctx, blobScope(digest))
+		entry, err := p.Store.Newest(ctx, BlobScope(digest))
 		if err == nil && entry.Name.Serial > bad {
 			return nil
 		}
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		err = p.Store.Save(ctx, Name{blobScope(digest), serial}, size, verified)
+		err = p.Store.Save(ctx, Name{BlobScope(digest), serial}, size, verified)
 		if !errors.Is(err, ErrExists) {
 			return err
 		}

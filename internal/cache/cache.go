@@ -128,7 +128,7 @@ func (p *place) look(ctx context.Context, scope Scope) latest {
 func (p *place) readHistory(ctx context.Context, entry Entry) (*History, error) {
 	history, err := p.decode(ctx, entry)
 	var fault *StoreError
-	if errors.As(err, &fault) && fault.Kind == Unreachable && fault.again {
+	if errors.As(err, &fault) && fault.Kind == Unreachable && fault.Again {
 		history, err = p.decode(ctx, entry)
 	}
 	return history, err
@@ -143,9 +143,9 @@ func (p *place) decode(ctx context.Context, entry Entry) (*History, error) {
 	history, err := Decode(ctx, content, p.key, entry.Name.Scope)
 	switch {
 	case errors.Is(err, ErrUnmarked):
-		return nil, failed(ctx, p.Store.String(), readingEntry, Unmarked, err)
+		return nil, Failed(ctx, p.Store.String(), Reading, Unmarked, err)
 	case err != nil:
-		return nil, failed(ctx, p.Store.String(), readingEntry, Damaged, err)
+		return nil, Failed(ctx, p.Store.String(), Reading, Damaged, err)
 	}
 	return history, nil
 }
@@ -217,7 +217,7 @@ func takenName(err error, store Store) error {
 	if !errors.Is(err, ErrExists) {
 		return err
 	}
-	return &StoreError{Store: store.String(), Op: savingEntry, Err: errors.New("every name that was tried is taken")}
+	return &StoreError{Store: store.String(), Op: Saving, Err: errors.New("every name that was tried is taken")}
 }
 
 // next is what to build upon when a name is taken, and the serial to try. If the entry that took it is not to be seen, the look-up
@@ -231,7 +231,7 @@ func (p *place) next(ctx context.Context, scope Scope, base *History, serial uin
 		if wait == mostWaits || try > 1 {
 			return base, serial + 1<<min(3*(try-1), 24), ctx.Err()
 		}
-		if err := sleep(ctx, backoff(wait)); err != nil {
+		if err := Sleep(ctx, backoff(wait)); err != nil {
 			return nil, 0, err
 		}
 	}

@@ -88,7 +88,7 @@ func (d *snapshotDecoder) layer(p Snapshot, key string) error {
 	if err := d.value(&record); err != nil {
 		return err
 	}
-	if !isHex(key) || !isSHA256(record.DiffID) || !isSHA256(record.Digest) || record.Size < 0 {
+	if !isHex(key) || !IsSHA256(record.DiffID) || !IsSHA256(record.Digest) || record.Size < 0 {
 		return fmt.Errorf("layer %.80q is malformed", key)
 	}
 	p.Layers[layers.Key(key)] = layers.Record(record)
@@ -112,7 +112,7 @@ func (d *snapshotDecoder) image(p Snapshot, key string) error {
 	if err := d.value(&digest); err != nil {
 		return err
 	}
-	if !isKey(key) || !isSHA256(digest) {
+	if !isKey(key) || !IsSHA256(digest) {
 		return fmt.Errorf("image %.80q is malformed", key)
 	}
 	p.Images[key] = digest

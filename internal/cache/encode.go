@@ -60,7 +60,7 @@ func count(snapshots []Snapshot) (n int) {
 }
 
 func firstLine(key Key, scope Scope, body []byte) []byte {
-	line := fmt.Appendf(nil, "%s%s %s", magic, formatVersion, digestOf(body))
+	line := fmt.Appendf(nil, "%s%s %s", magic, formatVersion, DigestOf(body))
 	if !key.IsZero() {
 		line = fmt.Appendf(line, " %s", key.mark(scope, body))
 	}
@@ -84,7 +84,7 @@ func encodeSnapshots(snapshots []Snapshot) (body []byte, plain int, err error) {
 	return zipped.Bytes(), len(text), err
 }
 
-func digestOf(b []byte) v1.Hash {
+func DigestOf(b []byte) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(b))}
 }
 
@@ -120,7 +120,7 @@ func readBody(ctx context.Context, r io.Reader, key Key, scope Scope) ([]byte, e
 		return nil, fmt.Errorf("its format is %.20q, not %s: %w", format, formatVersion, ErrNotFound)
 	case !key.IsZero() && !key.made(mark, scope, body):
 		return nil, ErrUnmarked
-	case digest != digestOf(body).String():
+	case digest != DigestOf(body).String():
 		return nil, errors.New("it does not have its digest: it was cut or changed")
 	}
 	return body, nil
@@ -184,7 +184,7 @@ func (j pathJSON) decode(text string) (nix.PathInfo, error) {
 	if err != nil {
 		return nix.PathInfo{}, err
 	}
-	if !isSHA256(j.NarHash) || j.NarSize < 0 {
+	if !IsSHA256(j.NarHash) || j.NarSize < 0 {
 		return nix.PathInfo{}, fmt.Errorf("path %.80q is malformed", text)
 	}
 	info := nix.PathInfo{Path: path, NarHash: j.NarHash, NarSize: j.NarSize}
@@ -202,6 +202,6 @@ func (j pathJSON) decode(text string) (nix.PathInfo, error) {
 }
 
 // isSHA256 is false for the zero value, which stands for what is not there.
-func isSHA256(h v1.Hash) bool { return h.Algorithm == "sha256" && isHex(h.Hex) }
+func IsSHA256(h v1.Hash) bool { return h.Algorithm == "sha256" && isHex(h.Hex) }
 
 func isHex(s string) bool { return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == "" }

@@ -40,8 +40,8 @@ type StoreError struct {
 	Message string // the store's own words, or ""
 	Err     error  // or nil
 
-	again bool          // another attempt may do better
-	after time.Duration // what the store asked to wait
+	Again bool          // another attempt may do better
+	After time.Duration // what the store asked to wait
 }
 
 func (e *StoreError) Error() string {
@@ -62,7 +62,7 @@ func (e *StoreError) Error() string {
 func (e *StoreError) Unwrap() error { return e.Err }
 
 // statusKind maps an HTTP status that is no success.
-func statusKind(status int) Kind {
+func StatusKind(status int) Kind {
 	switch {
 	case status == http.StatusUnauthorized:
 		return Unauthorized
@@ -77,7 +77,7 @@ func statusKind(status int) Kind {
 }
 
 // failed makes a StoreError of an error without an answer, unless the context ended or it is one already.
-func failed(ctx context.Context, store, op string, kind Kind, err error) error {
+func Failed(ctx context.Context, store, op string, kind Kind, err error) error {
 	var known *StoreError
 	switch {
 	case ctx.Err() != nil:
@@ -102,7 +102,7 @@ const maxMessage = 300
 var query = regexp.MustCompile(`\?\S*`)
 
 // ownWords makes a service's message fit for a log: one short line, without what may be secret.
-func ownWords(text, token string) string {
+func OwnWords(text, token string) string {
 	if token != "" {
 		text = strings.ReplaceAll(text, token, "***")
 	}

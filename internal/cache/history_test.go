@@ -124,7 +124,7 @@ func fileOf(format, text string) []byte {
 	zip := gzip.NewWriter(&body)
 	_, _ = zip.Write([]byte(text))
 	_ = zip.Close()
-	return fmt.Appendf(nil, "%s%s %s\n%s", magic, format, digestOf(body.Bytes()), body.Bytes())
+	return fmt.Appendf(nil, "%s%s %s\n%s", magic, format, DigestOf(body.Bytes()), body.Bytes())
 }
 
 func TestDecodeRefuses(t *testing.T) {
@@ -138,7 +138,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"no line":            []byte(magic),
 		"other magic":        []byte("hello\n"),
 		"other digest":       bytes.Replace(fileOf("3", "{}"), []byte("sha256:"), []byte("sha256:0"), 1),
-		"not gzip":           fmt.Appendf(nil, "%s3 %s\nplain", magic, digestOf([]byte("plain"))),
+		"not gzip":           fmt.Appendf(nil, "%s3 %s\nplain", magic, DigestOf([]byte("plain"))),
 		"not JSON":           fileOf("3", "hello"),
 		"two values":         fileOf("3", "{} {}"),
 		"unknown field":      fileOf("3", `{"snapshots":[],"more":1}`),
@@ -229,7 +229,7 @@ func TestScopeNames(t *testing.T) {
 	for _, id := range ids {
 		for _, scope := range []string{"", "a", "b"} {
 			scope := id.Scope(scope)
-			if seen[scope] || len(scope) != len(scopePrefix)+40 || (Name{scope, 1}).check() != nil {
+			if seen[scope] || len(scope) != len(ScopePrefix)+40 || (Name{scope, 1}).Check() != nil {
 				t.Errorf("scope of %v in %q is %s", id, scope, scope)
 			}
 			seen[scope] = true

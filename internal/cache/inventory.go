@@ -20,11 +20,11 @@ type Kept struct {
 	Made time.Time // zero if the store does not tell: registries
 	Used time.Time // last saved or read; zero if the store does not tell
 	Size int64     // bytes of the content
-	id   string    // what the store calls it
+	ID   string    // what the store calls it
 }
 
 // IsBlob tells a layer's blob, which is large and of use to all scopes, from a history.
-func (k Kept) IsBlob() bool { return strings.HasPrefix(string(k.Name.Scope), scopePrefix+"blob-") }
+func (k Kept) IsBlob() bool { return strings.HasPrefix(string(k.Name.Scope), ScopePrefix+"blob-") }
 
 // Inventory is a store whose entries can be listed and removed. A build needs neither.
 type Inventory interface {
@@ -36,27 +36,21 @@ type Inventory interface {
 	String() string
 }
 
-var (
-	_ Inventory = (*Folder)(nil)
-	_ Inventory = (*Registry)(nil)
-	_ Inventory = (*OnGitHub)(nil)
-)
-
 // What inventories are doing, for their errors.
 const (
-	listingEntries = "listing entries"
-	removingEntry  = "removing an entry"
+	Listing  = "listing entries"
+	Removing = "removing an entry"
 )
 
 var (
-	ourScope = regexp.MustCompile(`^` + scopePrefix + `([0-9a-f]{40}|blob-[0-9a-f]{64})$`)
+	OurScope = regexp.MustCompile(`^` + ScopePrefix + `([0-9a-f]{40}|blob-[0-9a-f]{64})$`)
 	ourName  = regexp.MustCompile(fmt.Sprintf(`^(.*)-([0-9a-f]{%d})$`, serialDigits))
 )
 
 // parseName reads the name of an entry in any scope of ours. Others may have names that begin as ours do.
-func parseName(s string) (Name, bool) {
+func ParseName(s string) (Name, bool) {
 	parts := ourName.FindStringSubmatch(s)
-	if parts == nil || !ourScope.MatchString(parts[1]) {
+	if parts == nil || !OurScope.MatchString(parts[1]) {
 		return Name{}, false
 	}
 	serial, err := strconv.ParseUint(parts[2], 16, 32)

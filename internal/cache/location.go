@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
+
 	"github.com/org/nixery-action/internal/suggest"
 )
 
@@ -146,7 +148,7 @@ func (d direction) complete(l Location) error {
 	case l.Type == InOCI && l.Ref == "":
 		return errors.New("ref is missing; write type=registry,ref=REPOSITORY")
 	case l.Type == InOCI:
-		_, err := parseRef(l.Ref)
+		_, err := ParseRef(l.Ref)
 		return err
 	}
 	return nil
@@ -168,4 +170,18 @@ func unknown(what, word string, known []string) error {
 		return fmt.Errorf("unknown %s %q; did you mean %s?", what, word, near[0])
 	}
 	return fmt.Errorf("unknown %s %q; known are %s", what, word, strings.Join(known, ", "))
+}
+
+// maxTag keeps the tags of all scopes within the 128 characters that a tag may have.
+const maxTag = 128 - 1 - len(ScopePrefix) - len("blob-") - 64
+
+func ParseRef(ref string) (name.Tag, error) {
+	tag, err := name.NewTag(ref, name.WithDefaultTag(""))
+	if err != nil {
+		return name.Tag{}, fmt.Errorf("%q is not a repository, nor one with a tag: %w", ref, err)
+	}
+	if len(tag.TagStr()) > maxTag {
+		return name.Tag{}, fmt.Errorf("the tag of %q is longer than %d characters", ref, maxTag)
+	}
+	return tag, nil
 }

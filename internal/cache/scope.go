@@ -10,7 +10,7 @@ import (
 
 // scopePrefix begins the names of all entries. Its number is that of the format of names: entries of another format
 // are never found, and hide none of ours. A history's own format is in its first line.
-const scopePrefix = "nixery1-"
+const ScopePrefix = "nixery1-"
 
 // Identity is what one history is about. Jobs that differ in it never see each other's entries.
 type Identity struct {
@@ -26,11 +26,11 @@ func (i Identity) Scope(scope string) Scope {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(field))))
 		h.Write([]byte(field))
 	}
-	return Scope(scopePrefix + hex.EncodeToString(h.Sum(nil)[:20]))
+	return Scope(ScopePrefix + hex.EncodeToString(h.Sum(nil)[:20]))
 }
 
 // blobScope is the scope of a blob. All its entries are equal: there is more than one only if the first is damaged, or was
 // reserved and never finished.
-func blobScope(digest v1.Hash) Scope {
-	return Scope(scopePrefix + "blob-" + digest.Hex)
+func BlobScope(digest v1.Hash) Scope {
+	return Scope(ScopePrefix + "blob-" + digest.Hex)
 }

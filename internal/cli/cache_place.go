@@ -6,6 +6,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/cache/dir"
+	"github.com/org/nixery-action/internal/cache/oci"
+	"github.com/org/nixery-action/internal/github"
 	"github.com/org/nixery-action/internal/hub"
 )
 
@@ -52,7 +55,7 @@ func (p *cachePlace) open(c *console) (cache.Inventory, error) {
 	}
 	switch {
 	case p.folder != "":
-		return cache.NewFolder(p.folder), nil
+		return dir.NewFolder(p.folder), nil
 	case p.registry != "":
 		return p.openRegistry(c, token)
 	}
@@ -67,14 +70,14 @@ func (p *cachePlace) open(c *console) (cache.Inventory, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return cache.NewOnGitHub(repository), nil
+	return github.NewOnGitHub(repository), nil
 }
 
 func (p *cachePlace) openRegistry(c *console, token string) (cache.Inventory, error) {
 	if err := checkCacheRef(p.registry); err != nil {
 		return nil, usageError{err}
 	}
-	registry, err := cache.NewRegistry(p.registry, cache.RegistryOptions{
+	registry, err := oci.NewRegistry(p.registry, oci.RegistryOptions{
 		Keychain: c.keychain(token), UserAgent: userAgent(), Insecure: p.insecure,
 	})
 	if err != nil {

@@ -133,7 +133,7 @@ func put(t *testing.T, s Site, file []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	save(t, s.Open(), cache.Name{Scope: image.Scope(""), Serial: found.Name.Serial + 1}, string(file))
+	Save(t, s.Open(), cache.Name{Scope: image.Scope(""), Serial: found.Name.Serial + 1}, string(file))
 }
 
 // withMarkOf is a history with its own digest, and with the mark of another.

@@ -1,4 +1,4 @@
-package cache
+package dir
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/plainfile"
 	"github.com/org/nixery-action/internal/scratch"
 )
@@ -24,36 +25,36 @@ func NewFolder(dir string) *Folder { return &Folder{dir} }
 func (f *Folder) String() string { return "directory " + f.dir }
 
 // Newest implements [Store].
-func (f *Folder) Newest(ctx context.Context, scope Scope) (Entry, error) {
+func (f *Folder) Newest(ctx context.Context, scope cache.Scope) (cache.Entry, error) {
 	if err := ctx.Err(); err != nil {
-		return Entry{}, err
+		return cache.Entry{}, err
 	}
 	files, err := os.ReadDir(f.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Entry{}, ErrNotFound
+		return cache.Entry{}, cache.ErrNotFound
 	}
 	if err != nil {
-		return Entry{}, failed(ctx, f.String(), findingEntry, fileKind(err), err)
+		return cache.Entry{}, cache.Failed(ctx, f.String(), cache.Finding, fileKind(err), err)
 	}
 	for i := len(files) - 1; i >= 0; i-- { // ReadDir sorts
-		name, err := scope.parse(files[i].Name())
+		name, err := scope.Parse(files[i].Name())
 		if err != nil || !files[i].Type().IsRegular() || name.String() != files[i].Name() {
 			continue
 		}
 		return f.entry(name, files[i]), nil
 	}
-	return Entry{}, ErrNotFound
+	return cache.Entry{}, cache.ErrNotFound
 }
 
-func (f *Folder) entry(name Name, file fs.DirEntry) Entry {
-	e := Entry{Name: name, Size: -1}
+func (f *Folder) entry(name cache.Name, file fs.DirEntry) cache.Entry {
+	e := cache.Entry{Name: name, Size: -1}
 	if stat, err := file.Info(); err == nil {
 		e.Size = stat.Size()
 	}
 	e.Open = func(ctx context.Context) (io.ReadCloser, error) {
 		file, err := plainfile.Open(f.path(name))
 		if err != nil {
-			return nil, failed(ctx, f.String(), readingEntry, fileKind(err), err)
+			return nil, cache.Failed(ctx, f.String(), cache.Reading, fileKind(err), err)
 		}
 		return file, nil
 	}
@@ -61,21 +62,21 @@ func (f *Folder) entry(name Name, file fs.DirEntry) Entry {
 }
 
 // Save implements [Store].
-func (f *Folder) Save(ctx context.Context, name Name, size int64, open func() (io.ReadCloser, error)) error {
-	if err := name.check(); err != nil {
-		return failed(ctx, f.String(), savingEntry, Other, err)
+func (f *Folder) Save(ctx context.Context, name cache.Name, size int64, open func() (io.ReadCloser, error)) error {
+	if err := name.Check(); err != nil {
+		return cache.Failed(ctx, f.String(), cache.Saving, cache.Other, err)
 	}
 	if _, err := os.Lstat(f.path(name)); err == nil {
-		return ErrExists
+		return cache.ErrExists
 	}
 	err := f.save(ctx, name, size, open)
-	if err == nil || errors.Is(err, ErrExists) {
+	if err == nil || errors.Is(err, cache.ErrExists) {
 		return err
 	}
-	return failed(ctx, f.String(), savingEntry, fileKind(err), err)
+	return cache.Failed(ctx, f.String(), cache.Saving, fileKind(err), err)
 }
 
-func (f *Folder) save(ctx context.Context, name Name, size int64, open func() (io.ReadCloser, error)) (err error) {
+func (f *Folder) save(ctx context.Context, name cache.Name, size int64, open func() (io.ReadCloser, error)) (err error) {
 	if err := os.MkdirAll(f.dir, 0o777); err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (f *Folder) save(ctx context.Context, name Name, size int64, open func() (i
 		return err
 	}
 	defer func() { err = errors.Join(err, removeIfThere(temp.Name())) }()
-	err = copyAll(ctx, temp, size, open)
+	err = cache.CopyAll(ctx, temp, size, open)
 	if err == nil {
 		// Content first, name second: a machine that loses power must not leave a name without content.
 		err = temp.Sync()
@@ -104,7 +105,7 @@ func (f *Folder) save(ctx context.Context, name Name, size int64, open func() (i
 func (f *Folder) publish(temp, path string) error {
 	err := os.Link(temp, path)
 	if errors.Is(err, fs.ErrExist) {
-		return ErrExists
+		return cache.ErrExists
 	}
 	if err != nil {
 		if err := os.Rename(temp, path); err != nil {
@@ -133,13 +134,13 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-func (f *Folder) path(name Name) string {
+func (f *Folder) path(name cache.Name) string {
 	return filepath.Join(f.dir, name.String())
 }
 
-func fileKind(err error) Kind {
+func fileKind(err error) cache.Kind {
 	if errors.Is(err, fs.ErrPermission) {
-		return Denied
+		return cache.Denied
 	}
-	return Other
+	return cache.Other
 }

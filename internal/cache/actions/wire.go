@@ -1,4 +1,4 @@
-package cache
+package actions
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/org/nixery-action/internal/cache"
 )
 
 const (
@@ -55,12 +57,12 @@ type call struct {
 
 // send returns the answer if it is a success, after as many attempts as are sensible. The caller closes its body.
 func (w *wire) send(ctx context.Context, c call) (*http.Response, error) {
-	return retry(ctx, func() (*http.Response, error) { return w.try(ctx, c) })
+	return cache.Retry(ctx, func() (*http.Response, error) { return w.try(ctx, c) })
 }
 
 // do is send for an answer that is small.
 func (w *wire) do(ctx context.Context, c call) ([]byte, error) {
-	return retry(ctx, func() ([]byte, error) {
+	return cache.Retry(ctx, func() ([]byte, error) {
 		resp, err := w.try(ctx, c)
 		if err != nil {
 			return nil, err
@@ -68,7 +70,7 @@ func (w *wire) do(ctx context.Context, c call) ([]byte, error) {
 		defer resp.Body.Close()
 		body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 		if err == nil && len(body) > maxAnswer {
-			return nil, &StoreError{Store: w.store, Op: c.op, Err: errors.New("the answer is too long")}
+			return nil, &cache.StoreError{Store: w.store, Op: c.op, Err: errors.New("the answer is too long")}
 		}
 		return body, w.network(ctx, c.op, err)
 	})
@@ -90,7 +92,7 @@ func (w *wire) exchange(ctx context.Context, c call, request, answer any) error 
 		return err
 	}
 	if err := json.Unmarshal(body, answer); err != nil {
-		return &StoreError{Store: w.store, Op: c.op, Err: errors.New("the answer is not the JSON that was expected")}
+		return &cache.StoreError{Store: w.store, Op: c.op, Err: errors.New("the answer is not the JSON that was expected")}
 	}
 	return nil
 }
@@ -108,7 +110,7 @@ func (w *wire) try(ctx context.Context, c call) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(watched, c.method, c.url, bytes.NewReader(c.body))
 	if err != nil {
 		watch.stop()
-		return nil, &StoreError{Store: w.store, Op: c.op, Err: errors.New("the address is not a URL")}
+		return nil, &cache.StoreError{Store: w.store, Op: c.op, Err: errors.New("the address is not a URL")}
 	}
 	for key, value := range c.header {
 		req.Header.Set(key, value)
@@ -135,10 +137,10 @@ func (w *wire) network(ctx context.Context, op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	err = failed(ctx, w.store, op, Unreachable, err)
-	var fault *StoreError
+	err = cache.Failed(ctx, w.store, op, cache.Unreachable, err)
+	var fault *cache.StoreError
 	if errors.As(err, &fault) {
-		fault.again = true
+		fault.Again = true
 	}
 	return err
 }
@@ -146,13 +148,13 @@ func (w *wire) network(ctx context.Context, op string, err error) error {
 // refusal reads an answer that is no success, and closes it.
 func (w *wire) refusal(c call, resp *http.Response) error {
 	defer resp.Body.Close()
-	fault := &StoreError{Store: w.store, Op: c.op, Status: resp.StatusCode, Kind: statusKind(resp.StatusCode)}
-	fault.after = retryAfter(resp.Header.Get("Retry-After"))
+	fault := &cache.StoreError{Store: w.store, Op: c.op, Status: resp.StatusCode, Kind: cache.StatusKind(resp.StatusCode)}
+	fault.After = cache.RetryAfter(resp.Header.Get("Retry-After"))
 	// A gateway that has lost its service stays so for a while: magic-nix-cache stops at 502, too.
-	fault.again = fault.Kind == Unreachable && resp.StatusCode != http.StatusBadGateway
+	fault.Again = fault.Kind == cache.Unreachable && resp.StatusCode != http.StatusBadGateway
 	if c.signed {
 		// Azure explains a refused signature with the text that was signed.
-		fault.Message = ownWords(resp.Header.Get("x-ms-error-code"), w.token)
+		fault.Message = cache.OwnWords(resp.Header.Get("x-ms-error-code"), w.token)
 		return fault
 	}
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -165,7 +167,7 @@ func (w *wire) refusal(c call, resp *http.Response) error {
 	}
 	// What is not JSON comes from some gateway, and says no more than the status does.
 	_ = json.Unmarshal(body, &words)
-	fault.Message = ownWords(words.Msg+words.Message+words.Error, w.token)
+	fault.Message = cache.OwnWords(words.Msg+words.Message+words.Error, w.token)
 	return coded(fault, words.Code+words.TypeKey)
 }
 
@@ -173,17 +175,17 @@ func (w *wire) refusal(c call, resp *http.Response) error {
 type notFoundError struct{ error }
 
 // Codes of twirp, https://twitchtv.github.io/twirp/docs/spec_v7.html, and the one type key of v1 that matters.
-func coded(fault *StoreError, code string) error {
+func coded(fault *cache.StoreError, code string) error {
 	switch code {
 	case "already_exists", "ArtifactCacheItemAlreadyExistsException":
-		return fmt.Errorf("%s: %s: %w", fault.Store, fault.Op, ErrExists)
+		return fmt.Errorf("%s: %s: %w", fault.Store, fault.Op, cache.ErrExists)
 	case "not_found":
 		return notFoundError{fault}
 	case "resource_exhausted":
-		fault.Kind, fault.again = Throttled, false
+		fault.Kind, fault.Again = cache.Throttled, false
 	}
 	if fault.Status == http.StatusConflict {
-		return fmt.Errorf("%s: %s: %w", fault.Store, fault.Op, ErrExists)
+		return fmt.Errorf("%s: %s: %w", fault.Store, fault.Op, cache.ErrExists)
 	}
 	return fault
 }
@@ -194,7 +196,7 @@ func (e notFoundError) Unwrap() error { return e.error }
 func (w *wire) signedURL(op, service, signed string) error {
 	u, err := url.Parse(signed)
 	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || isHTTPS(service)) {
-		return &StoreError{Store: w.store, Op: op, Err: errors.New("the service gave no usable address for the content")}
+		return &cache.StoreError{Store: w.store, Op: op, Err: errors.New("the service gave no usable address for the content")}
 	}
 	return nil
 }
@@ -208,7 +210,7 @@ func isHTTPS(address string) bool {
 // for every offset.
 func (w *wire) download(ctx context.Context, signed string) (io.ReadCloser, error) {
 	resp, err := w.send(ctx, call{
-		op: readingEntry, method: http.MethodGet, url: signed, signed: true, timeout: blockTimeout,
+		op: cache.Reading, method: http.MethodGet, url: signed, signed: true, timeout: blockTimeout,
 		header: map[string]string{"Accept-Encoding": "identity"},
 	})
 	if err != nil {
@@ -216,7 +218,7 @@ func (w *wire) download(ctx context.Context, signed string) (io.ReadCloser, erro
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, errors.Join(
-			&StoreError{Store: w.store, Op: readingEntry, Kind: Damaged, Status: resp.StatusCode}, resp.Body.Close())
+			&cache.StoreError{Store: w.store, Op: cache.Reading, Kind: cache.Damaged, Status: resp.StatusCode}, resp.Body.Close())
 	}
 	return resp.Body, nil
 }

@@ -1,4 +1,4 @@
-package cache
+package actions
 
 import (
 	"context"
@@ -9,40 +9,42 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/org/nixery-action/internal/cache"
 )
 
 // actionsV2 speaks twirp to github.com, and Azure's block blobs to the storage behind it. See PROTOCOL.md.
 type actionsV2 struct{ actions }
 
 // Newest implements [Store].
-func (a *actionsV2) Newest(ctx context.Context, scope Scope) (Entry, error) {
+func (a *actionsV2) Newest(ctx context.Context, scope cache.Scope) (cache.Entry, error) {
 	if !a.mayRead() {
-		return Entry{}, ErrNotFound
+		return cache.Entry{}, cache.ErrNotFound
 	}
 	request := struct {
 		Key         string   `json:"key"`
 		RestoreKeys []string `json:"restore_keys"`
 		Version     string   `json:"version"`
-	}{scope.prefix(), []string{scope.prefix()}, a.version}
+	}{scope.Prefix(), []string{scope.Prefix()}, a.version}
 	var answer struct {
 		OK      bool   `json:"ok"`
 		URL     string `json:"signed_download_url"`
 		Matched string `json:"matched_key"`
 	}
-	err := a.rpc(ctx, findingEntry, "GetCacheEntryDownloadURL", request, &answer)
+	err := a.rpc(ctx, cache.Finding, "GetCacheEntryDownloadURL", request, &answer)
 	if isNotFound(err) || err == nil && !answer.OK {
-		return Entry{}, ErrNotFound
+		return cache.Entry{}, cache.ErrNotFound
 	}
 	if err != nil {
-		return Entry{}, err
+		return cache.Entry{}, err
 	}
 	return a.found(scope, answer.Matched, answer.URL)
 }
 
 // Save implements [Store].
-func (a *actionsV2) Save(ctx context.Context, name Name, size int64, open func() (io.ReadCloser, error)) error {
-	if err := errors.Join(name.check(), a.mayWrite()); err != nil {
-		return failed(ctx, a.store, savingEntry, Other, err)
+func (a *actionsV2) Save(ctx context.Context, name cache.Name, size int64, open func() (io.ReadCloser, error)) error {
+	if err := errors.Join(name.Check(), a.mayWrite()); err != nil {
+		return cache.Failed(ctx, a.store, cache.Saving, cache.Other, err)
 	}
 	if err := a.pace.wait(ctx); err != nil {
 		return err
@@ -52,7 +54,7 @@ func (a *actionsV2) Save(ctx context.Context, name Name, size int64, open func()
 		return err
 	}
 	if err := a.upload(ctx, signed, size, open); err != nil {
-		return failed(ctx, a.store, savingEntry, Other, err)
+		return cache.Failed(ctx, a.store, cache.Saving, cache.Other, err)
 	}
 	return a.finalize(ctx, name, size)
 }
@@ -63,48 +65,48 @@ type verdict struct {
 	Message string `json:"message"`
 }
 
-func (a *actionsV2) reserve(ctx context.Context, name Name) (string, error) {
+func (a *actionsV2) reserve(ctx context.Context, name cache.Name) (string, error) {
 	request := struct {
 		Key     string `json:"key"`
 		Version string `json:"version"`
 	}{name.String(), a.version}
 	var answer verdict
-	if err := a.rpc(ctx, savingEntry, "CreateCacheEntry", request, &answer); err != nil {
+	if err := a.rpc(ctx, cache.Saving, "CreateCacheEntry", request, &answer); err != nil {
 		return "", err
 	}
 	if !answer.OK {
 		return "", a.refused(answer.Message)
 	}
-	return answer.URL, a.signedURL(savingEntry, a.base, answer.URL)
+	return answer.URL, a.signedURL(cache.Saving, a.base, answer.URL)
 }
 
 // refused reads an answer of ok: false. Without a message it is what actions/cache takes it for: another job has the name.
 func (a *actionsV2) refused(message string) error {
 	if message == "" || strings.Contains(message, "already exists") {
-		return fmt.Errorf("%s: %s: %w", a.store, savingEntry, ErrExists)
+		return fmt.Errorf("%s: %s: %w", a.store, cache.Saving, cache.ErrExists)
 	}
-	return &StoreError{Store: a.store, Op: savingEntry, Kind: Denied, Message: ownWords(message, a.token)}
+	return &cache.StoreError{Store: a.store, Op: cache.Saving, Kind: cache.Denied, Message: cache.OwnWords(message, a.token)}
 }
 
 // finalize makes the entry seen. For a moment after the upload the service may not know of the reservation yet.
-func (a *actionsV2) finalize(ctx context.Context, name Name, size int64) error {
+func (a *actionsV2) finalize(ctx context.Context, name cache.Name, size int64) error {
 	request := struct {
 		Key     string `json:"key"`
 		Version string `json:"version"`
 		Size    int64  `json:"size_bytes,string"` // as proto3's JSON writes an int64
 	}{name.String(), a.version, size}
-	_, err := retry(ctx, func() (struct{}, error) {
+	_, err := cache.Retry(ctx, func() (struct{}, error) {
 		var answer verdict
-		err := a.rpc(ctx, savingEntry, "FinalizeCacheEntryUpload", request, &answer)
-		var fault *StoreError
+		err := a.rpc(ctx, cache.Saving, "FinalizeCacheEntryUpload", request, &answer)
+		var fault *cache.StoreError
 		if errors.As(err, &fault) {
-			fault.again = isNotFound(err) // of the rest, rpc has made its attempts
+			fault.Again = isNotFound(err) // of the rest, rpc has made its attempts
 		}
-		if errors.Is(err, ErrExists) { // the answer to an earlier attempt was lost
+		if errors.Is(err, cache.ErrExists) { // the answer to an earlier attempt was lost
 			return struct{}{}, nil
 		}
 		if err == nil && !answer.OK {
-			err = &StoreError{Store: a.store, Op: savingEntry, Message: ownWords(answer.Message, a.token), Err: errors.New("the upload was not accepted")}
+			err = &cache.StoreError{Store: a.store, Op: cache.Saving, Message: cache.OwnWords(answer.Message, a.token), Err: errors.New("the upload was not accepted")}
 		}
 		return struct{}{}, err
 	})
@@ -157,7 +159,7 @@ func withQuery(signed, more string) string {
 
 func (a *actionsV2) put(ctx context.Context, address string, body []byte, header map[string]string) error {
 	_, err := a.do(ctx, call{
-		op: savingEntry, method: http.MethodPut, url: address, header: header, body: body, timeout: blockTimeout, signed: true,
+		op: cache.Saving, method: http.MethodPut, url: address, header: header, body: body, timeout: blockTimeout, signed: true,
 	})
 	return err
 }

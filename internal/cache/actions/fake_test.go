@@ -1,4 +1,4 @@
-package cache
+package actions
 
 import (
 	"bytes"
@@ -14,11 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-)
 
-const (
-	testToken = "secret-runtime-token"
-	testSig   = "secret-signature"
+	"github.com/org/nixery-action/internal/cache/cachetest"
 )
 
 // fakeActions behaves as the cache service does: it matches by the prefix of a key, newest first; what is not finalized is not
@@ -42,7 +39,7 @@ type fakeEntry struct {
 }
 
 // newFake returns the service, and a front before it.
-func newFake(t *testing.T) (*fakeActions, *front) {
+func newFake(t *testing.T) (*fakeActions, *cachetest.Front) {
 	f := &fakeActions{t: t, dir: t.TempDir()}
 	mux := http.NewServeMux()
 	const twirp = "POST /twirp/github.actions.results.api.v1.CacheService/"
@@ -56,7 +53,7 @@ func newFake(t *testing.T) (*fakeActions, *front) {
 	mux.HandleFunc("PUT /blob/{id}", f.put)
 	mux.HandleFunc("GET /blob/{id}", f.get)
 	f.handler = mux
-	return f, &front{inner: mux}
+	return f, &cachetest.Front{Inner: mux}
 }
 
 func (f *fakeActions) fail(w http.ResponseWriter, code int, twirp string) {
@@ -66,13 +63,13 @@ func (f *fakeActions) fail(w http.ResponseWriter, code int, twirp string) {
 
 // authorized wants the token at the service, and nowhere else.
 func (f *fakeActions) authorized(r *http.Request) {
-	if r.Header.Get("Authorization") != "Bearer "+testToken {
+	if r.Header.Get("Authorization") != "Bearer "+cachetest.TestToken {
 		f.t.Errorf("%s %s has authorization %q", r.Method, r.URL.Path, r.Header.Get("Authorization"))
 	}
 }
 
 func (f *fakeActions) signed(r *http.Request) int {
-	if r.Header.Get("Authorization") != "" || r.URL.Query().Get("sig") != testSig {
+	if r.Header.Get("Authorization") != "" || r.URL.Query().Get("sig") != cachetest.TestSig {
 		f.t.Errorf("%s %s: the token was sent to the storage, or the signature was not", r.Method, r.URL)
 	}
 	id, _ := strconv.Atoi(r.PathValue("id"))
@@ -135,7 +132,7 @@ func (f *fakeActions) create(w http.ResponseWriter, r *http.Request) {
 		f.fail(w, http.StatusConflict, "already_exists")
 		return
 	}
-	fmt.Fprintf(w, `{"ok":true,"signed_upload_url":"https://storage.example/blob/%d?sig=%s"}`, id, testSig)
+	fmt.Fprintf(w, `{"ok":true,"signed_upload_url":"https://storage.example/blob/%d?sig=%s"}`, id, cachetest.TestSig)
 }
 
 func (f *fakeActions) finalize(w http.ResponseWriter, r *http.Request) {
@@ -169,7 +166,7 @@ func (f *fakeActions) lookUp(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"ok":false}`)
 		return
 	}
-	fmt.Fprintf(w, `{"ok":true,"signed_download_url":"https://storage.example/blob/%d?sig=%s","matched_key":%q}`, id, testSig, f.entries[id-1].key)
+	fmt.Fprintf(w, `{"ok":true,"signed_download_url":"https://storage.example/blob/%d?sig=%s","matched_key":%q}`, id, cachetest.TestSig, f.entries[id-1].key)
 }
 
 // put is Azure's: a whole blob, a block, or the list of blocks.
@@ -223,7 +220,7 @@ func (f *fakeActions) lookUpV1(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	fmt.Fprintf(w, `{"result":"hit","archiveLocation":"http://storage.example/blob/%d?sig=%s","cacheKey":%q}`, id, testSig, f.entries[id-1].key)
+	fmt.Fprintf(w, `{"result":"hit","archiveLocation":"http://storage.example/blob/%d?sig=%s","cacheKey":%q}`, id, cachetest.TestSig, f.entries[id-1].key)
 }
 
 func (f *fakeActions) createV1(w http.ResponseWriter, r *http.Request) {

@@ -1,4 +1,4 @@
-package cache
+package oci
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/org/nixery-action/internal/cache"
 )
 
 // Registry is a [Store] that keeps entries as OCI artifacts in a repository. A scope is a tag, and its newest entry is what the tag
@@ -37,12 +39,9 @@ type RegistryOptions struct {
 	Insecure []string
 }
 
-// maxTag keeps the tags of all scopes within the 128 characters that a tag may have.
-const maxTag = 128 - 1 - len(scopePrefix) - len("blob-") - 64
-
 // NewRegistry returns a store in the repository of ref. A tag in ref begins the tags of all entries.
 func NewRegistry(ref string, o RegistryOptions) (*Registry, error) {
-	tag, err := parseRef(ref)
+	tag, err := cache.ParseRef(ref)
 	if err != nil {
 		return nil, err
 	}
@@ -62,17 +61,6 @@ func NewRegistry(ref string, o RegistryOptions) (*Registry, error) {
 		r.tag.Registry = plain
 	}
 	return r, nil
-}
-
-func parseRef(ref string) (name.Tag, error) {
-	tag, err := name.NewTag(ref, name.WithDefaultTag(""))
-	if err != nil {
-		return name.Tag{}, fmt.Errorf("%q is not a repository, nor one with a tag: %w", ref, err)
-	}
-	if len(tag.TagStr()) > maxTag {
-		return name.Tag{}, fmt.Errorf("the tag of %q is longer than %d characters", ref, maxTag)
-	}
-	return tag, nil
 }
 
 // connect sends nothing yet. Puller and pusher keep what they agree on with the registry: scheme and tokens.
@@ -98,14 +86,14 @@ func registryOptions(guard *limitedTransport, o RegistryOptions) []remote.Option
 
 func (r *Registry) String() string { return "registry " + strings.TrimSuffix(r.tag.Name(), ":") }
 
-func (r *Registry) scopeTag(scope Scope) name.Tag {
+func (r *Registry) scopeTag(scope cache.Scope) name.Tag {
 	return r.tag.Context().Tag(r.begin + string(scope))
 }
 
 // Newest implements [Store].
-func (r *Registry) Newest(ctx context.Context, scope Scope) (Entry, error) {
+func (r *Registry) Newest(ctx context.Context, scope cache.Scope) (cache.Entry, error) {
 	var manifest []byte
-	err := r.do(ctx, findingEntry, func() error {
+	err := r.do(ctx, cache.Finding, func() error {
 		descriptor, err := r.puller.Get(ctx, r.scopeTag(scope))
 		if err == nil {
 			manifest = descriptor.Manifest
@@ -113,18 +101,18 @@ func (r *Registry) Newest(ctx context.Context, scope Scope) (Entry, error) {
 		return err
 	})
 	if err != nil {
-		return Entry{}, err
+		return cache.Entry{}, err
 	}
 	entry, content, err := parseArtifact(scope, manifest)
 	if err != nil {
-		return Entry{}, failed(ctx, r.String(), findingEntry, Damaged, err)
+		return cache.Entry{}, cache.Failed(ctx, r.String(), cache.Finding, cache.Damaged, err)
 	}
 	entry.Open = func(ctx context.Context) (io.ReadCloser, error) { return r.read(ctx, content) }
 	return entry, nil
 }
 
 func (r *Registry) read(ctx context.Context, digest v1.Hash) (content io.ReadCloser, err error) {
-	err = r.do(ctx, readingEntry, func() error {
+	err = r.do(ctx, cache.Reading, func() error {
 		layer, err := r.puller.Layer(ctx, r.tag.Context().Digest(digest.String()))
 		if err != nil {
 			return err
@@ -135,7 +123,7 @@ func (r *Registry) read(ctx context.Context, digest v1.Hash) (content io.ReadClo
 	if err != nil {
 		return nil, err
 	}
-	return &faultyBody{content, func(err error) error { return failed(ctx, r.String(), readingEntry, Damaged, err) }}, nil
+	return &faultyBody{content, func(err error) error { return cache.Failed(ctx, r.String(), cache.Reading, cache.Damaged, err) }}, nil
 }
 
 // faultyBody makes errors of reading the store's.
@@ -153,32 +141,32 @@ func (b *faultyBody) Read(p []byte) (int, error) {
 }
 
 // Save implements [Store]. It reads the content twice: first for its digest.
-func (r *Registry) Save(ctx context.Context, entry Name, size int64, open func() (io.ReadCloser, error)) error {
-	if err := entry.check(); err != nil {
-		return failed(ctx, r.String(), savingEntry, Other, err)
+func (r *Registry) Save(ctx context.Context, entry cache.Name, size int64, open func() (io.ReadCloser, error)) error {
+	if err := entry.Check(); err != nil {
+		return cache.Failed(ctx, r.String(), cache.Saving, cache.Other, err)
 	}
 	newest, err := r.Newest(ctx, entry.Scope)
 	if err == nil && newest.Name.Serial >= entry.Serial {
-		return ErrExists
+		return cache.ErrExists
 	}
-	var damaged *StoreError
-	if err != nil && !errors.Is(err, ErrNotFound) && !(errors.As(err, &damaged) && damaged.Kind == Damaged) {
+	var damaged *cache.StoreError
+	if err != nil && !errors.Is(err, cache.ErrNotFound) && !(errors.As(err, &damaged) && damaged.Kind == cache.Damaged) {
 		return err
 	}
 	digest, err := digestContent(ctx, size, open)
 	if err != nil {
-		return failed(ctx, r.String(), savingEntry, Other, err)
+		return cache.Failed(ctx, r.String(), cache.Saving, cache.Other, err)
 	}
 	a, err := newArtifact(entry, artifactLayer{digest, size, open})
 	if err != nil {
-		return failed(ctx, r.String(), savingEntry, Other, err)
+		return cache.Failed(ctx, r.String(), cache.Saving, cache.Other, err)
 	}
 	return r.push(ctx, r.scopeTag(entry.Scope), a)
 }
 
 // push sends what the manifest names, then moves the tag, and looks if it stayed there.
 func (r *Registry) push(ctx context.Context, tag name.Tag, a artifact) error {
-	err := r.do(ctx, savingEntry, func() error {
+	err := r.do(ctx, cache.Saving, func() error {
 		for _, layer := range []v1.Layer{a.content, a.config} {
 			if err := r.pusher.Upload(ctx, tag.Context(), layer); err != nil {
 				return err
@@ -189,10 +177,10 @@ func (r *Registry) push(ctx context.Context, tag name.Tag, a artifact) error {
 	if err != nil {
 		return err
 	}
-	return r.do(ctx, savingEntry, func() error {
+	return r.do(ctx, cache.Saving, func() error {
 		now, err := r.puller.Head(ctx, tag)
-		if err == nil && now.Digest != digestOf(a.manifest) {
-			return ErrExists
+		if err == nil && now.Digest != cache.DigestOf(a.manifest) {
+			return cache.ErrExists
 		}
 		return err
 	})
@@ -200,7 +188,7 @@ func (r *Registry) push(ctx context.Context, tag name.Tag, a artifact) error {
 
 // do runs an exchange with the registry, again if that may help.
 func (r *Registry) do(ctx context.Context, op string, exchange func() error) error {
-	_, err := retry(ctx, func() (struct{}, error) { return struct{}{}, r.fault(ctx, op, exchange()) })
+	_, err := cache.Retry(ctx, func() (struct{}, error) { return struct{}{}, r.fault(ctx, op, exchange()) })
 	return err
 }
 
@@ -208,23 +196,23 @@ func (r *Registry) do(ctx context.Context, op string, exchange func() error) err
 func (r *Registry) fault(ctx context.Context, op string, err error) error {
 	var answer *transport.Error
 	switch {
-	case err == nil, errors.Is(err, ErrExists):
+	case err == nil, errors.Is(err, cache.ErrExists):
 		return err
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case !errors.As(err, &answer):
 		// The text has the causes of both schemes, URLs with queries, and the whole of an answer in which no token was found.
 		text, _, _ := strings.Cut(err.Error(), " in bearer response")
-		return &StoreError{Store: r.String(), Op: op, Kind: Unreachable, Message: ownWords(text, ""), again: true}
-	case answer.StatusCode == http.StatusNotFound && op != savingEntry:
-		return ErrNotFound
+		return &cache.StoreError{Store: r.String(), Op: op, Kind: cache.Unreachable, Message: cache.OwnWords(text, ""), Again: true}
+	case answer.StatusCode == http.StatusNotFound && op != cache.Saving:
+		return cache.ErrNotFound
 	}
-	fault := &StoreError{Store: r.String(), Op: op, Kind: statusKind(answer.StatusCode), Status: answer.StatusCode}
-	fault.again = fault.Kind == Unreachable && answer.StatusCode != http.StatusBadGateway
+	fault := &cache.StoreError{Store: r.String(), Op: op, Kind: cache.StatusKind(answer.StatusCode), Status: answer.StatusCode}
+	fault.Again = fault.Kind == cache.Unreachable && answer.StatusCode != http.StatusBadGateway
 	for _, diagnostic := range answer.Errors {
-		fault.Message = ownWords(diagnostic.Message, "")
+		fault.Message = cache.OwnWords(diagnostic.Message, "")
 		// docker's registry may not see yet what another job has just uploaded too.
-		fault.again = fault.again || diagnostic.Code == transport.ManifestBlobUnknownErrorCode
+		fault.Again = fault.Again || diagnostic.Code == transport.ManifestBlobUnknownErrorCode
 	}
 	return fault
 }

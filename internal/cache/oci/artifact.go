@@ -1,4 +1,4 @@
-package cache
+package oci
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/org/nixery-action/internal/cache"
 )
 
 // ArtifactType is the type of an entry's manifest in a registry:
@@ -26,7 +28,7 @@ const (
 
 func digestContent(ctx context.Context, size int64, open func() (io.ReadCloser, error)) (v1.Hash, error) {
 	pipe, w := io.Pipe()
-	go func() { w.CloseWithError(copyAll(ctx, w, size, open)) }()
+	go func() { w.CloseWithError(cache.CopyAll(ctx, w, size, open)) }()
 	defer pipe.Close()
 	digest, _, err := v1.SHA256(pipe)
 	return digest, err
@@ -40,11 +42,11 @@ type artifact struct {
 
 var _ remote.Taggable = artifact{}
 
-func newArtifact(entry Name, content artifactLayer) (artifact, error) {
+func newArtifact(entry cache.Name, content artifactLayer) (artifact, error) {
 	empty := []byte("{}")
 	manifest, err := json.Marshal(v1.Manifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: ArtifactType,
-		Config:      v1.Descriptor{MediaType: emptyMediaType, Size: int64(len(empty)), Digest: digestOf(empty)},
+		Config:      v1.Descriptor{MediaType: emptyMediaType, Size: int64(len(empty)), Digest: cache.DigestOf(empty)},
 		Layers:      []v1.Descriptor{{MediaType: entryMediaType, Size: content.size, Digest: content.digest}},
 		Annotations: map[string]string{entryAnnotation: entry.String()},
 	})
@@ -58,20 +60,20 @@ func (a artifact) RawManifest() ([]byte, error) { return a.manifest, nil }
 func (a artifact) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
 
 // parseArtifact reads a manifest that anybody may have put there.
-func parseArtifact(scope Scope, text []byte) (Entry, v1.Hash, error) {
+func parseArtifact(scope cache.Scope, text []byte) (cache.Entry, v1.Hash, error) {
 	manifest, err := v1.ParseManifest(bytes.NewReader(text))
 	if err != nil {
-		return Entry{}, v1.Hash{}, fmt.Errorf("reading manifest: %w", err)
+		return cache.Entry{}, v1.Hash{}, fmt.Errorf("reading manifest: %w", err)
 	}
-	entry, err := scope.parse(manifest.Annotations[entryAnnotation])
+	entry, err := scope.Parse(manifest.Annotations[entryAnnotation])
 	if err != nil || manifest.ArtifactType != ArtifactType || len(manifest.Layers) != 1 {
-		return Entry{}, v1.Hash{}, errors.New("the tag points to something that is not a cache entry of this scope")
+		return cache.Entry{}, v1.Hash{}, errors.New("the tag points to something that is not a cache entry of this scope")
 	}
 	content := manifest.Layers[0]
-	if !isSHA256(content.Digest) || content.Size < 0 {
-		return Entry{}, v1.Hash{}, errors.New("the manifest does not say what its content is")
+	if !cache.IsSHA256(content.Digest) || content.Size < 0 {
+		return cache.Entry{}, v1.Hash{}, errors.New("the manifest does not say what its content is")
 	}
-	return Entry{Name: entry, Size: content.Size}, content.Digest, nil
+	return cache.Entry{Name: entry, Size: content.Size}, content.Digest, nil
 }
 
 // artifactLayer is content for go-containerregistry, which sends it in one stream.

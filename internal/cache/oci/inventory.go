@@ -1,4 +1,4 @@
-package cache
+package oci
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/org/nixery-action/internal/cache"
 )
 
 // maxTags bounds how much a registry may tell.
@@ -17,32 +19,32 @@ const maxTags = 100_000
 
 // List implements [Inventory]: the tags that begin as the reference says and point to entries. An entry that another tag of the
 // repository points to as well is left out, because registries delete a manifest with all its tags.
-func (r *Registry) List(ctx context.Context) ([]Kept, error) {
+func (r *Registry) List(ctx context.Context) ([]cache.Kept, error) {
 	tags, err := r.tags(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found := make([][]Kept, len(tags))
+	found := make([][]cache.Kept, len(tags))
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.SetLimit(8)
 	for i, tag := range tags {
 		scope, ok := strings.CutPrefix(tag, r.begin)
-		if !ok || !ourScope.MatchString(scope) {
+		if !ok || !cache.OurScope.MatchString(scope) {
 			continue
 		}
 		tasks.Go(func() (err error) {
-			found[i], err = r.kept(ctx, Scope(scope), tags)
+			found[i], err = r.kept(ctx, cache.Scope(scope), tags)
 			return err
 		})
 	}
 	if err := tasks.Wait(); err != nil {
 		return nil, err
 	}
-	return slices.Concat(append(found, []Kept{})...), nil
+	return slices.Concat(append(found, []cache.Kept{})...), nil
 }
 
 func (r *Registry) tags(ctx context.Context) (tags []string, err error) {
-	err = r.do(ctx, listingEntries, func() error {
+	err = r.do(ctx, cache.Listing, func() error {
 		tags = nil
 		lister, err := r.puller.Lister(ctx, r.tag.Context())
 		for err == nil && lister.HasNext() && len(tags) <= maxTags {
@@ -53,45 +55,45 @@ func (r *Registry) tags(ctx context.Context) (tags []string, err error) {
 		}
 		return err
 	})
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, cache.ErrNotFound) {
 		return []string{}, nil // no such repository: nothing has been saved
 	}
 	if err == nil && len(tags) > maxTags {
-		err = &StoreError{Store: r.String(), Op: listingEntries, Err: fmt.Errorf("there are more than %d tags", maxTags)}
+		err = &cache.StoreError{Store: r.String(), Op: cache.Listing, Err: fmt.Errorf("there are more than %d tags", maxTags)}
 	}
 	return tags, err
 }
 
 // kept is the entry of a scope, or nothing if the scope's tag is not, or not only, an entry's.
-func (r *Registry) kept(ctx context.Context, scope Scope, tags []string) ([]Kept, error) {
+func (r *Registry) kept(ctx context.Context, scope cache.Scope, tags []string) ([]cache.Kept, error) {
 	descriptor, err := r.describe(ctx, r.begin+string(scope))
-	if errors.Is(err, ErrNotFound) {
-		return []Kept{}, nil // it went while we looked
+	if errors.Is(err, cache.ErrNotFound) {
+		return []cache.Kept{}, nil // it went while we looked
 	}
 	if err != nil {
 		return nil, err
 	}
 	entry, _, err := parseArtifact(scope, descriptor.Manifest)
 	if err != nil {
-		return []Kept{}, nil // somebody else's
+		return []cache.Kept{}, nil // somebody else's
 	}
 	siblings := slices.DeleteFunc(slices.Clone(tags), func(tag string) bool {
 		return !strings.HasSuffix(tag, string(scope)) || tag == r.begin+string(scope)
 	})
 	for _, tag := range siblings {
 		other, err := r.describe(ctx, tag)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		if err != nil && !errors.Is(err, cache.ErrNotFound) {
 			return nil, err
 		}
 		if err == nil && other.Digest == descriptor.Digest {
-			return []Kept{}, nil // another cache's, too
+			return []cache.Kept{}, nil // another cache's, too
 		}
 	}
-	return []Kept{{Name: entry.Name, Size: entry.Size, id: descriptor.Digest.String()}}, nil
+	return []cache.Kept{{Name: entry.Name, Size: entry.Size, ID: descriptor.Digest.String()}}, nil
 }
 
 func (r *Registry) describe(ctx context.Context, tag string) (descriptor *remote.Descriptor, err error) {
-	err = r.do(ctx, listingEntries, func() error {
+	err = r.do(ctx, cache.Listing, func() error {
 		descriptor, err = r.puller.Get(ctx, r.tag.Context().Tag(tag))
 		return err
 	})
@@ -99,20 +101,20 @@ func (r *Registry) describe(ctx context.Context, tag string) (descriptor *remote
 }
 
 // Remove implements [Inventory]. It deletes the manifest; the registry's own clean-up frees the bytes.
-func (r *Registry) Remove(ctx context.Context, entry Kept) error {
-	if entry.id == "" {
+func (r *Registry) Remove(ctx context.Context, entry cache.Kept) error {
+	if entry.ID == "" {
 		return fmt.Errorf("entry %s is not of %s", entry.Name, r)
 	}
-	err := r.do(ctx, removingEntry, func() error {
-		return r.pusher.Delete(ctx, r.tag.Context().Digest(entry.id))
+	err := r.do(ctx, cache.Removing, func() error {
+		return r.pusher.Delete(ctx, r.tag.Context().Digest(entry.ID))
 	})
-	fault, ok := errors.AsType[*StoreError](err)
+	fault, ok := errors.AsType[*cache.StoreError](err)
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, cache.ErrNotFound):
 		return nil
 	case ok && (fault.Status == http.StatusMethodNotAllowed || fault.Status == http.StatusNotImplemented):
 		fault.Err = errors.New("this registry deletes nothing on request: allow it there (docker-registry: storage.delete.enabled), or use its own tools")
-	case ok && (fault.Kind == Denied || fault.Kind == Unauthorized):
+	case ok && (fault.Kind == cache.Denied || fault.Kind == cache.Unauthorized):
 		fault.Err = errors.New("these credentials may not delete: log in as somebody who may, or use the registry's own tools")
 	}
 	return err

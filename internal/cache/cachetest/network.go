@@ -1,4 +1,4 @@
-package cache
+package cachetest
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 
 // network returns a transport by which every host is the handler. It is real HTTP over pipes, so that it works under synctest, where
 // waiting takes no time.
-func network(t *testing.T, handler http.Handler) *http.Transport {
+func Network(t *testing.T, handler http.Handler) *http.Transport {
 	t.Helper()
 	listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
@@ -64,67 +64,67 @@ func (l *pipeListener) Close() error {
 func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
 
 // fault answers some of the requests that have part in their method and path: the nth, counted from one, or all from there on.
-type fault struct {
-	part   string
-	nth    int
-	onward bool
-	answer http.HandlerFunc
+type Fault struct {
+	Part   string
+	Nth    int
+	Onward bool
+	Answer http.HandlerFunc
 
 	seen int
 }
 
 // front records requests, and answers with faults what they are for.
-type front struct {
-	inner http.Handler
+type Front struct {
+	Inner http.Handler
 
 	mu       sync.Mutex
-	requests []string
-	faults   []*fault
+	Requests []string
+	Faults   []*Fault
 }
 
-func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if answer := f.note(r); answer != nil {
 		answer(w, r)
 		return
 	}
-	f.inner.ServeHTTP(w, r)
+	f.Inner.ServeHTTP(w, r)
 }
 
-func (f *front) note(r *http.Request) http.HandlerFunc {
+func (f *Front) note(r *http.Request) http.HandlerFunc {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	request := r.Method + " " + r.URL.Path
 	if comp := r.URL.Query().Get("comp"); comp != "" {
 		request += "?" + comp
 	}
-	f.requests = append(f.requests, request)
-	for _, fault := range f.faults {
-		if !strings.Contains(request, fault.part) {
+	f.Requests = append(f.Requests, request)
+	for _, fault := range f.Faults {
+		if !strings.Contains(request, fault.Part) {
 			continue
 		}
 		fault.seen++
-		if fault.seen == fault.nth || fault.onward && fault.seen >= fault.nth {
-			return fault.answer
+		if fault.seen == fault.Nth || fault.Onward && fault.seen >= fault.Nth {
+			return fault.Answer
 		}
 	}
 	return nil
 }
 
-func (f *front) add(faults ...*fault) {
+func (f *Front) Add(faults ...*Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.faults = append(f.faults, faults...)
+	f.Faults = append(f.Faults, faults...)
 }
 
 // matching returns the requests so far that hold part.
-func (f *front) matching(part string) []string {
+func (f *Front) Matching(part string) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(f.requests), func(r string) bool { return !strings.Contains(r, part) })
+	return slices.DeleteFunc(slices.Clone(f.Requests), func(r string) bool { return !strings.Contains(r, part) })
 }
 
 // status answers with a status and a body, after having read the request.
-func status(code int, body string, header ...string) http.HandlerFunc {
+func Status(code int, body string, header ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		for i := 0; i+1 < len(header); i += 2 {
@@ -136,10 +136,10 @@ func status(code int, body string, header ...string) http.HandlerFunc {
 }
 
 // silence never answers.
-func silence(_ http.ResponseWriter, r *http.Request) {
+func Silence(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	<-r.Context().Done()
 }
 
 // hangUp breaks the connection before an answer.
-func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+func HangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }

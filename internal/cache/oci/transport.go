@@ -1,4 +1,4 @@
-package cache
+package oci
 
 import (
 	"crypto/tls"

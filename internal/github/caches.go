@@ -1,4 +1,4 @@
-package cache
+package github
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-github/v60/github"
 
+	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/cache/actions"
 	"github.com/org/nixery-action/internal/hub"
 )
 
@@ -26,14 +28,14 @@ func (g *OnGitHub) String() string { return "the Actions cache of " + g.reposito
 const maxCachePages = 1000
 
 // List implements [Inventory].
-func (g *OnGitHub) List(ctx context.Context) ([]Kept, error) {
-	prefix, sort, direction := scopePrefix, "created_at", "asc" // what is added meanwhile comes last, and moves nothing
+func (g *OnGitHub) List(ctx context.Context) ([]cache.Kept, error) {
+	prefix, sort, direction := cache.ScopePrefix, "created_at", "asc" // what is added meanwhile comes last, and moves nothing
 	o := &github.ActionsCacheListOptions{Key: &prefix, Sort: &sort, Direction: &direction, ListOptions: github.ListOptions{PerPage: 100}}
-	all := []Kept{}
+	all := []cache.Kept{}
 	for range maxCachePages {
 		page, answer, err := g.repository.Client.Actions.ListCaches(ctx, g.repository.Owner, g.repository.Name, o)
 		if err != nil {
-			return nil, g.fault(ctx, listingEntries, "read", err)
+			return nil, g.fault(ctx, cache.Listing, "read", err)
 		}
 		all = appendOurs(all, page.ActionsCaches)
 		if answer.NextPage <= o.Page {
@@ -41,27 +43,27 @@ func (g *OnGitHub) List(ctx context.Context) ([]Kept, error) {
 		}
 		o.Page = answer.NextPage
 	}
-	return nil, &StoreError{Store: g.String(), Op: listingEntries, Err: fmt.Errorf("there are more than %d pages", maxCachePages)}
+	return nil, &cache.StoreError{Store: g.String(), Op: cache.Listing, Err: fmt.Errorf("there are more than %d pages", maxCachePages)}
 }
 
 // appendOurs goes by key and version: the keys of other actions may begin as ours do.
-func appendOurs(all []Kept, listed []*github.ActionsCache) []Kept {
+func appendOurs(all []cache.Kept, listed []*github.ActionsCache) []cache.Kept {
 	for _, c := range listed {
-		name, ok := parseName(c.GetKey())
-		if !ok || c.GetVersion() != actionsVersion || c.ID == nil {
+		name, ok := cache.ParseName(c.GetKey())
+		if !ok || c.GetVersion() != actions.Version || c.ID == nil {
 			continue
 		}
-		all = append(all, Kept{
+		all = append(all, cache.Kept{
 			Name: name, Ref: c.GetRef(), Made: c.GetCreatedAt().Time, Used: c.GetLastAccessedAt().Time,
-			Size: max(c.GetSizeInBytes(), 0), id: strconv.FormatInt(c.GetID(), 10),
+			Size: max(c.GetSizeInBytes(), 0), ID: strconv.FormatInt(c.GetID(), 10),
 		})
 	}
 	return all
 }
 
 // Remove implements [Inventory]. It goes by the entry's number: other refs have entries of the same key.
-func (g *OnGitHub) Remove(ctx context.Context, entry Kept) error {
-	id, err := strconv.ParseInt(entry.id, 10, 64)
+func (g *OnGitHub) Remove(ctx context.Context, entry cache.Kept) error {
+	id, err := strconv.ParseInt(entry.ID, 10, 64)
 	if err != nil {
 		return fmt.Errorf("entry %s is not of %s", entry.Name, g)
 	}
@@ -69,7 +71,7 @@ func (g *OnGitHub) Remove(ctx context.Context, entry Kept) error {
 	if err != nil && answer != nil && answer.StatusCode == http.StatusNotFound {
 		return nil
 	}
-	return g.fault(ctx, removingEntry, "write", err)
+	return g.fault(ctx, cache.Removing, "write", err)
 }
 
 // fault says what to do about an answer; right is that to the actions of the repository which the request takes.
@@ -85,19 +87,19 @@ func (g *OnGitHub) fault(ctx context.Context, op, right string, err error) error
 	}
 	answer, ok := errors.AsType[*github.ErrorResponse](err)
 	if !ok {
-		return failed(ctx, g.String(), op, Unreachable, err)
+		return cache.Failed(ctx, g.String(), op, cache.Unreachable, err)
 	}
 	if answer.Response.StatusCode == http.StatusTooManyRequests {
-		return g.throttled(op, answer.Response, "too many requests; run it again"+afterWait(retryAfter(answer.Response.Header.Get("Retry-After"))))
+		return g.throttled(op, answer.Response, "too many requests; run it again"+afterWait(cache.RetryAfter(answer.Response.Header.Get("Retry-After"))))
 	}
-	return &StoreError{
-		Store: g.String(), Op: op, Kind: statusKind(answer.Response.StatusCode), Status: answer.Response.StatusCode,
-		Message: ownWords(answer.Message, ""), Err: adviceOn(answer.Response.StatusCode, right),
+	return &cache.StoreError{
+		Store: g.String(), Op: op, Kind: cache.StatusKind(answer.Response.StatusCode), Status: answer.Response.StatusCode,
+		Message: cache.OwnWords(answer.Message, ""), Err: adviceOn(answer.Response.StatusCode, right),
 	}
 }
 
 func (g *OnGitHub) throttled(op string, answer *http.Response, advice string) error {
-	fault := &StoreError{Store: g.String(), Op: op, Kind: Throttled, Err: errors.New(advice)}
+	fault := &cache.StoreError{Store: g.String(), Op: op, Kind: cache.Throttled, Err: errors.New(advice)}
 	if answer != nil {
 		fault.Status = answer.StatusCode
 	}

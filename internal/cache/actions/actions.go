@@ -1,4 +1,4 @@
-package cache
+package actions
 
 import (
 	"context"
@@ -9,13 +9,15 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/org/nixery-action/internal/cache"
 )
 
 // blockSize is how much of an entry is held in memory while it is sent, and the size of what is sent in one request.
 const blockSize = 8 << 20
 
-// ActionsOptions say how to reach the GitHub Actions cache.
-type ActionsOptions struct {
+// Options say how to reach the GitHub Actions cache.
+type Options struct {
 	Transport http.RoundTripper // nil means http.DefaultTransport
 	UserAgent string
 }
@@ -23,8 +25,8 @@ type ActionsOptions struct {
 // FromEnvironment returns the GitHub Actions cache that the runner's variables describe: v2 if ACTIONS_CACHE_SERVICE_V2 and
 // ACTIONS_RESULTS_URL are set, else v1 if ACTIONS_CACHE_URL is. If there is none, all that is asked of the store fails as [Absent]
 // with the reason.
-func FromEnvironment(getenv func(string) string, o ActionsOptions) Store {
-	a := actions{mode: getenv("ACTIONS_CACHE_MODE"), pace: &pace{}, version: actionsVersion}
+func FromEnvironment(getenv func(string) string, o Options) cache.Store {
+	a := actions{mode: getenv("ACTIONS_CACHE_MODE"), pace: &pace{}, version: Version}
 	token := getenv("ACTIONS_RUNTIME_TOKEN")
 	results, v1 := getenv("ACTIONS_RESULTS_URL"), getenv("ACTIONS_CACHE_URL")
 	switch {
@@ -58,8 +60,8 @@ type actions struct {
 	pace    *pace
 }
 
-// actionsVersion is what actions/cache makes of paths and compressor: it tells our entries from others' in the same repository.
-var actionsVersion = func() string {
+// Version is what actions/cache makes of paths and compressor: it tells our entries from others' in the same repository.
+var Version = func() string {
 	sum := sha256.Sum256([]byte("nixery-action cache 1"))
 	return hex.EncodeToString(sum[:])
 }()
@@ -70,9 +72,9 @@ func (a *actions) address() string { return a.base }
 
 // checked looks at the base address before anything is sent there.
 func checked(s interface {
-	Store
+	cache.Store
 	address() string
-}) Store {
+}) cache.Store {
 	u, err := url.Parse(s.address())
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return absent{"its address is not a URL"}
@@ -86,22 +88,22 @@ func (a *actions) mayRead() bool { return a.mode != "write-only" }
 // mayWrite asks the runner before the service does.
 func (a *actions) mayWrite() error {
 	if a.mode == "read" {
-		return &StoreError{Store: a.store, Op: savingEntry, Kind: Denied, Message: "ACTIONS_CACHE_MODE is read"}
+		return &cache.StoreError{Store: a.store, Op: cache.Saving, Kind: cache.Denied, Message: "ACTIONS_CACHE_MODE is read"}
 	}
 	return nil
 }
 
 // found makes an entry of what the service matched, which need not be what was asked for.
-func (a *actions) found(scope Scope, matched, signed string) (Entry, error) {
-	name, err := scope.parse(matched)
+func (a *actions) found(scope cache.Scope, matched, signed string) (cache.Entry, error) {
+	name, err := scope.Parse(matched)
 	if err != nil {
-		return Entry{}, err
+		return cache.Entry{}, err
 	}
-	if err := a.signedURL(findingEntry, a.base, signed); err != nil {
-		return Entry{}, err
+	if err := a.signedURL(cache.Finding, a.base, signed); err != nil {
+		return cache.Entry{}, err
 	}
 	open := func(ctx context.Context) (io.ReadCloser, error) { return a.download(ctx, signed) }
-	return Entry{name, -1, open}, nil
+	return cache.Entry{Name: name, Size: -1, Open: open}, nil
 }
 
 // blocks cuts size bytes of content into blocks, and gives them to send one after the other; no content is one empty block. The
@@ -144,7 +146,7 @@ func atEnd(content io.Reader, size int64) error {
 
 func contentError(err error, size int64) error {
 	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return sizeError(size)
+		return cache.SizeError(size)
 	}
 	return err
 }
@@ -154,12 +156,14 @@ type absent struct{ reason string }
 
 func (absent) String() string { return "the GitHub Actions cache" }
 
-func (a absent) Newest(context.Context, Scope) (Entry, error) { return Entry{}, a.fault(findingEntry) }
+func (a absent) Newest(context.Context, cache.Scope) (cache.Entry, error) {
+	return cache.Entry{}, a.fault(cache.Finding)
+}
 
-func (a absent) Save(context.Context, Name, int64, func() (io.ReadCloser, error)) error {
-	return a.fault(savingEntry)
+func (a absent) Save(context.Context, cache.Name, int64, func() (io.ReadCloser, error)) error {
+	return a.fault(cache.Saving)
 }
 
 func (a absent) fault(op string) error {
-	return &StoreError{Store: a.String(), Op: op, Kind: Absent, Message: a.reason}
+	return &cache.StoreError{Store: a.String(), Op: op, Kind: cache.Absent, Message: a.reason}
 }

@@ -1,11 +1,12 @@
 //go:build e2e
 
-package cache
+package oci
 
 import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -15,12 +16,15 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/cache/cachetest"
 )
 
 // startDistribution starts docker's registry with one user, u:hunter2, and returns its address.
 func startDistribution(t *testing.T) string {
 	t.Helper()
-	server := exec.Command("../../testdata/scripts/registry", t.TempDir(), "u", "hunter2")
+	server := exec.Command("../../../testdata/scripts/registry", t.TempDir(), "u", "hunter2")
 	server.Stderr = os.Stderr
 	stdout, err := server.StdoutPipe()
 	if err := errors.Join(err, server.Start()); err != nil {
@@ -40,10 +44,10 @@ func (oneUser) Resolve(authn.Resource) (authn.Authenticator, error) {
 	return authn.FromConfig(authn.AuthConfig{Username: "u", Password: "hunter2"}), nil
 }
 
-// OpenDistribution returns what opens a repository of docker's registry.
-func OpenDistribution(t *testing.T) func(repository string) Store {
+// openDistribution returns what opens a repository of docker's registry.
+func openDistribution(t *testing.T) func(repository string) cache.Store {
 	address := startDistribution(t)
-	return func(repository string) Store {
+	return func(repository string) cache.Store {
 		r, err := NewRegistry(address+"/"+repository, RegistryOptions{Keychain: oneUser{}})
 		if err != nil {
 			t.Fatal(err)
@@ -62,35 +66,35 @@ func TestDistribution(t *testing.T) {
 		return r
 	}
 	t.Run("nothing learnt is lost", func(t *testing.T) {
-		nothingLost(t, site{open: func() Store { return open(t, "acme/box0:cache", oneUser{}) }})
+		cachetest.Contract["nothing saved is lost"](t, cachetest.Site{Open: func() cache.Store { return open(t, "acme/box0:cache", oneUser{}) }})
 	})
 	t.Run("anonymous", func(t *testing.T) {
-		c := newTestCache(open(t, "acme/box", nil))
-		use(t, c, "old", "new")
-		c.checkLog(t, "HTTP 401")
+		c := cachetest.NewTestCache(open(t, "acme/box", nil))
+		cachetest.Use(t, c, "old", "new")
+		c.CheckLog(t, "HTTP 401")
 	})
 	t.Run("large", func(t *testing.T) {
 		const size = 100 << 20
-		s, name := open(t, "acme/large", oneUser{}), Name{scope("a"), 1}
-		before := allocated()
-		if err := s.Save(t.Context(), name, size, func() (io.ReadCloser, error) { return io.NopCloser(io.LimitReader(&pattern{}, size)), nil }); err != nil {
+		s, name := open(t, "acme/large", oneUser{}), cache.Name{Scope: cachetest.Scope("a"), Serial: 1}
+		before := cachetest.Allocated()
+		if err := s.Save(t.Context(), name, size, func() (io.ReadCloser, error) { return io.NopCloser(io.LimitReader(&cachetest.Pattern{}, size)), nil }); err != nil {
 			t.Fatal(err)
 		}
 		if n := readLength(t, s, name.Scope); n != size {
 			t.Errorf("%d bytes came back", n)
 		}
-		if used := allocated() - before; used > size/4 {
+		if used := cachetest.Allocated() - before; used > size/4 {
 			t.Errorf("%d bytes were allocated for %d", used, size)
 		}
 	})
 	t.Run("history", func(t *testing.T) {
-		places := []Place{{Store: open(t, "acme/box", oneUser{}), Mode: Max}}
-		New(nil, places, slog.Default()).Save(context.Background(), testIdentity, snapshot("a"))
-		checkKnows(t, New(places, nil, slog.Default()).Open(t.Context(), testIdentity), "a")
+		places := []cache.Place{{Store: open(t, "acme/box", oneUser{}), Mode: cache.Max}}
+		cache.New(nil, places, slog.Default()).Save(context.Background(), cachetest.TestIdentity, cachetest.NewTestSnapshot("a"))
+		cachetest.CheckKnows(t, cache.New(places, nil, slog.Default()).Open(t.Context(), cachetest.TestIdentity), "a")
 	})
 }
 
-func readLength(t *testing.T, s Store, l Scope) int64 {
+func readLength(t *testing.T, s cache.Store, l cache.Scope) int64 {
 	t.Helper()
 	e, err := s.Newest(t.Context(), l)
 	if err != nil {
@@ -105,4 +109,17 @@ func readLength(t *testing.T, s Store, l Scope) int64 {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// TestDistributionContract runs the contract against docker's registry, each test in a repository of its own.
+func TestDistributionContract(t *testing.T) {
+	open := openDistribution(t)
+	number := 0
+	for name, test := range cachetest.Contract {
+		number++
+		repository := fmt.Sprintf("acme/box%d:cache", number)
+		t.Run(name, func(t *testing.T) {
+			test(t, cachetest.Site{Open: func() cache.Store { return open(repository) }})
+		})
+	}
 }

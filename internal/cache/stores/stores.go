@@ -1,0 +1,66 @@
+package stores
+
+import (
+	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/cache/actions"
+	"github.com/org/nixery-action/internal/cache/dir"
+	"github.com/org/nixery-action/internal/cache/oci"
+)
+
+// Options say how to reach the stores of locations.
+type Options struct {
+	Getenv   func(string) string // for the GitHub Actions cache; nil means an empty environment
+	Actions  actions.Options
+	Registry oci.RegistryOptions
+}
+
+// Places makes the stores of locations. Locations that mean the same have one store.
+func Places(from, to []cache.Location, o Options) (read, write []cache.Place, err error) {
+	m := maker{o, map[cache.Location]cache.Store{}}
+	if read, err = m.places(from); err != nil {
+		return nil, nil, err
+	}
+	write, err = m.places(to)
+	return read, write, err
+}
+
+type maker struct {
+	Options
+	made map[cache.Location]cache.Store // by what makes a store
+}
+
+func (m maker) places(locations []cache.Location) ([]cache.Place, error) {
+	var places []cache.Place
+	for _, l := range locations {
+		store, err := m.store(cache.Location{Type: l.Type, Path: l.Path, Ref: l.Ref})
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, cache.Place{Store: store, Scope: l.Scope, Mode: l.Mode})
+	}
+	return places, nil
+}
+
+func (m maker) store(l cache.Location) (cache.Store, error) {
+	if store, ok := m.made[l]; ok {
+		return store, nil
+	}
+	store, err := m.make(l)
+	if err == nil {
+		m.made[l] = store
+	}
+	return store, err
+}
+
+func (m maker) make(l cache.Location) (cache.Store, error) {
+	switch l.Type {
+	case cache.Local:
+		return dir.NewFolder(l.Path), nil
+	case cache.InOCI:
+		return oci.NewRegistry(l.Ref, m.Registry)
+	}
+	if m.Getenv == nil {
+		m.Getenv = func(string) string { return "" }
+	}
+	return actions.FromEnvironment(m.Getenv, m.Actions), nil
+}
