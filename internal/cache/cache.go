@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+
+	"github.com/org/nixery-action/internal/retry"
 )
 
 // Mode says what is saved in a place.
@@ -223,18 +225,21 @@ func takenName(err error, store Store) error {
 // next is what to build upon when a name is taken, and the serial to try. If the entry that took it is not to be seen, the look-up
 // is late, or the entry was never finished: after some patience, names further on are tried.
 func (p *place) next(ctx context.Context, scope Scope, base *History, serial uint32, try int) (*History, uint32, error) {
-	const mostWaits = 3
-	for wait := 1; ; wait++ {
-		if seen := p.look(ctx, scope); seen.serial >= serial {
-			return join(seen.history, base), seen.serial + 1, nil
+	judge := func(err error) retry.Verdict { return retry.Verdict{Again: errors.Is(err, ErrNotFound) && try == 1} }
+	seen, err := retry.Do(ctx, retry.Policy{Attempts: 3, First: policy.First}, judge, nil, func(ctx context.Context) (latest, error) {
+		seen := p.look(ctx, scope)
+		if seen.serial < serial {
+			return seen, ErrNotFound
 		}
-		if wait == mostWaits || try > 1 {
-			return base, serial + 1<<min(3*(try-1), 24), ctx.Err()
-		}
-		if err := Sleep(ctx, backoff(wait)); err != nil {
-			return nil, 0, err
-		}
+		return seen, nil
+	})
+	switch {
+	case err == nil:
+		return join(seen.history, base), seen.serial + 1, nil
+	case errors.Is(err, ErrNotFound):
+		return base, serial + 1<<min(3*(try-1), 24), ctx.Err()
 	}
+	return nil, 0, err
 }
 
 func (p *place) save(ctx context.Context, name Name, history *History) error {

@@ -114,7 +114,7 @@ func TestManyJobs(t *testing.T) {
 func TestCancelledRunSaysNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	c := cachetest.NewTestCache(cachetest.NewMemory(), dir.NewFolder(t.TempDir()), actions.FromEnvironment(func(string) string { return "" }, actions.Options{}))
+	c := cachetest.NewTestCache(cachetest.NewMemory(), dir.New(t.TempDir()), actions.FromEnvironment(func(string) string { return "" }, actions.Options{}))
 	c.Open(ctx, cachetest.TestIdentity)
 	c.SaveBlob(ctx, cachetest.HashOf("blob"), 4, cachetest.Opener("blob"))
 	c.Save(ctx, cachetest.TestIdentity, cachetest.NewTestSnapshot("a"))

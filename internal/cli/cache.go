@@ -39,7 +39,7 @@ func newCache(c *console, o buildOptions) (*cache.Cache, error) {
 	read, write, err := stores.Places(from, to, stores.Options{
 		Getenv:  os.Getenv,
 		Actions: actions.Options{UserAgent: userAgent()},
-		Registry: oci.RegistryOptions{
+		Registry: oci.Options{
 			Keychain:  c.keychain(o.GitHubToken),
 			UserAgent: userAgent(),
 			Insecure:  o.insecure,

@@ -55,7 +55,7 @@ func (p *cachePlace) open(c *console) (cache.Inventory, error) {
 	}
 	switch {
 	case p.folder != "":
-		return dir.NewFolder(p.folder), nil
+		return dir.New(p.folder), nil
 	case p.registry != "":
 		return p.openRegistry(c, token)
 	}
@@ -70,14 +70,14 @@ func (p *cachePlace) open(c *console) (cache.Inventory, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return github.NewOnGitHub(repository), nil
+	return github.NewCaches(repository), nil
 }
 
 func (p *cachePlace) openRegistry(c *console, token string) (cache.Inventory, error) {
 	if err := checkCacheRef(p.registry); err != nil {
 		return nil, usageError{err}
 	}
-	registry, err := oci.NewRegistry(p.registry, oci.RegistryOptions{
+	registry, err := oci.New(p.registry, oci.Options{
 		Keychain: c.keychain(token), UserAgent: userAgent(), Insecure: p.insecure,
 	})
 	if err != nil {

@@ -13,22 +13,23 @@ import (
 	"github.com/org/nixery-action/internal/cache"
 	"github.com/org/nixery-action/internal/cache/actions"
 	"github.com/org/nixery-action/internal/hub"
+	"github.com/org/nixery-action/internal/retry"
 )
 
-// OnGitHub is the Actions cache of a repository as GitHub's REST API shows it: from anywhere, with a token, while the
+// Caches is the Actions cache of a repository as GitHub's REST API shows it: from anywhere, with a token, while the
 // service that a build uses can neither list nor remove. https://docs.github.com/en/rest/actions/cache
-type OnGitHub struct{ repository *hub.Repository }
+type Caches struct{ repository *hub.Repository }
 
-// NewOnGitHub needs a token with actions: read to list, and actions: write to remove.
-func NewOnGitHub(repository *hub.Repository) *OnGitHub { return &OnGitHub{repository} }
+// NewCaches needs a token with actions: read to list, and actions: write to remove.
+func NewCaches(repository *hub.Repository) *Caches { return &Caches{repository} }
 
-func (g *OnGitHub) String() string { return "the Actions cache of " + g.repository.String() }
+func (g *Caches) String() string { return "the Actions cache of " + g.repository.String() }
 
 // maxCachePages bounds how long a listing may be: 100,000 entries.
 const maxCachePages = 1000
 
 // List implements [Inventory].
-func (g *OnGitHub) List(ctx context.Context) ([]cache.Kept, error) {
+func (g *Caches) List(ctx context.Context) ([]cache.Kept, error) {
 	prefix, sort, direction := cache.ScopePrefix, "created_at", "asc" // what is added meanwhile comes last, and moves nothing
 	o := &github.ActionsCacheListOptions{Key: &prefix, Sort: &sort, Direction: &direction, ListOptions: github.ListOptions{PerPage: 100}}
 	all := []cache.Kept{}
@@ -62,7 +63,7 @@ func appendOurs(all []cache.Kept, listed []*github.ActionsCache) []cache.Kept {
 }
 
 // Remove implements [Inventory]. It goes by the entry's number: other refs have entries of the same key.
-func (g *OnGitHub) Remove(ctx context.Context, entry cache.Kept) error {
+func (g *Caches) Remove(ctx context.Context, entry cache.Kept) error {
 	id, err := strconv.ParseInt(entry.ID, 10, 64)
 	if err != nil {
 		return fmt.Errorf("entry %s is not of %s", entry.Name, g)
@@ -75,7 +76,7 @@ func (g *OnGitHub) Remove(ctx context.Context, entry cache.Kept) error {
 }
 
 // fault says what to do about an answer; right is that to the actions of the repository which the request takes.
-func (g *OnGitHub) fault(ctx context.Context, op, right string, err error) error {
+func (g *Caches) fault(ctx context.Context, op, right string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -90,7 +91,7 @@ func (g *OnGitHub) fault(ctx context.Context, op, right string, err error) error
 		return cache.Failed(ctx, g.String(), op, cache.Unreachable, err)
 	}
 	if answer.Response.StatusCode == http.StatusTooManyRequests {
-		return g.throttled(op, answer.Response, "too many requests; run it again"+afterWait(cache.RetryAfter(answer.Response.Header.Get("Retry-After"))))
+		return g.throttled(op, answer.Response, "too many requests; run it again"+afterWait(retry.After(answer.Response.Header.Get("Retry-After"), time.Now())))
 	}
 	return &cache.StoreError{
 		Store: g.String(), Op: op, Kind: cache.StatusKind(answer.Response.StatusCode), Status: answer.Response.StatusCode,
@@ -98,7 +99,7 @@ func (g *OnGitHub) fault(ctx context.Context, op, right string, err error) error
 	}
 }
 
-func (g *OnGitHub) throttled(op string, answer *http.Response, advice string) error {
+func (g *Caches) throttled(op string, answer *http.Response, advice string) error {
 	fault := &cache.StoreError{Store: g.String(), Op: op, Kind: cache.Throttled, Err: errors.New(advice)}
 	if answer != nil {
 		fault.Status = answer.StatusCode

@@ -80,12 +80,12 @@ func (a *cachesAPI) remove(w http.ResponseWriter, id string) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (a *cachesAPI) open(t *testing.T) *OnGitHub {
+func (a *cachesAPI) open(t *testing.T) *Caches {
 	repository, err := hub.Open("acme/box", a.URL+"/api/v3", hubToken)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewOnGitHub(repository)
+	return NewCaches(repository)
 }
 
 func TestOnGitHub(t *testing.T) {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"github.com/org/nixery-action/internal/cache"
 )
 
 // The Actions cache allows 200 uploads a minute to all jobs of a repository together. In no minute are there more than
@@ -23,7 +21,14 @@ type pace struct {
 }
 
 // wait returns when one more upload is allowed.
-func (p *pace) wait(ctx context.Context) error { return cache.Sleep(ctx, p.take(time.Now())) }
+func (p *pace) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(p.take(time.Now())):
+		return nil
+	}
+}
 
 // take takes a token, and returns how long it takes to come.
 func (p *pace) take(now time.Time) time.Duration {

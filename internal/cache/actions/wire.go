@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/retry"
 )
 
 const (
@@ -149,7 +150,7 @@ func (w *wire) network(ctx context.Context, op string, err error) error {
 func (w *wire) refusal(c call, resp *http.Response) error {
 	defer resp.Body.Close()
 	fault := &cache.StoreError{Store: w.store, Op: c.op, Status: resp.StatusCode, Kind: cache.StatusKind(resp.StatusCode)}
-	fault.After = cache.RetryAfter(resp.Header.Get("Retry-After"))
+	fault.After = retry.After(resp.Header.Get("Retry-After"), time.Now())
 	// A gateway that has lost its service stays so for a while: magic-nix-cache stops at 502, too.
 	fault.Again = fault.Kind == cache.Unreachable && resp.StatusCode != http.StatusBadGateway
 	if c.signed {

@@ -15,17 +15,17 @@ import (
 	"github.com/org/nixery-action/internal/scratch"
 )
 
-// Folder is a [Store] with a file for each entry. Several processes may use one directory at once. It goes by names and not by the
+// Store is a [Store] with a file for each entry. Several processes may use one directory at once. It goes by names and not by the
 // files' times: the clocks of the machines that share it need not agree. Only Remove removes anything.
-type Folder struct{ dir string }
+type Store struct{ dir string }
 
-// NewFolder returns a store in dir, which is made when something is saved.
-func NewFolder(dir string) *Folder { return &Folder{dir} }
+// New returns a store in dir, which is made when something is saved.
+func New(dir string) *Store { return &Store{dir} }
 
-func (f *Folder) String() string { return "directory " + f.dir }
+func (f *Store) String() string { return "directory " + f.dir }
 
 // Newest implements [Store].
-func (f *Folder) Newest(ctx context.Context, scope cache.Scope) (cache.Entry, error) {
+func (f *Store) Newest(ctx context.Context, scope cache.Scope) (cache.Entry, error) {
 	if err := ctx.Err(); err != nil {
 		return cache.Entry{}, err
 	}
@@ -46,7 +46,7 @@ func (f *Folder) Newest(ctx context.Context, scope cache.Scope) (cache.Entry, er
 	return cache.Entry{}, cache.ErrNotFound
 }
 
-func (f *Folder) entry(name cache.Name, file fs.DirEntry) cache.Entry {
+func (f *Store) entry(name cache.Name, file fs.DirEntry) cache.Entry {
 	e := cache.Entry{Name: name, Size: -1}
 	if stat, err := file.Info(); err == nil {
 		e.Size = stat.Size()
@@ -62,7 +62,7 @@ func (f *Folder) entry(name cache.Name, file fs.DirEntry) cache.Entry {
 }
 
 // Save implements [Store].
-func (f *Folder) Save(ctx context.Context, name cache.Name, size int64, open func() (io.ReadCloser, error)) error {
+func (f *Store) Save(ctx context.Context, name cache.Name, size int64, open func() (io.ReadCloser, error)) error {
 	if err := name.Check(); err != nil {
 		return cache.Failed(ctx, f.String(), cache.Saving, cache.Other, err)
 	}
@@ -76,7 +76,7 @@ func (f *Folder) Save(ctx context.Context, name cache.Name, size int64, open fun
 	return cache.Failed(ctx, f.String(), cache.Saving, fileKind(err), err)
 }
 
-func (f *Folder) save(ctx context.Context, name cache.Name, size int64, open func() (io.ReadCloser, error)) (err error) {
+func (f *Store) save(ctx context.Context, name cache.Name, size int64, open func() (io.ReadCloser, error)) (err error) {
 	if err := os.MkdirAll(f.dir, 0o777); err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (f *Folder) save(ctx context.Context, name cache.Name, size int64, open fun
 
 // publish gives a finished file its name, unless the name is taken. A link is refused then, which a rename is not; but not
 // every file system has links.
-func (f *Folder) publish(temp, path string) error {
+func (f *Store) publish(temp, path string) error {
 	err := os.Link(temp, path)
 	if errors.Is(err, fs.ErrExist) {
 		return cache.ErrExists
@@ -112,10 +112,10 @@ func (f *Folder) publish(temp, path string) error {
 			return err
 		}
 	}
-	return syncFolder(f.dir)
+	return syncDir(f.dir)
 }
 
-func syncFolder(dir string) error {
+func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-func (f *Folder) path(name cache.Name) string {
+func (f *Store) path(name cache.Name) string {
 	return filepath.Join(f.dir, name.String())
 }
 

@@ -14,10 +14,10 @@ import (
 	"github.com/org/nixery-action/internal/cache/cachetest"
 )
 
-// TestFolderIgnores puts things into the directory that are no entries, and that are newer than the entry.
-func TestFolderIgnores(t *testing.T) {
+// TestDirIgnores puts things into the directory that are no entries, and that are newer than the entry.
+func TestDirIgnores(t *testing.T) {
 	dir := t.TempDir()
-	f, name := NewFolder(dir), cache.Name{Scope: cachetest.Scope("a"), Serial: 5}
+	f, name := New(dir), cache.Name{Scope: cachetest.Scope("a"), Serial: 5}
 	cachetest.Save(t, f, name, "content")
 	for _, file := range []string{".nixery-tmp-123", string(cachetest.Scope("a")), cachetest.Scope("a").Prefix() + "9", strings.ToUpper(cache.Name{Scope: cachetest.Scope("a"), Serial: 0xa}.String()), "zzz"} {
 		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
@@ -32,10 +32,10 @@ func TestFolderIgnores(t *testing.T) {
 	cachetest.CheckNewest(t, f, name, "content")
 }
 
-// TestFolderClock gives the older entry a time in the future.
-func TestFolderClock(t *testing.T) {
+// TestDirClock gives the older entry a time in the future.
+func TestDirClock(t *testing.T) {
 	dir := t.TempDir()
-	f, old, now := NewFolder(dir), cache.Name{Scope: cachetest.Scope("a"), Serial: 9}, cache.Name{Scope: cachetest.Scope("a"), Serial: 10}
+	f, old, now := New(dir), cache.Name{Scope: cachetest.Scope("a"), Serial: 9}, cache.Name{Scope: cachetest.Scope("a"), Serial: 10}
 	cachetest.Save(t, f, old, "old")
 	cachetest.Save(t, f, now, "now")
 	future := time.Now().Add(48 * time.Hour)
@@ -45,10 +45,10 @@ func TestFolderClock(t *testing.T) {
 	cachetest.CheckNewest(t, f, now, "now")
 }
 
-// TestFolderLeavesNothing looks for files of saves that went wrong.
-func TestFolderLeavesNothing(t *testing.T) {
+// TestDirLeavesNothing looks for files of saves that went wrong.
+func TestDirLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
-	f := NewFolder(dir)
+	f := New(dir)
 	for _, err := range []error{
 		f.Save(t.Context(), cache.Name{Scope: cachetest.Scope("a"), Serial: 1}, 5, cachetest.Opener("four")),
 		f.Save(t.Context(), cache.Name{Scope: "../escape", Serial: 1}, 4, cachetest.Opener("four")),
@@ -64,19 +64,19 @@ func TestFolderLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestFolderThatIsAFile(t *testing.T) {
+func TestDirThatIsAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := cachetest.NewTestCache(NewFolder(path))
+	c := cachetest.NewTestCache(New(path))
 	cachetest.Use(t, c, "old", "new")
 	c.CheckLog(t, "not a directory")
 }
 
-func TestFolderInventory(t *testing.T) {
+func TestDirInventory(t *testing.T) {
 	dir := t.TempDir()
-	directory := NewFolder(dir)
+	directory := New(dir)
 	name := cache.Name{Scope: cachetest.Scope("a"), Serial: 3}
 	cachetest.Save(t, directory, name, "content")
 	var others []string
@@ -109,7 +109,7 @@ func TestFolderInventory(t *testing.T) {
 	if err := directory.Remove(t.Context(), cache.Kept{Name: cache.Name{Scope: "../x", Serial: 1}}); err == nil {
 		t.Error("a path passes for a name")
 	}
-	if all, err := NewFolder(filepath.Join(dir, "none")).List(t.Context()); err != nil || len(all) != 0 {
+	if all, err := New(filepath.Join(dir, "none")).List(t.Context()); err != nil || len(all) != 0 {
 		t.Errorf("without a directory: %v, %v", all, err)
 	}
 }

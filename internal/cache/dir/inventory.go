@@ -10,7 +10,7 @@ import (
 )
 
 // List implements [Inventory]. A directory that is not there has no entries.
-func (f *Folder) List(ctx context.Context) ([]cache.Kept, error) {
+func (f *Store) List(ctx context.Context) ([]cache.Kept, error) {
 	all := []cache.Kept{}
 	files, err := os.ReadDir(f.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -37,7 +37,7 @@ func (f *Folder) List(ctx context.Context) ([]cache.Kept, error) {
 }
 
 // Remove implements [Inventory].
-func (f *Folder) Remove(ctx context.Context, entry cache.Kept) error {
+func (f *Store) Remove(ctx context.Context, entry cache.Kept) error {
 	if err := entry.Name.Check(); err != nil {
 		return cache.Failed(ctx, f.String(), cache.Removing, cache.Other, err)
 	}

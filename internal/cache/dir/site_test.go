@@ -11,9 +11,9 @@ import (
 	"github.com/org/nixery-action/internal/cache/cachetest"
 )
 
-func folderSite(t *testing.T) cachetest.Site {
+func dirSite(t *testing.T) cachetest.Site {
 	dir := filepath.Join(t.TempDir(), "cache")
-	return cachetest.Site{Reserves: true, Streams: true, Open: func() cache.Store { return NewFolder(dir) }, Tamper: func(name string, change func([]byte) []byte) {
+	return cachetest.Site{Reserves: true, Streams: true, Open: func() cache.Store { return New(dir) }, Tamper: func(name string, change func([]byte) []byte) {
 		path := filepath.Join(dir, name)
 		content, err := os.ReadFile(path)
 		if err := errors.Join(err, os.WriteFile(path, change(content), 0o644)); err != nil {
@@ -26,7 +26,7 @@ func folderSite(t *testing.T) cachetest.Site {
 func TestContract(t *testing.T) {
 	for name, test := range cachetest.Contract {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { test(t, folderSite(t)) })
+			synctest.Test(t, func(t *testing.T) { test(t, dirSite(t)) })
 		})
 	}
 }

@@ -48,7 +48,7 @@ func (oneUser) Resolve(authn.Resource) (authn.Authenticator, error) {
 func openDistribution(t *testing.T) func(repository string) cache.Store {
 	address := startDistribution(t)
 	return func(repository string) cache.Store {
-		r, err := NewRegistry(address+"/"+repository, RegistryOptions{Keychain: oneUser{}})
+		r, err := New(address+"/"+repository, Options{Keychain: oneUser{}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,8 +58,8 @@ func openDistribution(t *testing.T) func(repository string) cache.Store {
 
 func TestDistribution(t *testing.T) {
 	address := startDistribution(t)
-	open := func(t *testing.T, repository string, keychain authn.Keychain) *Registry {
-		r, err := NewRegistry(address+"/"+repository, RegistryOptions{Keychain: keychain})
+	open := func(t *testing.T, repository string, keychain authn.Keychain) *Store {
+		r, err := New(address+"/"+repository, Options{Keychain: keychain})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ const maxTags = 100_000
 
 // List implements [Inventory]: the tags that begin as the reference says and point to entries. An entry that another tag of the
 // repository points to as well is left out, because registries delete a manifest with all its tags.
-func (r *Registry) List(ctx context.Context) ([]cache.Kept, error) {
+func (r *Store) List(ctx context.Context) ([]cache.Kept, error) {
 	tags, err := r.tags(ctx)
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (r *Registry) List(ctx context.Context) ([]cache.Kept, error) {
 	return slices.Concat(append(found, []cache.Kept{})...), nil
 }
 
-func (r *Registry) tags(ctx context.Context) (tags []string, err error) {
+func (r *Store) tags(ctx context.Context) (tags []string, err error) {
 	err = r.do(ctx, cache.Listing, func() error {
 		tags = nil
 		lister, err := r.puller.Lister(ctx, r.tag.Context())
@@ -65,7 +65,7 @@ func (r *Registry) tags(ctx context.Context) (tags []string, err error) {
 }
 
 // kept is the entry of a scope, or nothing if the scope's tag is not, or not only, an entry's.
-func (r *Registry) kept(ctx context.Context, scope cache.Scope, tags []string) ([]cache.Kept, error) {
+func (r *Store) kept(ctx context.Context, scope cache.Scope, tags []string) ([]cache.Kept, error) {
 	descriptor, err := r.describe(ctx, r.begin+string(scope))
 	if errors.Is(err, cache.ErrNotFound) {
 		return []cache.Kept{}, nil // it went while we looked
@@ -92,7 +92,7 @@ func (r *Registry) kept(ctx context.Context, scope cache.Scope, tags []string) (
 	return []cache.Kept{{Name: entry.Name, Size: entry.Size, ID: descriptor.Digest.String()}}, nil
 }
 
-func (r *Registry) describe(ctx context.Context, tag string) (descriptor *remote.Descriptor, err error) {
+func (r *Store) describe(ctx context.Context, tag string) (descriptor *remote.Descriptor, err error) {
 	err = r.do(ctx, cache.Listing, func() error {
 		descriptor, err = r.puller.Get(ctx, r.tag.Context().Tag(tag))
 		return err
@@ -101,7 +101,7 @@ func (r *Registry) describe(ctx context.Context, tag string) (descriptor *remote
 }
 
 // Remove implements [Inventory]. It deletes the manifest; the registry's own clean-up frees the bytes.
-func (r *Registry) Remove(ctx context.Context, entry cache.Kept) error {
+func (r *Store) Remove(ctx context.Context, entry cache.Kept) error {
 	if entry.ID == "" {
 		return fmt.Errorf("entry %s is not of %s", entry.Name, r)
 	}

@@ -17,20 +17,20 @@ import (
 	"github.com/org/nixery-action/internal/cache"
 )
 
-// Registry is a [Store] that keeps entries as OCI artifacts in a repository. A scope is a tag, and its newest entry is what the tag
+// Store is a [Store] that keeps entries as OCI artifacts in a repository. A scope is a tag, and its newest entry is what the tag
 // points to; older ones are left to the registry's own clean-up.
 //
 // No registry can move a tag only if nobody else has. Two jobs that save to one scope within the same second may therefore
 // lose what one of them learnt; a job that sees its tag moved says [ErrExists].
-type Registry struct {
+type Store struct {
 	tag    name.Tag
 	begin  string // of all tags: the user's tag and a hyphen, or ""
 	puller *remote.Puller
 	pusher *remote.Pusher
 }
 
-// RegistryOptions say how to reach a registry.
-type RegistryOptions struct {
+// Options say how to reach a registry.
+type Options struct {
 	Keychain  authn.Keychain  // nil means anonymous
 	Transport *http.Transport // is cloned; nil means go-containerregistry's
 	UserAgent string
@@ -39,14 +39,14 @@ type RegistryOptions struct {
 	Insecure []string
 }
 
-// NewRegistry returns a store in the repository of ref. A tag in ref begins the tags of all entries.
-func NewRegistry(ref string, o RegistryOptions) (*Registry, error) {
+// New returns a store in the repository of ref. A tag in ref begins the tags of all entries.
+func New(ref string, o Options) (*Store, error) {
 	tag, err := cache.ParseRef(ref)
 	if err != nil {
 		return nil, err
 	}
 	guard := newLimitedTransport(o.Transport, o.Insecure)
-	r := &Registry{tag: tag}
+	r := &Store{tag: tag}
 	if err := r.connect(registryOptions(guard, o)); err != nil {
 		return nil, fmt.Errorf("cache %q: %w", ref, err)
 	}
@@ -64,7 +64,7 @@ func NewRegistry(ref string, o RegistryOptions) (*Registry, error) {
 }
 
 // connect sends nothing yet. Puller and pusher keep what they agree on with the registry: scheme and tokens.
-func (r *Registry) connect(options []remote.Option) (err error) {
+func (r *Store) connect(options []remote.Option) (err error) {
 	if r.puller, err = remote.NewPuller(options...); err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (r *Registry) connect(options []remote.Option) (err error) {
 	return err
 }
 
-func registryOptions(guard *limitedTransport, o RegistryOptions) []remote.Option {
+func registryOptions(guard *limitedTransport, o Options) []remote.Option {
 	keychain := o.Keychain
 	if keychain == nil {
 		keychain = authn.NewMultiKeychain()
@@ -84,14 +84,14 @@ func registryOptions(guard *limitedTransport, o RegistryOptions) []remote.Option
 	}
 }
 
-func (r *Registry) String() string { return "registry " + strings.TrimSuffix(r.tag.Name(), ":") }
+func (r *Store) String() string { return "registry " + strings.TrimSuffix(r.tag.Name(), ":") }
 
-func (r *Registry) scopeTag(scope cache.Scope) name.Tag {
+func (r *Store) scopeTag(scope cache.Scope) name.Tag {
 	return r.tag.Context().Tag(r.begin + string(scope))
 }
 
 // Newest implements [Store].
-func (r *Registry) Newest(ctx context.Context, scope cache.Scope) (cache.Entry, error) {
+func (r *Store) Newest(ctx context.Context, scope cache.Scope) (cache.Entry, error) {
 	var manifest []byte
 	err := r.do(ctx, cache.Finding, func() error {
 		descriptor, err := r.puller.Get(ctx, r.scopeTag(scope))
@@ -111,7 +111,7 @@ func (r *Registry) Newest(ctx context.Context, scope cache.Scope) (cache.Entry, 
 	return entry, nil
 }
 
-func (r *Registry) read(ctx context.Context, digest v1.Hash) (content io.ReadCloser, err error) {
+func (r *Store) read(ctx context.Context, digest v1.Hash) (content io.ReadCloser, err error) {
 	err = r.do(ctx, cache.Reading, func() error {
 		layer, err := r.puller.Layer(ctx, r.tag.Context().Digest(digest.String()))
 		if err != nil {
@@ -141,7 +141,7 @@ func (b *faultyBody) Read(p []byte) (int, error) {
 }
 
 // Save implements [Store]. It reads the content twice: first for its digest.
-func (r *Registry) Save(ctx context.Context, entry cache.Name, size int64, open func() (io.ReadCloser, error)) error {
+func (r *Store) Save(ctx context.Context, entry cache.Name, size int64, open func() (io.ReadCloser, error)) error {
 	if err := entry.Check(); err != nil {
 		return cache.Failed(ctx, r.String(), cache.Saving, cache.Other, err)
 	}
@@ -165,7 +165,7 @@ func (r *Registry) Save(ctx context.Context, entry cache.Name, size int64, open 
 }
 
 // push sends what the manifest names, then moves the tag, and looks if it stayed there.
-func (r *Registry) push(ctx context.Context, tag name.Tag, a artifact) error {
+func (r *Store) push(ctx context.Context, tag name.Tag, a artifact) error {
 	err := r.do(ctx, cache.Saving, func() error {
 		for _, layer := range []v1.Layer{a.content, a.config} {
 			if err := r.pusher.Upload(ctx, tag.Context(), layer); err != nil {
@@ -187,13 +187,13 @@ func (r *Registry) push(ctx context.Context, tag name.Tag, a artifact) error {
 }
 
 // do runs an exchange with the registry, again if that may help.
-func (r *Registry) do(ctx context.Context, op string, exchange func() error) error {
+func (r *Store) do(ctx context.Context, op string, exchange func() error) error {
 	_, err := cache.Retry(ctx, func() (struct{}, error) { return struct{}{}, r.fault(ctx, op, exchange()) })
 	return err
 }
 
 // fault reads an error of go-containerregistry's.
-func (r *Registry) fault(ctx context.Context, op string, err error) error {
+func (r *Store) fault(ctx context.Context, op string, err error) error {
 	var answer *transport.Error
 	switch {
 	case err == nil, errors.Is(err, cache.ErrExists):

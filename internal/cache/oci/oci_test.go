@@ -184,7 +184,7 @@ func TestRegistryInventory(t *testing.T) {
 	tagImage(t, transport, "latest")
 	tagImage(t, transport, "cache-"+string(cachetest.Scope("b")))        // a scope's tag, but an image
 	tagImage(t, transport, "cache-"+string(cachetest.Scope("a"))+"-old") // of another form
-	other, err := NewRegistry("127.0.0.1:5000/acme/box", RegistryOptions{Transport: transport})
+	other, err := New("127.0.0.1:5000/acme/box", Options{Transport: transport})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestRegistryInventory(t *testing.T) {
 func TestRegistrySharedManifest(t *testing.T) {
 	transport := cachetest.Network(t, newRegistryFront())
 	ours := openRegistry(t, transport)
-	other, err := NewRegistry("127.0.0.1:5000/acme/box:other", RegistryOptions{Transport: transport})
+	other, err := New("127.0.0.1:5000/acme/box:other", Options{Transport: transport})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,8 +44,8 @@ func registrySite(t *testing.T) cachetest.Site {
 	}}
 }
 
-func openRegistry(t *testing.T, transport *http.Transport) *Registry {
-	r, err := NewRegistry("127.0.0.1:5000/acme/box:cache", RegistryOptions{Transport: transport})
+func openRegistry(t *testing.T, transport *http.Transport) *Store {
+	r, err := New("127.0.0.1:5000/acme/box:cache", Options{Transport: transport})
 	if err != nil {
 		t.Fatal(err)
 	}

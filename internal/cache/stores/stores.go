@@ -11,12 +11,12 @@ import (
 type Options struct {
 	Getenv   func(string) string // for the GitHub Actions cache; nil means an empty environment
 	Actions  actions.Options
-	Registry oci.RegistryOptions
+	Registry oci.Options
 }
 
 // Places makes the stores of locations. Locations that mean the same have one store.
 func Places(from, to []cache.Location, o Options) (read, write []cache.Place, err error) {
-	m := maker{o, map[cache.Location]cache.Store{}}
+	m := opener{o, map[cache.Location]cache.Store{}}
 	if read, err = m.places(from); err != nil {
 		return nil, nil, err
 	}
@@ -24,12 +24,12 @@ func Places(from, to []cache.Location, o Options) (read, write []cache.Place, er
 	return read, write, err
 }
 
-type maker struct {
+type opener struct {
 	Options
 	made map[cache.Location]cache.Store // by what makes a store
 }
 
-func (m maker) places(locations []cache.Location) ([]cache.Place, error) {
+func (m opener) places(locations []cache.Location) ([]cache.Place, error) {
 	var places []cache.Place
 	for _, l := range locations {
 		store, err := m.store(cache.Location{Type: l.Type, Path: l.Path, Ref: l.Ref})
@@ -41,7 +41,7 @@ func (m maker) places(locations []cache.Location) ([]cache.Place, error) {
 	return places, nil
 }
 
-func (m maker) store(l cache.Location) (cache.Store, error) {
+func (m opener) store(l cache.Location) (cache.Store, error) {
 	if store, ok := m.made[l]; ok {
 		return store, nil
 	}
@@ -52,12 +52,12 @@ func (m maker) store(l cache.Location) (cache.Store, error) {
 	return store, err
 }
 
-func (m maker) make(l cache.Location) (cache.Store, error) {
+func (m opener) make(l cache.Location) (cache.Store, error) {
 	switch l.Type {
 	case cache.Local:
-		return dir.NewFolder(l.Path), nil
+		return dir.New(l.Path), nil
 	case cache.InOCI:
-		return oci.NewRegistry(l.Ref, m.Registry)
+		return oci.New(l.Ref, m.Registry)
 	}
 	if m.Getenv == nil {
 		m.Getenv = func(string) string { return "" }
