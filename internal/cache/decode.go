@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/org/nixery-action/internal/bounded"
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nix"
@@ -60,7 +58,7 @@ func (d *snapshotDecoder) fields(each func(name string) error) error {
 func (d *snapshotDecoder) snapshot() (Snapshot, error) {
 	p := NewSnapshot()
 	readers := map[string]func(p Snapshot, key string) error{
-		"layers": d.layer, "paths": d.path, "images": d.image, "roots": d.roots, "inspected": d.inspected,
+		"layers": d.layer, "paths": d.path, "roots": d.roots, "inspected": d.inspected,
 	}
 	return p, d.fields(func(name string) error {
 		read, ok := readers[name]
@@ -105,18 +103,6 @@ func (d *snapshotDecoder) path(p Snapshot, key string) error {
 		p.Paths[info.Path] = info
 	}
 	return err
-}
-
-func (d *snapshotDecoder) image(p Snapshot, key string) error {
-	var digest v1.Hash
-	if err := d.value(&digest); err != nil {
-		return err
-	}
-	if !isKey(key) || !IsSHA256(digest) {
-		return fmt.Errorf("image %.80q is malformed", key)
-	}
-	p.Images[key] = digest
-	return nil
 }
 
 func (d *snapshotDecoder) roots(p Snapshot, key string) error {

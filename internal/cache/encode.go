@@ -24,9 +24,9 @@ const (
 	formatVersion = "3"
 	maxEncoded    = 8 << 20  // bytes, encoded
 	maxDecoded    = 32 << 20 // bytes of JSON
-	maxEntries    = 1 << 17  // layers, paths, images, roots and inspections of all snapshots
+	maxEntries    = 1 << 17  // layers, paths, roots and inspections of all snapshots
 	maxEntry      = 1 << 20  // bytes of JSON; a path with 10,000 references has less
-	maxKey        = 512      // bytes of the key of an image, of roots, or of an inspection
+	maxKey        = 512      // bytes of the key of roots or of an inspection
 	maxFirstLine  = 512
 )
 
@@ -54,7 +54,7 @@ func (l *History) encode(key Key, scope Scope, limit, entries int) ([]byte, erro
 
 func count(snapshots []Snapshot) (n int) {
 	for _, p := range snapshots {
-		n += len(p.Layers) + len(p.Paths) + len(p.Images) + len(p.Roots) + len(p.Inspected)
+		n += len(p.Layers) + len(p.Paths) + len(p.Roots) + len(p.Inspected)
 	}
 	return n
 }
@@ -133,7 +133,6 @@ type historyJSON struct {
 type snapshotJSON struct {
 	Layers map[layers.Key]recordJSON `json:"layers,omitempty"`
 	Paths  map[string]pathJSON       `json:"paths,omitempty"`
-	Images map[string]v1.Hash        `json:"images,omitempty"`
 	Roots  map[string][]rootJSON     `json:"roots,omitempty"`
 	// Inspected has seconds since 1970.
 	Inspected map[string]int64 `json:"inspected,omitempty"`
@@ -157,7 +156,7 @@ type pathJSON struct {
 }
 
 func (p Snapshot) encode() snapshotJSON {
-	j := snapshotJSON{Layers: map[layers.Key]recordJSON{}, Paths: map[string]pathJSON{}, Images: p.Images, Roots: map[string][]rootJSON{}, Inspected: map[string]int64{}}
+	j := snapshotJSON{Layers: map[layers.Key]recordJSON{}, Paths: map[string]pathJSON{}, Roots: map[string][]rootJSON{}, Inspected: map[string]int64{}}
 	for key, record := range p.Layers {
 		j.Layers[key] = recordJSON(record)
 	}

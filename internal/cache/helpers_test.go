@@ -24,11 +24,10 @@ func storePath(name string) nix.StorePath {
 	return nix.StorePath(nix.StoreDir + "/" + strings.Repeat("0", 32) + "-" + name)
 }
 
-// snapshot is a snapshot with one layer, one image, and a closure of two paths.
+// snapshot is a snapshot with one layer, and a closure of two paths.
 func snapshot(name string) Snapshot {
 	p := NewSnapshot()
 	p.Layers[layers.Key(hashOf(name).Hex)] = layers.Record{DiffID: hashOf(name + " tar"), Digest: hashOf(name + " blob"), Size: int64(len(name))}
-	p.Images[name] = hashOf(name + " image")
 	lib, app := storePath("lib-"+name), storePath("app-"+name)
 	p.Paths[lib] = nix.PathInfo{Path: lib, NarHash: hashOf("lib"), NarSize: 1}
 	p.Paths[app] = nix.PathInfo{Path: app, NarHash: hashOf("app"), NarSize: 2, References: []nix.StorePath{lib}}
@@ -46,9 +45,6 @@ func checkKnows(t *testing.T, l *History, names ...string) {
 			if got, ok := l.Layer(key); !ok || got != record {
 				t.Errorf("layer of snapshot %s is %v, %v", name, got, ok)
 			}
-		}
-		if got, ok := l.Image(name); !ok || got != want.Images[name] {
-			t.Errorf("image of snapshot %s is %v, %v", name, got, ok)
 		}
 		if got, ok := l.Roots(name); !ok || !slices.Equal(got, want.Roots[name]) {
 			t.Errorf("roots of snapshot %s are %v, %v", name, got, ok)

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nix"
 )
@@ -17,8 +15,6 @@ type Snapshot struct {
 	Layers map[layers.Key]layers.Record
 	// Paths are the store paths of closures. A path's references are there too: a closure is kept whole.
 	Paths map[nix.StorePath]nix.PathInfo
-	// Images has the digest of a manifest by a key that the caller makes of all that fixes it, at most 512 bytes.
-	Images map[string]v1.Hash
 	// Roots has what packages evaluated to, by a key that the caller makes of all that fixes it, at most 512 bytes.
 	Roots map[string][]Root
 	// Inspected has when all blobs of an image were last seen to exist in a repository, by a key that the caller makes of
@@ -35,7 +31,7 @@ type Root struct {
 // NewSnapshot returns an empty snapshot.
 func NewSnapshot() Snapshot {
 	return Snapshot{
-		map[layers.Key]layers.Record{}, map[nix.StorePath]nix.PathInfo{}, map[string]v1.Hash{}, map[string][]Root{},
+		map[layers.Key]layers.Record{}, map[nix.StorePath]nix.PathInfo{}, map[string][]Root{},
 		map[string]time.Time{},
 	}
 }
@@ -48,12 +44,12 @@ func (p Snapshot) AddClosure(c nix.Closure) {
 }
 
 func (p Snapshot) empty() bool {
-	return len(p.Layers)+len(p.Paths)+len(p.Images)+len(p.Roots)+len(p.Inspected) == 0
+	return len(p.Layers)+len(p.Paths)+len(p.Roots)+len(p.Inspected) == 0
 }
 
 // contains says whether all of q is on p.
 func (p Snapshot) contains(q Snapshot) bool {
-	return within(q.Layers, p.Layers) && within(q.Images, p.Images) &&
+	return within(q.Layers, p.Layers) &&
 		withinFunc(q.Paths, p.Paths, equalPaths) && withinFunc(q.Roots, p.Roots, slices.Equal) &&
 		withinFunc(q.Inspected, p.Inspected, sameSecond)
 }
@@ -79,15 +75,12 @@ func equalPaths(a, b nix.PathInfo) bool {
 
 // without is what is left of p when all that newer says something about is gone.
 func (p Snapshot) without(newer Snapshot) Snapshot {
-	left := Snapshot{maps.Clone(p.Layers), maps.Clone(p.Paths), maps.Clone(p.Images), maps.Clone(p.Roots), maps.Clone(p.Inspected)}
+	left := Snapshot{maps.Clone(p.Layers), maps.Clone(p.Paths), maps.Clone(p.Roots), maps.Clone(p.Inspected)}
 	for key := range newer.Layers {
 		delete(left.Layers, key)
 	}
 	for key := range newer.Paths {
 		delete(left.Paths, key)
-	}
-	for key := range newer.Images {
-		delete(left.Images, key)
 	}
 	for key := range newer.Roots {
 		delete(left.Roots, key)
@@ -111,11 +104,6 @@ func (l *History) Empty() bool { return len(l.snapshots) == 0 }
 // Layer returns the record of a layer, if one is known.
 func (l *History) Layer(key layers.Key) (layers.Record, bool) {
 	return lookUp(l, key, func(p Snapshot) map[layers.Key]layers.Record { return p.Layers })
-}
-
-// Image returns the digest of a manifest, if it is known.
-func (l *History) Image(key string) (v1.Hash, bool) {
-	return lookUp(l, key, func(p Snapshot) map[string]v1.Hash { return p.Images })
 }
 
 // Roots returns what packages evaluated to, if it is known. The slice is not to be changed.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/org/nixery-action/internal/bounded/boundedtest"
 	"github.com/org/nixery-action/internal/layers"
@@ -57,7 +58,7 @@ func TestOldSnapshotsGo(t *testing.T) {
 	for n := range maxSnapshots + 5 {
 		l = l.With(snapshot(fmt.Sprint(n)))
 	}
-	if _, ok := l.Image("4"); ok || len(l.snapshots) != maxSnapshots {
+	if _, ok := l.Inspected("4"); ok || len(l.snapshots) != maxSnapshots {
 		t.Errorf("of %d snapshots the oldest is still there: %v", len(l.snapshots), ok)
 	}
 	checkKnows(t, l, "5", fmt.Sprint(maxSnapshots+4))
@@ -88,9 +89,9 @@ func TestSnapshotsShare(t *testing.T) {
 func TestNothingNew(t *testing.T) {
 	l := (&History{}).With(snapshot("a"))
 	part := NewSnapshot()
-	part.Images["a"] = snapshot("a").Images["a"]
+	part.Inspected["a"] = snapshot("a").Inspected["a"]
 	other := snapshot("a")
-	other.Images["a"] = hashOf("z")
+	other.Inspected["a"] = time.Unix(7, 0)
 	for name, test := range map[string]struct {
 		snapshot Snapshot
 		knows    bool
@@ -155,10 +156,11 @@ func TestDecodeRefuses(t *testing.T) {
 		"path reference":     fileOf("3", onePath(path, `"narHash":"`+good+`","references":["x"]`)),
 		"references twice":   fileOf("3", onePath(path, fmt.Sprintf(`"narHash":%q,"references":[%q,%q]`, good, path, path))),
 		"references unorder": fileOf("3", onePath(path, fmt.Sprintf(`"narHash":%q,"references":[%q,%q]`, good, path+"b", path+"a"))),
-		"image key":          fileOf("3", fmt.Sprintf(`{"snapshots":[{"images":{"":%q}}]}`, good)),
+		"inspection key":     fileOf("3", `{"snapshots":[{"inspected":{"":1}}]}`),
 		"root key":           fileOf("3", fmt.Sprintf(`{"snapshots":[{"roots":{"":[{"name":"a","path":%q}]}}]}`, path)),
 		"root path":          fileOf("3", `{"snapshots":[{"roots":{"k":[{"name":"a","path":"/etc"}]}}]}`),
-		"long image key":     fileOf("3", fmt.Sprintf(`{"snapshots":[{"images":{%q:%q}}]}`, strings.Repeat("k", maxKey+1), good)),
+		"long key":           fileOf("3", fmt.Sprintf(`{"snapshots":[{"inspected":{%q:1}}]}`, strings.Repeat("k", maxKey+1))),
+		"images":             fileOf("3", `{"snapshots":[{"images":{}}]}`),
 		"too long":           append(fileOf("3", "{}"), make([]byte, maxEncoded)...),
 	} {
 		if l, err := decodeFile(t, file); err == nil || errors.Is(err, ErrNotFound) {

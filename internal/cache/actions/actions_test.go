@@ -87,8 +87,8 @@ func runTrouble(t *testing.T, trouble cachetest.Trouble, environment, parts map[
 	front.Faults = nil
 	after := cachetest.NewTestCache(open())
 	known := after.Open(t.Context(), cachetest.TestIdentity)
-	_, old := known.Image("old")
-	_, saved := known.Image("new")
+	_, old := known.Inspected("old")
+	_, saved := known.Inspected("new")
 	if old == trouble.Lost || saved != trouble.Saved {
 		t.Errorf("the old snapshot is there: %v, the new: %v", old, saved)
 	}

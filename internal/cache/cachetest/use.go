@@ -68,11 +68,10 @@ func StorePath(name string) nix.StorePath {
 	return nix.StorePath(nix.StoreDir + "/" + strings.Repeat("0", 32) + "-" + name)
 }
 
-// NewTestSnapshot is a snapshot with one layer, one image, and a closure of two paths.
+// NewTestSnapshot is a snapshot with one layer, and a closure of two paths.
 func NewTestSnapshot(name string) cache.Snapshot {
 	p := cache.NewSnapshot()
 	p.Layers[layers.Key(HashOf(name).Hex)] = layers.Record{DiffID: HashOf(name + " tar"), Digest: HashOf(name + " blob"), Size: int64(len(name))}
-	p.Images[name] = HashOf(name + " image")
 	lib, app := StorePath("lib-"+name), StorePath("app-"+name)
 	p.Paths[lib] = nix.PathInfo{Path: lib, NarHash: HashOf("lib"), NarSize: 1}
 	p.Paths[app] = nix.PathInfo{Path: app, NarHash: HashOf("app"), NarSize: 2, References: []nix.StorePath{lib}}
@@ -90,9 +89,6 @@ func CheckKnows(t *testing.T, l *cache.History, names ...string) {
 			if got, ok := l.Layer(key); !ok || got != record {
 				t.Errorf("layer of snapshot %s is %v, %v", name, got, ok)
 			}
-		}
-		if got, ok := l.Image(name); !ok || got != want.Images[name] {
-			t.Errorf("image of snapshot %s is %v, %v", name, got, ok)
 		}
 		if got, ok := l.Roots(name); !ok || !slices.Equal(got, want.Roots[name]) {
 			t.Errorf("roots of snapshot %s are %v, %v", name, got, ok)

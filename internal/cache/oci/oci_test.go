@@ -68,8 +68,8 @@ func runTrouble2(t *testing.T, trouble cachetest.Trouble) {
 	c.CheckLog(t, trouble.Log...)
 	front.Faults = nil
 	known := cachetest.NewTestCache(openRegistry(t, transport)).Open(t.Context(), cachetest.TestIdentity)
-	_, old := known.Image("old")
-	_, saved := known.Image("new")
+	_, old := known.Inspected("old")
+	_, saved := known.Inspected("new")
 	if old == trouble.Lost || saved != trouble.Saved {
 		t.Errorf("the old snapshot is there: %v, the new: %v", old, saved)
 	}
