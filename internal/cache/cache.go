@@ -168,8 +168,8 @@ func (p *place) remembered(scope Scope) (latest, bool) {
 // maxTries bounds how often a history is saved under another name: by then as many jobs have written the same scope.
 const maxTries = 12
 
-// Save keeps a snapshot of the scope of an identity in every place. It returns when that is done; blobs that somebody may look for
-// by this snapshot must have been saved before. A snapshot that says nothing new costs nothing.
+// Save keeps a snapshot of the scope of an identity in every place. It returns when that is done; blobs that this snapshot
+// names must have been saved before. A snapshot that says nothing new costs nothing.
 func (c *Cache) Save(ctx context.Context, id Identity, snapshot Snapshot) {
 	var wait sync.WaitGroup
 	for _, p := range c.to {
@@ -189,7 +189,7 @@ func (c *Cache) seenBy(p *place, scope Scope) *latest {
 }
 
 // saveSnapshot writes the history's next serial. Names are reserved one after the other, even where look-ups lag behind: so if the
-// name is taken, another job has written since, and its history is read and built upon. Nothing that two jobs learn at once
+// name is taken, another job has written since, and its history is read and built upon. Nothing that two jobs save at once
 // is lost.
 func (p *place) saveSnapshot(ctx context.Context, seen *latest, scope Scope, snapshot Snapshot) {
 	if seen == nil {

@@ -13,7 +13,7 @@ const (
 	Saving  = "saving an entry"
 )
 
-// copyAll writes what open gives, which must be size bytes.
+// CopyAll writes what open gives, which must be size bytes.
 func CopyAll(ctx context.Context, w io.Writer, size int64, open func() (io.ReadCloser, error)) error {
 	content, err := open()
 	if err != nil {

@@ -200,7 +200,7 @@ func (j pathJSON) decode(text string) (nix.PathInfo, error) {
 	return info, nil
 }
 
-// isSHA256 is false for the zero value, which stands for what is not there.
+// IsSHA256 is false for the zero value, which stands for what is not there.
 func IsSHA256(h v1.Hash) bool { return h.Algorithm == "sha256" && isHex(h.Hex) }
 
 func isHex(s string) bool { return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == "" }

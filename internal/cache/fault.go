@@ -19,7 +19,7 @@ type Kind int
 const (
 	Other        Kind = iota
 	Absent            // there is no such store here
-	Unreachable       // nobody answers, or only with errors, after all retries
+	Unreachable       // no answer, or only errors, after all retries
 	Throttled         // too many requests: 429, or resource_exhausted
 	Unauthorized      // 401: no credentials, or wrong ones
 	Denied            // the store does not allow it, most often because the token may only read
@@ -61,7 +61,7 @@ func (e *StoreError) Error() string {
 // Unwrap returns the cause, which may be nil.
 func (e *StoreError) Unwrap() error { return e.Err }
 
-// statusKind maps an HTTP status that is no success.
+// StatusKind maps an HTTP status that is no success.
 func StatusKind(status int) Kind {
 	switch {
 	case status == http.StatusUnauthorized:
@@ -76,7 +76,7 @@ func StatusKind(status int) Kind {
 	return Other
 }
 
-// failed makes a StoreError of an error without an answer, unless the context ended or it is one already.
+// Failed makes a StoreError of an error without an answer, unless the context ended or it is one already.
 func Failed(ctx context.Context, store, op string, kind Kind, err error) error {
 	var known *StoreError
 	switch {
@@ -101,7 +101,7 @@ const maxMessage = 300
 
 var query = regexp.MustCompile(`\?\S*`)
 
-// ownWords makes a service's message fit for a log: one short line, without what may be secret.
+// OwnWords makes a service's message fit for a log: one short line, without what may be secret.
 func OwnWords(text, token string) string {
 	if token != "" {
 		text = strings.ReplaceAll(text, token, "***")

@@ -9,7 +9,7 @@ import (
 	"github.com/org/nixery-action/internal/nix"
 )
 
-// Snapshot is what one run knew in the end: all it made, and all it knew from before and used.
+// Snapshot is what one run saves: all that it built, and all that it used from the cache.
 type Snapshot struct {
 	// Layers has the record of each layer by its key.
 	Layers map[layers.Key]layers.Record
@@ -91,10 +91,10 @@ func (p Snapshot) without(newer Snapshot) Snapshot {
 	return left
 }
 
-// maxSnapshots is how many runs that learnt something a history remembers.
+// maxSnapshots is how many runs a history keeps.
 const maxSnapshots = 16
 
-// History is what the last runs in one scope learnt: a snapshot for each, newest first. What a newer snapshot says counts, so that a record
+// History is what the last runs in one scope saved: a snapshot for each, newest first. What a newer snapshot says counts, so that a record
 // that lied is replaced by the next one. A History never changes, and may be used concurrently; its zero value is empty.
 type History struct{ snapshots []Snapshot }
 
@@ -143,7 +143,7 @@ func (l *History) With(snapshot Snapshot) *History {
 	return with
 }
 
-// contains says whether the newest snapshot says all that snapshot does: then nothing is learnt by keeping it.
+// contains says whether the newest snapshot says all that snapshot does: then saving it adds nothing.
 func (l *History) contains(snapshot Snapshot) bool {
 	return snapshot.empty() || len(l.snapshots) > 0 && l.snapshots[0].contains(snapshot)
 }

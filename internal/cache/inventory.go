@@ -47,7 +47,7 @@ var (
 	ourName  = regexp.MustCompile(fmt.Sprintf(`^(.*)-([0-9a-f]{%d})$`, serialDigits))
 )
 
-// parseName reads the name of an entry in any scope of ours. Others may have names that begin as ours do.
+// ParseName reads the name of an entry in any scope of ours. Others may have names that begin as ours do.
 func ParseName(s string) (Name, bool) {
 	parts := ourName.FindStringSubmatch(s)
 	if parts == nil || !OurScope.MatchString(parts[1]) {
@@ -64,7 +64,7 @@ type Policy struct {
 }
 
 // Surplus are the entries that a policy has no place for. Of each scope and ref the newest histories stay, whatever their size: they
-// are kilobytes, and without them blobs are of no use. Blobs go until the rest fits, those first that nobody has used for
+// are kilobytes, and without them blobs are of no use. Blobs go until the rest fits, those first that were unused for
 // longest; where the store does not tell, the largest.
 func (p Policy) Surplus(all []Kept) []Kept {
 	surplus, rest := p.superseded(all)

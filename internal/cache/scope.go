@@ -8,7 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// scopePrefix begins the names of all entries. Its number is that of the format of names: entries of another format
+// ScopePrefix begins the names of all entries. Its number is that of the format of names: entries of another format
 // are never found, and hide none of ours. A history's own format is in its first line.
 const ScopePrefix = "nixery1-"
 
@@ -29,7 +29,7 @@ func (i Identity) Scope(scope string) Scope {
 	return Scope(ScopePrefix + hex.EncodeToString(h.Sum(nil)[:20]))
 }
 
-// blobScope is the scope of a blob. All its entries are equal: there is more than one only if the first is damaged, or was
+// BlobScope is the scope of a blob. All its entries are equal: there is more than one only if the first is damaged, or was
 // reserved and never finished.
 func BlobScope(digest v1.Hash) Scope {
 	return Scope(ScopePrefix + "blob-" + digest.Hex)

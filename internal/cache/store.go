@@ -33,7 +33,7 @@ const serialDigits = 8
 
 var scopeForm = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
 
-// check keeps names apart from paths, key lists and whatever else has a meaning to a store.
+// Check keeps names apart from paths, key lists and whatever else has a meaning to a store.
 func (n Name) Check() error {
 	if len(n.String()) > 128 || !scopeForm.MatchString(string(n.Scope)) {
 		return fmt.Errorf("%q cannot be the name of a cache entry", n)
@@ -41,10 +41,10 @@ func (n Name) Check() error {
 	return nil
 }
 
-// prefix begins the names of a scope's entries, and of no other scope's.
+// Prefix begins the names of a scope's entries, and of no other scope's.
 func (l Scope) Prefix() string { return string(l) + "-" }
 
-// parse reads the name of an entry of this scope, in any case: act lower-cases names.
+// Parse reads the name of an entry of this scope, in any case: act lower-cases names.
 func (l Scope) Parse(s string) (Name, error) {
 	digits, ok := strings.CutPrefix(strings.ToLower(s), l.Prefix())
 	serial, err := strconv.ParseUint(digits, 16, 32)

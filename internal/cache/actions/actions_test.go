@@ -14,7 +14,7 @@ import (
 	"github.com/org/nixery-action/internal/cache/cachetest"
 )
 
-// Parts of the requests of both versions. In v1 a reservation's path begins that of a commit.
+// parts of the requests of both versions. In v1 a reservation's path begins that of a commit.
 var parts = map[string]map[string]string{
 	"v2": {"look": "GetCacheEntryDownloadURL", "reserve": "CreateCacheEntry", "send": "PUT /blob/", "finish": "Finalize", "read": "GET /blob/", "all": " "},
 	"v1": {"look": "GET /x/", "reserve": "artifactcache/caches", "send": "PATCH /x/", "finish": "POST /x/_apis/artifactcache/caches/", "read": "GET /blob/", "all": " "},
@@ -268,7 +268,7 @@ func TestFinalizeNever(t *testing.T) {
 	})
 }
 
-// TestBlockedNames leaves reservations that nobody will ever finish.
+// TestBlockedNames leaves reservations that are never finished.
 func TestBlockedNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake, front := newFake(t)

@@ -19,7 +19,7 @@ import (
 )
 
 // fakeActions behaves as the cache service does: it matches by the prefix of a key, newest first; what is not finalized is not
-// found. In v2 a name is reserved once for ever; v1 is act's, which reserves a name for everybody, and lower-cases keys.
+// found. In v2 a name is reserved once for ever; v1 is act's, which lets several jobs reserve a name, and lower-cases keys.
 type fakeActions struct {
 	t       *testing.T
 	dir     string // content is in files, so that it does not count as memory

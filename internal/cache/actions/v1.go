@@ -45,7 +45,7 @@ func (a *actionsV1) Save(ctx context.Context, name cache.Name, size int64, open 
 	if err := errors.Join(name.Check(), a.mayWrite()); err != nil {
 		return cache.Failed(ctx, a.store, cache.Saving, cache.Other, err)
 	}
-	// act lets everybody reserve a name again.
+	// act lets several jobs reserve one name.
 	if newest, err := a.Newest(ctx, name.Scope); err == nil && newest.Name.Serial >= name.Serial {
 		return cache.ErrExists
 	}

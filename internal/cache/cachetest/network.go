@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// network returns a transport by which every host is the handler. It is real HTTP over pipes, so that it works under synctest, where
+// Network returns a transport by which every host is the handler. It is real HTTP over pipes, so that it works under synctest, where
 // waiting takes no time.
 func Network(t *testing.T, handler http.Handler) *http.Transport {
 	t.Helper()
@@ -63,7 +63,7 @@ func (l *pipeListener) Close() error {
 
 func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
 
-// fault answers some of the requests that have part in their method and path: the nth, counted from one, or all from there on.
+// Fault answers some of the requests that have part in their method and path: the nth, counted from one, or all from there on.
 type Fault struct {
 	Part   string
 	Nth    int
@@ -73,7 +73,7 @@ type Fault struct {
 	seen int
 }
 
-// front records requests, and answers with faults what they are for.
+// Front records requests, and answers with faults what they are for.
 type Front struct {
 	Inner http.Handler
 
@@ -116,14 +116,14 @@ func (f *Front) Add(faults ...*Fault) {
 	f.Faults = append(f.Faults, faults...)
 }
 
-// matching returns the requests so far that hold part.
+// Matching returns the requests so far that hold part.
 func (f *Front) Matching(part string) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(f.Requests), func(r string) bool { return !strings.Contains(r, part) })
 }
 
-// status answers with a status and a body, after having read the request.
+// Status answers with a status and a body, after having read the request.
 func Status(code int, body string, header ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -135,11 +135,11 @@ func Status(code int, body string, header ...string) http.HandlerFunc {
 	}
 }
 
-// silence never answers.
+// Silence never answers.
 func Silence(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	<-r.Context().Done()
 }
 
-// hangUp breaks the connection before an answer.
+// HangUp breaks the connection before an answer.
 func HangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// trouble is something that goes wrong, and what it may cost at most.
+// Trouble is something that goes wrong, and what it may cost at most.
 type Trouble struct {
 	Part     string // of parts
 	Nth      int    // 0 means 1 and all after it
@@ -37,7 +37,7 @@ func Endless(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.Copy(w, io.LimitReader(&Pattern{}, 1<<20))
 }
 
-// unheard does what is asked, and loses the answer.
+// Unheard does what is asked, and loses the answer.
 func Unheard(inner http.Handler) http.HandlerFunc {
 	return func(_ http.ResponseWriter, r *http.Request) {
 		inner.ServeHTTP(httptest.NewRecorder(), r)

@@ -20,7 +20,7 @@ import (
 	"github.com/org/nixery-action/internal/nix"
 )
 
-// testCache reads and writes one store, with blobs, and keeps its log.
+// TestCache reads and writes one store, with blobs, and keeps its log.
 type TestCache struct {
 	*cache.Cache
 	Log *bytes.Buffer
@@ -40,7 +40,7 @@ func (c *TestCache) lines() []string {
 	return strings.FieldsFunc(c.Log.String(), func(r rune) bool { return r == '\n' })
 }
 
-// checkLog wants one line for each part, in order, and no secret in any.
+// CheckLog wants one line for each part, in order, and no secret in any.
 func (c *TestCache) CheckLog(t *testing.T, parts ...string) {
 	t.Helper()
 	lines := c.lines()
@@ -80,7 +80,7 @@ func NewTestSnapshot(name string) cache.Snapshot {
 	return p
 }
 
-// checkKnows wants all that the snapshots of these names say.
+// CheckKnows wants all that the snapshots of these names say.
 func CheckKnows(t *testing.T, l *cache.History, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -107,7 +107,7 @@ var TestIdentity = cache.Identity{Spec: "nixery.yaml", Image: "box", Platform: "
 
 func BlobContent(name string, n int) string { return strings.Repeat(fmt.Sprint(name, n), 1000) }
 
-// use does what a build does: it reads a history and a blob, and saves three blobs and a snapshot. It must never see anything false.
+// Use does what a build does: it reads a history and a blob, and saves three blobs and a snapshot. It must never see anything false.
 func Use(t *testing.T, c *TestCache, old, name string) {
 	t.Helper()
 	if l := c.Open(t.Context(), TestIdentity); !l.Empty() {
@@ -184,7 +184,7 @@ func CheckBlob(t *testing.T, c *TestCache, content string) {
 	}
 }
 
-// pattern is an endless stream of bytes, in which no two blocks are equal.
+// Pattern is an endless stream of bytes, in which no two blocks are equal.
 type Pattern struct {
 	at   uint64
 	line [1024]byte
@@ -203,7 +203,7 @@ func Allocated() uint64 {
 	return stats.TotalAlloc
 }
 
-// lookAlikes are names that others may have given, and that must never be taken for ours.
+// LookAlikes are names that others may have given, and that must never be taken for ours.
 func LookAlikes() []string {
 	ours := cache.Name{Scope: Scope("a"), Serial: 1}.String()
 	return []string{
@@ -213,7 +213,7 @@ func LookAlikes() []string {
 	}
 }
 
-// day is so many days after some day.
+// Day is so many days after some day.
 func Day(n int) time.Time { return time.Unix(1_700_000_000, 0).AddDate(0, 0, n).UTC() }
 
 func Names(all []cache.Kept) (names []string) {

@@ -59,7 +59,7 @@ func (a artifact) RawManifest() ([]byte, error) { return a.manifest, nil }
 // MediaType tells the registry what RawManifest is.
 func (a artifact) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
 
-// parseArtifact reads a manifest that anybody may have put there.
+// parseArtifact reads a manifest that others may have written.
 func parseArtifact(scope cache.Scope, text []byte) (cache.Entry, v1.Hash, error) {
 	manifest, err := v1.ParseManifest(bytes.NewReader(text))
 	if err != nil {

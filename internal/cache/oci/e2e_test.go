@@ -65,7 +65,7 @@ func TestDistribution(t *testing.T) {
 		}
 		return r
 	}
-	t.Run("nothing learnt is lost", func(t *testing.T) {
+	t.Run("nothing saved is lost", func(t *testing.T) {
 		cachetest.Contract["nothing saved is lost"](t, cachetest.Site{Open: func() cache.Store { return open(t, "acme/box0:cache", oneUser{}) }})
 	})
 	t.Run("anonymous", func(t *testing.T) {

@@ -75,7 +75,7 @@ func (r *Store) kept(ctx context.Context, scope cache.Scope, tags []string) ([]c
 	}
 	entry, _, err := parseArtifact(scope, descriptor.Manifest)
 	if err != nil {
-		return []cache.Kept{}, nil // somebody else's
+		return []cache.Kept{}, nil // not an entry
 	}
 	siblings := slices.DeleteFunc(slices.Clone(tags), func(tag string) bool {
 		return !strings.HasSuffix(tag, string(scope)) || tag == r.begin+string(scope)
@@ -115,7 +115,7 @@ func (r *Store) Remove(ctx context.Context, entry cache.Kept) error {
 	case ok && (fault.Status == http.StatusMethodNotAllowed || fault.Status == http.StatusNotImplemented):
 		fault.Err = errors.New("this registry deletes nothing on request: allow it there (docker-registry: storage.delete.enabled), or use its own tools")
 	case ok && (fault.Kind == cache.Denied || fault.Kind == cache.Unauthorized):
-		fault.Err = errors.New("these credentials may not delete: log in as somebody who may, or use the registry's own tools")
+		fault.Err = errors.New("these credentials may not delete: log in with rights to delete, or use the registry's own tools")
 	}
 	return err
 }

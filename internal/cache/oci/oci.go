@@ -20,8 +20,8 @@ import (
 // Store is a [Store] that keeps entries as OCI artifacts in a repository. A scope is a tag, and its newest entry is what the tag
 // points to; older ones are left to the registry's own clean-up.
 //
-// No registry can move a tag only if nobody else has. Two jobs that save to one scope within the same second may therefore
-// lose what one of them learnt; a job that sees its tag moved says [ErrExists].
+// No registry can move a tag only if no other job has. Two jobs that save to one scope within the same second may therefore
+// lose what one of them saved; a job that sees its tag moved says [ErrExists].
 type Store struct {
 	tag    name.Tag
 	begin  string // of all tags: the user's tag and a hyphen, or ""

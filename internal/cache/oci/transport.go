@@ -14,7 +14,7 @@ import (
 	"github.com/org/nixery-action/internal/bounded"
 )
 
-// limitedTransport is the transport to registries. It keeps plain HTTP, and certificates that nobody checks, to the hosts where they are
+// limitedTransport is the transport to registries. It keeps plain HTTP, and unverified certificates, to the hosts where they are
 // allowed: go-containerregistry tries plain HTTP in all private networks.
 type limitedTransport struct {
 	strict, lax *http.Transport
@@ -31,7 +31,7 @@ func newLimitedTransport(base *http.Transport, insecure []string) *limitedTransp
 	g := &limitedTransport{base.Clone(), base.Clone(), insecure}
 	for _, transport := range []*http.Transport{g.strict, g.lax} {
 		if transport.ResponseHeaderTimeout == 0 {
-			transport.ResponseHeaderTimeout = time.Minute // a registry that is silent for longer is worth less than a layer made anew
+			transport.ResponseHeaderTimeout = time.Minute // a registry that is silent for longer is worth less than rebuilding a layer
 		}
 	}
 	if g.lax.TLSClientConfig == nil {
