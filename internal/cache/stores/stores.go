@@ -14,7 +14,7 @@ type Options struct {
 	Registry oci.Options
 }
 
-// Places makes the stores of locations. Locations that mean the same have one store.
+// Places opens the stores of locations. Locations that mean the same have one store.
 func Places(from, to []cache.Location, o Options) (read, write []cache.Place, err error) {
 	m := opener{o, map[cache.Location]cache.Store{}}
 	if read, err = m.places(from); err != nil {
@@ -26,7 +26,7 @@ func Places(from, to []cache.Location, o Options) (read, write []cache.Place, er
 
 type opener struct {
 	Options
-	made map[cache.Location]cache.Store // by what makes a store
+	opened map[cache.Location]cache.Store // by what makes a store
 }
 
 func (m opener) places(locations []cache.Location) ([]cache.Place, error) {
@@ -42,12 +42,12 @@ func (m opener) places(locations []cache.Location) ([]cache.Place, error) {
 }
 
 func (m opener) store(l cache.Location) (cache.Store, error) {
-	if store, ok := m.made[l]; ok {
+	if store, ok := m.opened[l]; ok {
 		return store, nil
 	}
 	store, err := m.make(l)
 	if err == nil {
-		m.made[l] = store
+		m.opened[l] = store
 	}
 	return store, err
 }
