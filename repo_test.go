@@ -294,7 +294,7 @@ func names(s source) (violations []string) {
 var openers = []string{
 	"internal/plainfile/plainfile.go",
 	"internal/scratch/dir.go", "internal/scratch/file.go", "internal/actions/outputs.go", "internal/popularity/crawl/journal.go", // with flags that do not wait, or after a check
-	"internal/cache/folder.go", "internal/blobstore/commit.go", // a directory, to sync it
+	"internal/cache/dir/dir.go", "internal/blobstore/commit.go", // a directory, to sync it
 	"internal/nixinstall/register.go", // just made
 	"internal/spec/specdoc/main.go", "internal/actions/actiongen/main.go", "internal/serve/settings/settingsdoc/main.go",
 }

@@ -15,7 +15,7 @@ import (
 // Ledgers are kept as every other store keeps them.
 func TestCacheContract(t *testing.T) {
 	for where, newSite := range sites {
-		for name, test := range cachetest.Contract {
+		for name, test := range cachetest.Contract(cachetest.Can{}) {
 			t.Run(where+"/"+name, func(t *testing.T) {
 				s := newSite(t)
 				test(t, cachetest.Site{Open: func() cache.Store { return s.open().Cache() }, Reserves: true})
@@ -28,11 +28,11 @@ func TestCacheContract(t *testing.T) {
 func TestHostileLanes(t *testing.T) {
 	everywhere(t, func(t *testing.T, s site) {
 		store := s.open().Cache()
-		for _, lane := range []cache.Lane{"", "..", "../../etc", "a/b", "A", "a--b", "-a", "a\n"} {
+		for _, lane := range []cache.Scope{"", "..", "../../etc", "a/b", "A", "a--b", "-a", "a\n"} {
 			if _, err := store.Newest(t.Context(), lane); err == nil {
 				t.Errorf("%q was looked for", lane)
 			}
-			if err := store.Save(t.Context(), cache.Name{Lane: lane, Serial: 1}, 0, nil); err == nil {
+			if err := store.Save(t.Context(), cache.Name{Scope: lane, Serial: 1}, 0, nil); err == nil {
 				t.Errorf("%q was saved", lane)
 			}
 		}
@@ -45,7 +45,7 @@ func TestOldEntriesGo(t *testing.T) {
 		d := s.open()
 		c := d.Cache()
 		for serial := range uint32(3 * kept) {
-			saveEntry(t, c, cache.Name{Lane: "nixery1-a", Serial: serial + 1})
+			saveEntry(t, c, cache.Name{Scope: "nixery1-a", Serial: serial + 1})
 		}
 		names := keysBelow(t, d, "cache/nixery1-a/")
 		if len(names) != kept || names[len(names)-1] != "cache/nixery1-a/00000030" {

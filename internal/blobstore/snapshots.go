@@ -26,7 +26,7 @@ func (l snapshots) String() string { return "the cache in " + l.store.name }
 
 var laneForm = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
 
-func laneKey(lane cache.Lane) (string, error) {
+func laneKey(lane cache.Scope) (string, error) {
 	if len(lane) > 128 || !laneForm.MatchString(string(lane)) {
 		return "", fmt.Errorf("%.200q cannot be a lane", string(lane))
 	}
@@ -34,12 +34,12 @@ func laneKey(lane cache.Lane) (string, error) {
 }
 
 func entryKey(name cache.Name) (string, error) {
-	lane, err := laneKey(name.Lane)
+	lane, err := laneKey(name.Scope)
 	return fmt.Sprintf("%s%08x", lane, name.Serial), err
 }
 
 // Newest implements [cache.Store].
-func (l snapshots) Newest(ctx context.Context, lane cache.Lane) (cache.Entry, error) {
+func (l snapshots) Newest(ctx context.Context, lane cache.Scope) (cache.Entry, error) {
 	if ctx.Err() != nil {
 		return cache.Entry{}, context.Cause(ctx)
 	}
@@ -54,7 +54,7 @@ func (l snapshots) Newest(ctx context.Context, lane cache.Lane) (cache.Entry, er
 }
 
 // last is the entry of the highest serial, or nil. Buckets list in the order of names.
-func (l snapshots) last(ctx context.Context, lane cache.Lane) (*cache.Entry, error) {
+func (l snapshots) last(ctx context.Context, lane cache.Scope) (*cache.Entry, error) {
 	prefix, err := laneKey(lane)
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func (l snapshots) last(ctx context.Context, lane cache.Lane) (*cache.Entry, err
 		if err != nil || len(digits) != 8 {
 			continue
 		}
-		newest = &cache.Entry{Name: cache.Name{Lane: lane, Serial: uint32(serial)}, Size: object.Size, Open: l.opener(object.Key)}
+		newest = &cache.Entry{Name: cache.Name{Scope: lane, Serial: uint32(serial)}, Size: object.Size, Open: l.opener(object.Key)}
 	}
 }
 
@@ -98,7 +98,7 @@ const kept = 16
 func (l snapshots) Save(ctx context.Context, name cache.Name, size int64, open func() (io.ReadCloser, error)) error {
 	err := l.save(ctx, name, size, open)
 	if err == nil && name.Serial > kept {
-		old, _ := entryKey(cache.Name{Lane: name.Lane, Serial: name.Serial - kept})
+		old, _ := entryKey(cache.Name{Scope: name.Scope, Serial: name.Serial - kept})
 		_ = l.store.bucket.Delete(ctx, old) // an old entry that stays does no harm
 	}
 	if err == nil || errors.Is(err, cache.ErrExists) {

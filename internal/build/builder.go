@@ -58,12 +58,12 @@ type Builder struct {
 	Runner  nixbuild.Runner
 	Store   fs.FS // its root is the one that nix/store lies in
 	Created time.Time
-	TempDir string        // for links that are roots of the garbage collector
-	Cache   *cache.Cache  // results of earlier runs; never nil
-	Shared  *cache.Ledger // records of the layers of other images, verified as those of Cache are; nil for none
-	Verify  bool          // build without the cache, and publish only if the cache has the same
-	Spec    string        // path of the spec in its repository, for the cache
-	Pinned  *Pinned       // the source, if it is pinned already: Run then ignores the one it is given
+	TempDir string         // for links that are roots of the garbage collector
+	Cache   *cache.Cache   // results of earlier runs; never nil
+	Shared  *cache.History // records of the layers of other images, verified as those of Cache are; nil for none
+	Verify  bool           // build without the cache, and publish only if the cache has the same
+	Spec    string         // path of the spec in its repository, for the cache
+	Pinned  *Pinned        // the source, if it is pinned already: Run then ignores the one it is given
 	// Confinement restricts evaluations; the zero value does not.
 	Confinement nixbuild.Confinement
 	// AlsoEvaluate are packages that are evaluated with those of the targets, if

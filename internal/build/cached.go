@@ -18,8 +18,8 @@ import (
 type cached []cachedPlatform
 
 type cachedPlatform struct {
-	*cache.Ledger
-	shared *cache.Ledger // records of the layers of other images; nil for none
+	*cache.History
+	shared *cache.History // records of the layers of other images; nil for none
 	blobs  func(layers.Record) (io.ReadCloser, error)
 }
 
@@ -175,8 +175,8 @@ func (j *job) save(ctx context.Context, images []built) {
 }
 
 // page returns what the cache keeps of one platform, and saves its blobs.
-func (b *Builder) page(ctx context.Context, source *Pinned, p builtPlatform) cache.Page {
-	page := cache.NewPage()
+func (b *Builder) page(ctx context.Context, source *Pinned, p builtPlatform) cache.Snapshot {
+	page := cache.NewSnapshot()
 	page.AddClosure(p.target.Closure)
 	if key := source.keyOf(p.target); key != "" {
 		page.Roots[key] = rootsOf(p.target)

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"log"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -19,10 +21,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
-	"net/http"
-	"net/http/httptest"
 
 	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/cache/cachetest"
 	"github.com/org/nixery-action/internal/image"
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/progress"
@@ -53,7 +54,7 @@ type workshop struct {
 
 func newWorkshop(t *testing.T) *workshop {
 	w := &workshop{
-		t: t, store: cache.NewMemory(), mode: cache.Min, refuse: func(*http.Request) bool { return false },
+		t: t, store: cachetest.NewMemory(), mode: cache.Min, refuse: func(*http.Request) bool { return false },
 		source: spec.Nixpkgs{Path: "/pkgs"}, created: image.Epoch, status: http.StatusNotFound, now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC),
 	}
 	w.open()
@@ -195,7 +196,7 @@ func TestBlobsComeFromTheCache(t *testing.T) {
 }
 
 // poison replaces what the cache knows of an image's first platform.
-func (w *workshop) poison(o Target, lie func(*cache.Page)) {
+func (w *workshop) poison(o Target, lie func(*cache.Snapshot)) {
 	w.t.Helper()
 	builder := newBuilder(w.t, &fakeNix{})
 	platforms, err := builder.Closures(w.t.Context(), spec.Nixpkgs{Path: "/pkgs"}, []Target{o})
@@ -204,7 +205,7 @@ func (w *workshop) poison(o Target, lie func(*cache.Page)) {
 	}
 	place := []cache.Place{{Store: w.store}}
 	c := cache.New(place, place, slog.New(slog.DiscardHandler))
-	page := cache.NewPage()
+	page := cache.NewSnapshot()
 	page.AddClosure(platforms[0].Closure)
 	ledger := c.Open(w.t.Context(), builder.identity(platforms[0]))
 	for _, group := range layers.Plan(platforms[0].Closure, layers.Options{Budget: 94}) {
@@ -221,7 +222,7 @@ func TestRecordThatLiesIsNotBelieved(t *testing.T) {
 	w := newWorkshop(t)
 	box := func() Target { return target("box", both[:1], "app") }
 	first := w.run(&fakeNix{}, box())
-	w.poison(box(), func(p *cache.Page) {
+	w.poison(box(), func(p *cache.Snapshot) {
 		for key, record := range p.Layers {
 			record.Digest.Hex = strings.Repeat("0", 64)
 			p.Layers[key] = record
@@ -240,7 +241,7 @@ func TestClosureThatLiesIsNotBelieved(t *testing.T) {
 	w := newWorkshop(t)
 	box := func() Target { return target("box", both[:1], "app") }
 	first := w.run(&fakeNix{}, box())
-	w.poison(box(), func(p *cache.Page) {
+	w.poison(box(), func(p *cache.Snapshot) {
 		info := p.Paths[path("lib")]
 		info.NarHash.Hex = strings.Repeat("f", 64)
 		p.Paths[path("lib")] = info
@@ -251,7 +252,7 @@ func TestClosureThatLiesIsNotBelieved(t *testing.T) {
 // deaf is a store that fails.
 type deaf struct{ cache.Store }
 
-func (deaf) Newest(context.Context, cache.Lane) (cache.Entry, error) {
+func (deaf) Newest(context.Context, cache.Scope) (cache.Entry, error) {
 	return cache.Entry{}, &cache.StoreError{Store: "deaf", Op: "reading", Kind: cache.Unreachable, Err: errors.New("silence")}
 }
 
@@ -260,12 +261,12 @@ func (deaf) String() string { return "deaf" }
 func TestBrokenCacheChangesNothing(t *testing.T) {
 	w := newWorkshop(t)
 	first := w.run(&fakeNix{}, target("box", both, "app"))
-	w.store = deaf{cache.NewMemory()}
+	w.store = deaf{cachetest.NewMemory()}
 	w.same("with a cache that fails", first, w.run(&fakeNix{}, target("box", both, "app")))
 }
 
 func TestFailedRunTeachesNothing(t *testing.T) {
-	store := cache.NewMemory()
+	store := cachetest.NewMemory()
 	place := []cache.Place{{Store: store}}
 	builder := newBuilder(t, &fakeNix{})
 	builder.Cache = cache.New(place, place, slog.New(slog.DiscardHandler))
@@ -289,12 +290,12 @@ func TestFailedRunTeachesNothing(t *testing.T) {
 func TestLayersOfOtherImages(t *testing.T) {
 	w := newWorkshop(t)
 	first := w.run(&fakeNix{}, target("box", both[:1], "app"))
-	page := cache.NewPage()
+	page := cache.NewSnapshot()
 	for _, l := range first.Images[0].Platforms[0].Layers {
 		page.Layers[l.Key] = layers.Record{DiffID: l.DiffID, Digest: l.Digest, Size: l.Size}
 	}
 	var reads atomic.Int64
-	measure := func(others *cache.Ledger) *Report {
+	measure := func(others *cache.History) *Report {
 		t.Helper()
 		reads.Store(0)
 		builder := newBuilder(t, &fakeNix{})
@@ -306,7 +307,7 @@ func TestLayersOfOtherImages(t *testing.T) {
 		}
 		return report
 	}
-	got := measure((&cache.Ledger{}).With(page))
+	got := measure((&cache.History{}).With(page))
 	if got.Images[0].Digest != first.Images[0].Digest || reads.Load() != 0 {
 		t.Errorf("the digest was %s, and is %s; the store was read %d times", first.Images[0].Digest, got.Images[0].Digest, reads.Load())
 	}
@@ -321,14 +322,14 @@ func TestLayersOfOtherImagesMayBeLies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := cache.NewPage()
+	page := cache.NewSnapshot()
 	for _, l := range truth.Images[0].Platforms[0].Layers {
 		lie := l.Digest
 		lie.Hex = strings.Repeat("0", 64)
 		page.Layers[l.Key] = layers.Record{DiffID: l.DiffID, Digest: lie, Size: l.Size}
 	}
 	builder := newBuilder(t, &fakeNix{})
-	builder.Shared = (&cache.Ledger{}).With(page)
+	builder.Shared = (&cache.History{}).With(page)
 	got, err := run(t, builder, newDestination(t), target("other", both[:1], "app"))
 	if err != nil || got.Images[0].Digest != truth.Images[0].Digest {
 		t.Errorf("it is %v (%v), not %s", got, err, truth.Images[0].Digest)

@@ -13,6 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/cache/cachetest"
 	"github.com/org/nixery-action/internal/layers"
 	"github.com/org/nixery-action/internal/nix"
 	"github.com/org/nixery-action/internal/spec"
@@ -90,7 +91,7 @@ func TestWarningsOfAFailedRun(t *testing.T) {
 // A command that is changed while all layers come from the cache is looked at if the packages are on this machine; if not,
 // nothing is built for it.
 func TestWarningsOfACachedRun(t *testing.T) {
-	place := []cache.Place{{Store: cache.NewMemory(), Mode: cache.Min}}
+	place := []cache.Place{{Store: cachetest.NewMemory(), Mode: cache.Min}}
 	pkgs := t.TempDir()
 	for i, c := range []struct {
 		store fs.FS

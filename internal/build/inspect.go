@@ -87,7 +87,7 @@ func (i *inspections) Complete(repo name.Repository, image v1.Hash) {
 }
 
 // keep writes to page when each of some repositories last had all of an image.
-func (i *inspections) keep(page cache.Page, repositories []name.Repository, image v1.Hash) {
+func (i *inspections) keep(page cache.Snapshot, repositories []name.Repository, image v1.Hash) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, repo := range repositories {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/cache/cachetest"
 	"github.com/org/nixery-action/internal/spec"
 )
 
@@ -87,7 +88,7 @@ func TestWhatTakesAnEvaluation(t *testing.T) {
 		"packages":      {func(_ *workshop, o *Target) { o.Packages = []string{"app", "lib"} }, true},
 		"architectures": {func(_ *workshop, o *Target) { o.Architectures = both }, true},
 		"another spec":  {func(w *workshop, _ *Target) { w.spec = "other.yaml" }, true},
-		"no cache":      {func(w *workshop, _ *Target) { w.store = cache.NewMemory() }, true},
+		"no cache":      {func(w *workshop, _ *Target) { w.store = cachetest.NewMemory() }, true},
 		"label":         {func(_ *workshop, o *Target) { o.Config.Labels = map[string]string{"a": "b"} }, false},
 		"budget":        {func(_ *workshop, o *Target) { o.Layers.Budget = 90 }, false},
 		"created":       {func(w *workshop, _ *Target) { w.created = time.Unix(9, 0) }, false},
@@ -103,7 +104,7 @@ func TestWhatTakesAnEvaluation(t *testing.T) {
 			if slices.Contains(nix.calls, "nix-instantiate") != c.evaluates {
 				t.Errorf("processes %q", nix.calls)
 			}
-			w.store = cache.NewMemory()
+			w.store = cachetest.NewMemory()
 			w.same(title, w.run(&fakeNix{}, o), got)
 		})
 	}
@@ -182,7 +183,7 @@ func (w *workshop) learn(o Target, roots []cache.Root) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	page := cache.NewPage()
+	page := cache.NewSnapshot()
 	page.Roots[source.keyOf(platforms[0])] = roots
 	builder.Cache.Save(w.t.Context(), builder.identity(platforms[0]), page)
 }
@@ -204,7 +205,7 @@ func TestRegistryIsCheckedBeforeNixRuns(t *testing.T) {
 	w.refuse = func(r *http.Request) bool { return r.Method == http.MethodPost }
 	w.edit("{  }")
 	w.refused("another source")
-	w.store = cache.NewMemory()
+	w.store = cachetest.NewMemory()
 	w.source = spec.Nixpkgs{Git: &spec.Git{URL: "file:///x", Ref: "main"}}
 	w.refused("a first run")
 }

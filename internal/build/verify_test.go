@@ -56,32 +56,32 @@ func TestVerifyWithoutRecords(t *testing.T) {
 
 func TestVerifyFindsEveryLie(t *testing.T) {
 	for name, c := range map[string]struct {
-		lie  func(*cache.Page)
+		lie  func(*cache.Snapshot)
 		want []string
 	}{
-		"layers": {func(p *cache.Page) {
+		"layers": {func(p *cache.Snapshot) {
 			for key, record := range p.Layers {
 				record.Digest.Hex = strings.Repeat("0", 64)
 				p.Layers[key] = record
 			}
 		}, []string{"its bytes are sha256:", "but its record says sha256:00000", "; it is of app-x86_64-linux", "; it is of lib", "; it is of cacert"}},
-		"a size": {func(p *cache.Page) {
+		"a size": {func(p *cache.Snapshot) {
 			for key, record := range p.Layers {
 				record.Size++
 				p.Layers[key] = record
 			}
 		}, []string{"image box for linux/amd64: layer "}},
-		"a hash": {func(p *cache.Page) {
+		"a hash": {func(p *cache.Snapshot) {
 			info := p.Paths[path("lib")]
 			info.NarHash.Hex = strings.Repeat("f", 64)
 			p.Paths[path("lib")] = info
 		}, []string{string(path("lib")) + ": its NAR hash is sha256:0", "but the cache says sha256:fff"}},
-		"a reference too few": {func(p *cache.Page) {
+		"a reference too few": {func(p *cache.Snapshot) {
 			info := p.Paths[path("app-x86_64-linux")]
 			info.References = nil
 			p.Paths[info.Path] = info
 		}, []string{string(path("lib")) + " is in the closure, but not in the cache's", "1 references), but the cache says", ", 0)"}},
-		"a reference too many": {func(p *cache.Page) {
+		"a reference too many": {func(p *cache.Snapshot) {
 			extra := nix.PathInfo{Path: path("app-aarch64-linux"), NarHash: p.Paths[path("lib")].NarHash, NarSize: 1}
 			p.Paths[extra.Path] = extra
 			info := p.Paths[path("lib")]

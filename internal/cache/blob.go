@@ -34,41 +34,41 @@ func (p *place) blob(ctx context.Context, digest v1.Hash, size int64) (io.ReadCl
 	if !p.mayRead() {
 		return nil, ErrNotFound
 	}
-	entry, err := p.Store.Newest(ctx, blobLane(digest))
+	entry, err := p.Store.Newest(ctx, BlobScope(digest))
 	if err != nil {
 		return nil, err
 	}
-	if p.isBad(entry.Name) {
+	if p.isRejected(entry.Name) {
 		return nil, ErrNotFound
 	}
 	if entry.Size >= 0 && entry.Size != size {
-		err := &StoreError{Store: p.Store.String(), Op: readingEntry, Kind: Damaged, Err: sizeError(size)}
-		return nil, p.condemn(ctx, entry.Name, err)
+		err := &StoreError{Store: p.Store.String(), Op: Reading, Kind: Damaged, Err: SizeError(size)}
+		return nil, p.reject(ctx, entry.Name, err)
 	}
 	content, err := entry.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return newVerified(content, digest, size, func(err error) error {
-		return p.condemn(ctx, entry.Name, failed(ctx, p.Store.String(), readingEntry, Damaged, err))
+		return p.reject(ctx, entry.Name, Failed(ctx, p.Store.String(), Reading, Damaged, err))
 	}), nil
 }
 
-func (p *place) isBad(name Name) bool {
+func (p *place) isRejected(name Name) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	serial, bad := p.bad[name.Lane]
+	serial, bad := p.rejected[name.Scope]
 	return bad && serial >= name.Serial
 }
 
-// condemn sees to it that a damaged entry is not read again, and that another may take its place.
-func (p *place) condemn(ctx context.Context, name Name, err error) error {
+// reject sees to it that a damaged entry is not read again, and that another may take its place.
+func (p *place) reject(ctx context.Context, name Name, err error) error {
 	p.read(ctx, err)
 	var fault *StoreError
 	if errors.As(err, &fault) && fault.Kind == Damaged {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.bad[name.Lane] = max(p.bad[name.Lane], name.Serial)
+		p.rejected[name.Scope] = max(p.rejected[name.Scope], name.Serial)
 	}
 	return err
 }
@@ -79,19 +79,19 @@ func (c *Cache) SaveBlob(ctx context.Context, digest v1.Hash, size int64, open f
 	var wait sync.WaitGroup
 	for _, p := range c.to {
 		if p.Mode == Max {
-			wait.Go(func() { p.write(ctx, p.saveBlob(ctx, c.badSerial(p, digest), digest, size, open)) })
+			wait.Go(func() { p.write(ctx, p.saveBlob(ctx, c.rejectedSerial(p, digest), digest, size, open)) })
 		}
 	}
 	wait.Wait()
 }
 
-// badSerial is the serial up to which the entries of a blob are known to be damaged, or 0.
-func (c *Cache) badSerial(p *place, digest v1.Hash) uint32 {
+// rejectedSerial is the serial up to which the entries of a blob are known to be damaged, or 0.
+func (c *Cache) rejectedSerial(p *place, digest v1.Hash) uint32 {
 	var bad uint32
 	for _, other := range append([]*place{p}, c.from...) {
-		if other.gate == p.gate {
+		if other.storeStatus == p.storeStatus {
 			other.mu.Lock()
-			bad = max(bad, other.bad[blobLane(digest)])
+			bad = max(bad, other.rejected[BlobScope(digest)])
 			other.mu.Unlock()
 		}
 	}
@@ -109,18 +109,18 @@ func (p *place) saveBlob(ctx context.Context, bad uint32, digest v1.Hash, size i
 	}
 	const mostNames = 3
 	for n := uint32(1); n <= mostNames && p.mayWrite(); n++ {
-		serial, err := further(p.Store, blobLane(digest), bad, n)
+		serial, err := further(p.Store, BlobScope(digest), bad, n)
 		if err != nil {
 			return err
 		}
-		entry, err := p.Store.Newest(ctx, blobLane(digest))
+		entry, err := p.Store.Newest(ctx, BlobScope(digest))
 		if err == nil && entry.Name.Serial > bad {
 			return nil
 		}
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		err = p.Store.Save(ctx, Name{blobLane(digest), serial}, size, verified)
+		err = p.Store.Save(ctx, Name{BlobScope(digest), serial}, size, verified)
 		if !errors.Is(err, ErrExists) {
 			return err
 		}

@@ -12,72 +12,72 @@ import (
 	"github.com/org/nixery-action/internal/bounded/boundedtest"
 )
 
-// mostMemory is what decoding any ledger may allocate in all. The largest genuine ones take a third of it.
+// mostMemory is what decoding any history may allocate in all. The largest genuine ones take a third of it.
 const mostMemory = 256 << 20
 
 // bombs are gzipped JSON that unfolds to far more than it weighs.
 func bombs(t testing.TB) map[string][]byte {
-	const size = largestDecoded + 1<<20 // bytes
-	digest, path := hashOf("x").String(), string(storePath("a"))
+	const size = maxDecoded + 1<<20 // bytes
+	path := string(storePath("a"))
 	root := fmt.Sprintf(`{"name":"","path":%q},`, path)
-	entry := fmt.Sprintf(`"k":%q,`, digest)
+	const entry = `"k":1,`
 	return map[string][]byte{
-		"pages":            boundedtest.Gzip(t, `{"pages":[`, `{},`, size/3, `{}]}`),
-		"fields of a page": boundedtest.Gzip(t, `{"pages":[{`, `"layers":{},`, size/12, `"layers":{}}]}`),
-		"fields":           boundedtest.Gzip(t, `{`, `"pages":[],`, size/11, `"pages":[]}`),
-		"one entry often":  boundedtest.Gzip(t, `{"pages":[{"images":{`, entry, size/len(entry), entry[:len(entry)-1]+`}}]}`),
-		"roots":            boundedtest.Gzip(t, `{"pages":[{"roots":{"k":[`, root, size/len(root), root[:len(root)-1]+`]}}]}`),
-		"references":       boundedtest.Gzip(t, fmt.Sprintf(`{"pages":[{"paths":{%q:{"references":[`, path), `"",`, size/3, `""]}}}]}`),
-		"nested":           boundedtest.Gzip(t, `{"pages":[{"images":{"k":`, `[`, size, ``),
-		"a long text":      boundedtest.Gzip(t, `{"pages":[{"images":{"`, `k`, size, `":1}}]}`),
-		"blanks":           boundedtest.Gzip(t, `{"pages":[`, ` `, size, `]}`),
-		"after the end":    boundedtest.Gzip(t, `{}`, ` `, size, ``),
-		"null":             boundedtest.Gzip(t, `{"pages":[`, `null,`, size/5, `null]}`),
+		"snapshots":            boundedtest.Gzip(t, `{"snapshots":[`, `{},`, size/3, `{}]}`),
+		"fields of a snapshot": boundedtest.Gzip(t, `{"snapshots":[{`, `"layers":{},`, size/12, `"layers":{}}]}`),
+		"fields":               boundedtest.Gzip(t, `{`, `"snapshots":[],`, size/11, `"snapshots":[]}`),
+		"one entry often":      boundedtest.Gzip(t, `{"snapshots":[{"inspected":{`, entry, size/len(entry), entry[:len(entry)-1]+`}}]}`),
+		"roots":                boundedtest.Gzip(t, `{"snapshots":[{"roots":{"k":[`, root, size/len(root), root[:len(root)-1]+`]}}]}`),
+		"references":           boundedtest.Gzip(t, fmt.Sprintf(`{"snapshots":[{"paths":{%q:{"references":[`, path), `"",`, size/3, `""]}}}]}`),
+		"nested":               boundedtest.Gzip(t, `{"snapshots":[{"inspected":{"k":`, `[`, size, ``),
+		"a long text":          boundedtest.Gzip(t, `{"snapshots":[{"inspected":{"`, `k`, size, `":1}}]}`),
+		"blanks":               boundedtest.Gzip(t, `{"snapshots":[`, ` `, size, `]}`),
+		"after the end":        boundedtest.Gzip(t, `{}`, ` `, size, ``),
+		"null":                 boundedtest.Gzip(t, `{"snapshots":[`, `null,`, size/5, `null]}`),
 	}
 }
 
-func ledgerOf(body []byte) []byte {
+func historyOf(body []byte) []byte {
 	return append(firstLine(Key{}, "", body), body...)
 }
 
-func TestLedgerBombs(t *testing.T) {
+func TestHistoryBombs(t *testing.T) {
 	for title, body := range bombs(t) {
 		t.Run(title, func(t *testing.T) {
 			boundedtest.Within(t, mostMemory, func() {
-				if l, err := decodeFile(t, ledgerOf(body)); err == nil {
-					t.Errorf("it has %d pages", len(l.pages))
+				if l, err := decodeFile(t, historyOf(body)); err == nil {
+					t.Errorf("it has %d snapshots", len(l.snapshots))
 				}
 			})
 		})
 	}
 }
 
-// What is within the limits takes no longer than it should, though its pages are compared with each other.
-func TestLargestLedger(t *testing.T) {
+// What is within the limits takes no longer than it should, though its snapshots are compared with each other.
+func TestLargestHistory(t *testing.T) {
 	var text strings.Builder
-	text.WriteString(`{"pages":[`)
-	for page := range mostPages {
-		text.WriteString(strings.TrimPrefix(`,{"images":{`, strings.Repeat(",", btoi(page == 0))))
-		for n := range mostEntries / mostPages {
-			fmt.Fprintf(&text, `%s"%d.%d":%q`, strings.Repeat(",", btoi(n > 0)), page, n, hashOf("x"))
+	text.WriteString(`{"snapshots":[`)
+	for snapshot := range maxSnapshots {
+		text.WriteString(strings.TrimPrefix(`,{"inspected":{`, strings.Repeat(",", btoi(snapshot == 0))))
+		for n := range maxEntries / maxSnapshots {
+			fmt.Fprintf(&text, `%s"%d.%d":%d`, strings.Repeat(",", btoi(n > 0)), snapshot, n, 1700000000+n)
 		}
 		text.WriteString(`}}`)
 	}
 	text.WriteString(`]}`)
 	boundedtest.Within(t, mostMemory, func() {
-		l, err := decodeFile(t, fileOf("2", text.String()))
-		if err != nil || len(l.pages) != mostPages || count(l.pages) != mostEntries {
+		l, err := decodeFile(t, fileOf("3", text.String()))
+		if err != nil || len(l.snapshots) != maxSnapshots || count(l.snapshots) != maxEntries {
 			t.Fatalf("got %v", err)
 		}
 	})
-	more := strings.Replace(text.String(), `{"images":{`, `{"images":{"more":"`+hashOf("x").String()+`",`, 1)
+	more := strings.Replace(text.String(), `{"inspected":{`, `{"inspected":{"more":1,`, 1)
 	var over *bounded.Error
-	if _, err := decodeFile(t, fileOf("2", more)); !errors.As(err, &over) || over.Most != mostEntries {
+	if _, err := decodeFile(t, fileOf("3", more)); !errors.As(err, &over) || over.Most != maxEntries {
 		t.Errorf("one entry more: %v", err)
 	}
-	pages := `{"pages":[` + strings.Repeat("{},", mostPages) + `{}]}`
-	if _, err := decodeFile(t, fileOf("2", pages)); !errors.As(err, &over) || over.Most != mostPages {
-		t.Errorf("one page more: %v", err)
+	snapshots := `{"snapshots":[` + strings.Repeat("{},", maxSnapshots) + `{}]}`
+	if _, err := decodeFile(t, fileOf("3", snapshots)); !errors.As(err, &over) || over.Most != maxSnapshots {
+		t.Errorf("one snapshot more: %v", err)
 	}
 }
 
@@ -88,15 +88,15 @@ func btoi(b bool) int {
 	return 0
 }
 
-// A ledger that would not be read is not written, whatever makes it too large.
+// A history that would not be read is not written, whatever makes it too large.
 func TestEncodeFitsEveryLimit(t *testing.T) {
-	l := (&Ledger{}).With(page("a")).With(page("b"))
-	file, err := l.encode(Key{}, "", largestLedger, count(l.pages)-1)
+	l := (&History{}).With(snapshot("a")).With(snapshot("b"))
+	file, err := l.encode(Key{}, "", maxEncoded, count(l.snapshots)-1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := decodeFile(t, file)
-	if err != nil || len(got.pages) != 1 {
+	if err != nil || len(got.snapshots) != 1 {
 		t.Fatalf("got %v", err)
 	}
 	checkKnows(t, got, "b")
@@ -104,7 +104,7 @@ func TestEncodeFitsEveryLimit(t *testing.T) {
 
 // A run that is cancelled does not decode to the end, at whatever place it is.
 func TestDecodingEndsWithItsContext(t *testing.T) {
-	file := ledgerOf(bombs(t)["blanks"])
+	file := historyOf(bombs(t)["blanks"])
 	for _, after := range []int64{1, 10, 100} {
 		ctx := boundedtest.EndingAfter(t.Context(), after)
 		_, err := Decode(ctx, bytes.NewReader(file), Key{}, "")
@@ -115,18 +115,18 @@ func TestDecodingEndsWithItsContext(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(encode(f, (&Ledger{}).With(page("a"))))
-	f.Add([]byte(`{"pages":[{"images":{"k":"` + hashOf("x").String() + `"}}]}`))
-	f.Add([]byte(ledgerMagic + "9 x\n"))
+	f.Add(encode(f, (&History{}).With(snapshot("a"))))
+	f.Add([]byte(`{"snapshots":[{"inspected":{"k":1}}]}`))
+	f.Add([]byte(magic + "9 x\n"))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		// What a few hundred bytes of JSON become is maps, texts and a decoder: some dozens of times as much.
 		most := uint64(1<<20 + 64*len(file))
 		checkDecoded(t, most+mostUnzipped(file), file)
-		checkDecoded(t, most, fileOf("2", string(file)))
+		checkDecoded(t, most, fileOf("3", string(file)))
 	})
 }
 
-// mostUnzipped is what gzip may make of a few bytes, see TestLedgerBombs.
+// mostUnzipped is what gzip may make of a few bytes, see TestHistoryBombs.
 func mostUnzipped(file []byte) uint64 {
 	if bytes.Contains(file, []byte("\x1f\x8b")) {
 		return mostMemory

@@ -10,12 +10,14 @@ import (
 	"math"
 	"slices"
 	"sync"
+
+	"github.com/org/nixery-action/internal/retry"
 )
 
 // Mode says what is saved in a place.
 type Mode string
 
-// Min saves ledgers; Max saves blobs, too, for registries that do not have them.
+// Min saves histories; Max saves blobs, too, for registries that do not have them.
 const (
 	Min Mode = "min"
 	Max Mode = "max"
@@ -24,7 +26,7 @@ const (
 // Place is a store as a user named it.
 type Place struct {
 	Store Store
-	Scope string // keeps lanes apart, see Identity.Lane; blobs are shared by all scopes
+	Scope string // keeps scopes apart, see Identity.Lane; blobs are shared by all scopes
 	Mode  Mode   // of no meaning for reading
 }
 
@@ -32,31 +34,31 @@ type Place struct {
 // log for each kind, and in Problems. It is safe for concurrent use.
 type Cache struct {
 	from, to []*place
-	gates    map[Store]*gate // two places with one store share its faults
-	order    []*gate
+	statuses map[Store]*storeStatus // two places with one store share its faults
+	order    []*storeStatus
 }
 
 type place struct {
 	Place
-	*gate
+	*storeStatus
 
-	key Key // the zero value believes every ledger, and marks none
+	key Key // the zero value trusts every history, and marks none
 
-	mu     sync.Mutex
-	latest map[Lane]latest // what was last seen of a lane
-	bad    map[Lane]uint32 // blobs that were damaged, by serial
+	mu       sync.Mutex
+	latest   map[Scope]latest // what was last seen of a scope
+	rejected map[Scope]uint32 // blobs that were damaged, by serial
 }
 
-// latest is the newest ledger that was seen in a place.
+// latest is the newest history that was seen in a place.
 type latest struct {
-	ledger *Ledger
-	serial uint32 // 0 if there was none
+	history *History
+	serial  uint32 // 0 if there was none
 }
 
 // New returns a cache that reads from some places, in order, and writes to others. Without any it knows nothing and keeps
 // nothing. The stores must be comparable, and one that is in several places the same value.
 func New(from, to []Place, logger *slog.Logger) *Cache {
-	c := &Cache{gates: map[Store]*gate{}}
+	c := &Cache{statuses: map[Store]*storeStatus{}}
 	for _, p := range from {
 		c.from = append(c.from, c.place(p, logger))
 	}
@@ -67,14 +69,14 @@ func New(from, to []Place, logger *slog.Logger) *Cache {
 }
 
 func (c *Cache) place(p Place, logger *slog.Logger) *place {
-	if c.gates[p.Store] == nil {
-		c.gates[p.Store] = newGate(logger)
-		c.order = append(c.order, c.gates[p.Store])
+	if c.statuses[p.Store] == nil {
+		c.statuses[p.Store] = newStoreStatus(logger)
+		c.order = append(c.order, c.statuses[p.Store])
 	}
-	return &place{Place: p, gate: c.gates[p.Store], latest: map[Lane]latest{}, bad: map[Lane]uint32{}}
+	return &place{Place: p, storeStatus: c.statuses[p.Store], latest: map[Scope]latest{}, rejected: map[Scope]uint32{}}
 }
 
-// WithKey makes the cache believe only ledgers with the mark of a key, and mark what it saves. With the zero Key, marks are not
+// WithKey makes the cache trust only histories with the mark of a key, and mark what it saves. With the zero Key, marks are not
 // looked at. It is called before anything else.
 func (c *Cache) WithKey(key Key) *Cache {
 	for _, p := range slices.Concat(c.from, c.to) {
@@ -96,134 +98,134 @@ func (c *Cache) Problems() []error {
 	return all
 }
 
-// Open returns what is known about an identity: the newest ledgers of all places, joined. It is empty if nothing is known.
-func (c *Cache) Open(ctx context.Context, id Identity) *Ledger {
-	ledgers := make([]*Ledger, len(c.from))
+// Open returns what is known about an identity: the newest histories of all places, joined. It is empty if nothing is known.
+func (c *Cache) Open(ctx context.Context, id Identity) *History {
+	histories := make([]*History, len(c.from))
 	var wait sync.WaitGroup
 	for i, p := range c.from {
-		wait.Go(func() { ledgers[i] = p.look(ctx, id.Lane(p.Scope)).ledger })
+		wait.Go(func() { histories[i] = p.look(ctx, id.Scope(p.Scope)).history })
 	}
 	wait.Wait()
-	return join(ledgers...)
+	return join(histories...)
 }
 
-// look reads the newest ledger of a lane, and remembers it.
-func (p *place) look(ctx context.Context, lane Lane) latest {
-	seen := latest{ledger: &Ledger{}}
+// look reads the newest history of a scope, and remembers it.
+func (p *place) look(ctx context.Context, scope Scope) latest {
+	seen := latest{history: &History{}}
 	if !p.mayRead() {
 		return seen
 	}
-	entry, err := p.Store.Newest(ctx, lane)
+	entry, err := p.Store.Newest(ctx, scope)
 	if err == nil {
 		seen.serial = entry.Name.Serial
-		var ledger *Ledger
-		if ledger, err = p.readLedger(ctx, entry); err == nil {
-			seen.ledger = ledger
+		var history *History
+		if history, err = p.readHistory(ctx, entry); err == nil {
+			seen.history = history
 		}
 	}
 	p.read(ctx, err)
-	p.remember(lane, seen)
+	p.remember(scope, seen)
 	return seen
 }
 
-// readLedger tries once more when the connection breaks: a ledger is small.
-func (p *place) readLedger(ctx context.Context, entry Entry) (*Ledger, error) {
-	ledger, err := p.decode(ctx, entry)
+// readHistory tries once more when the connection breaks: a history is small.
+func (p *place) readHistory(ctx context.Context, entry Entry) (*History, error) {
+	history, err := p.decode(ctx, entry)
 	var fault *StoreError
-	if errors.As(err, &fault) && fault.Kind == Unreachable && fault.again {
-		ledger, err = p.decode(ctx, entry)
+	if errors.As(err, &fault) && fault.Kind == Unreachable && fault.Again {
+		history, err = p.decode(ctx, entry)
 	}
-	return ledger, err
+	return history, err
 }
 
-func (p *place) decode(ctx context.Context, entry Entry) (*Ledger, error) {
+func (p *place) decode(ctx context.Context, entry Entry) (*History, error) {
 	content, err := entry.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer content.Close()
-	ledger, err := Decode(ctx, content, p.key, entry.Name.Lane)
+	history, err := Decode(ctx, content, p.key, entry.Name.Scope)
 	switch {
 	case errors.Is(err, ErrUnmarked):
-		return nil, failed(ctx, p.Store.String(), readingEntry, Unmarked, err)
+		return nil, Failed(ctx, p.Store.String(), Reading, Unmarked, err)
 	case err != nil:
-		return nil, failed(ctx, p.Store.String(), readingEntry, Damaged, err)
+		return nil, Failed(ctx, p.Store.String(), Reading, Damaged, err)
 	}
-	return ledger, nil
+	return history, nil
 }
 
-func (p *place) remember(lane Lane, seen latest) {
+func (p *place) remember(scope Scope, seen latest) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.latest[lane] = seen
+	p.latest[scope] = seen
 }
 
-func (p *place) remembered(lane Lane) (latest, bool) {
+func (p *place) remembered(scope Scope) (latest, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	seen, ok := p.latest[lane]
+	seen, ok := p.latest[scope]
 	return seen, ok
 }
 
-// mostTries bounds how often a ledger is saved under another name: by then as many jobs have written the same lane.
-const mostTries = 12
+// maxTries bounds how often a history is saved under another name: by then as many jobs have written the same scope.
+const maxTries = 12
 
-// Save keeps a page of the lane of an identity in every place. It returns when that is done; blobs that somebody may look for
-// by this page must have been saved before. A page that says nothing new costs nothing.
-func (c *Cache) Save(ctx context.Context, id Identity, page Page) {
+// Save keeps a snapshot of the scope of an identity in every place. It returns when that is done; blobs that this snapshot
+// names must have been saved before. A snapshot that says nothing new costs nothing.
+func (c *Cache) Save(ctx context.Context, id Identity, snapshot Snapshot) {
 	var wait sync.WaitGroup
 	for _, p := range c.to {
-		wait.Go(func() { p.savePage(ctx, c.seenBy(p, id.Lane(p.Scope)), id.Lane(p.Scope), page) })
+		wait.Go(func() { p.saveSnapshot(ctx, c.seenBy(p, id.Scope(p.Scope)), id.Scope(p.Scope), snapshot) })
 	}
 	wait.Wait()
 }
 
-// seenBy is what was seen of a lane by p, or by a place to read from that has the same store and scope.
-func (c *Cache) seenBy(p *place, lane Lane) *latest {
+// seenBy is what was seen of a scope by p, or by a place to read from that has the same store and scope.
+func (c *Cache) seenBy(p *place, scope Scope) *latest {
 	for _, other := range append([]*place{p}, c.from...) {
-		if seen, ok := other.remembered(lane); ok && other.gate == p.gate {
+		if seen, ok := other.remembered(scope); ok && other.storeStatus == p.storeStatus {
 			return &seen
 		}
 	}
 	return nil
 }
 
-// savePage writes the ledger's next serial. Names are reserved one after the other, even where look-ups lag behind: so if the
-// name is taken, another job has written since, and its ledger is read and built upon. Nothing that two jobs learn at once
+// saveSnapshot writes the history's next serial. Names are reserved one after the other, even where look-ups lag behind: so if the
+// name is taken, another job has written since, and its history is read and built upon. Nothing that two jobs save at once
 // is lost.
-func (p *place) savePage(ctx context.Context, seen *latest, lane Lane, page Page) {
+func (p *place) saveSnapshot(ctx context.Context, seen *latest, scope Scope, snapshot Snapshot) {
 	if seen == nil {
-		looked := p.look(ctx, lane)
+		looked := p.look(ctx, scope)
 		seen = &looked
 	}
-	base := seen.ledger
-	serial, err := further(p.Store, lane, seen.serial, 1)
-	for try := 1; p.mayWrite() && !base.knows(page); try++ {
-		ledger := base.With(page)
+	base := seen.history
+	serial, err := further(p.Store, scope, seen.serial, 1)
+	for try := 1; p.mayWrite() && !base.contains(snapshot); try++ {
+		history := base.With(snapshot)
 		if err == nil {
-			err = p.save(ctx, Name{lane, serial}, ledger)
+			err = p.save(ctx, Name{scope, serial}, history)
 		}
 		if err == nil {
-			p.remember(lane, latest{ledger, serial})
+			p.remember(scope, latest{history, serial})
 			return
 		}
-		if !errors.Is(err, ErrExists) || try == mostTries {
+		if !errors.Is(err, ErrExists) || try == maxTries {
 			p.write(ctx, takenName(err, p.Store))
 			return
 		}
-		if base, serial, err = p.next(ctx, lane, base, serial, try); ctx.Err() != nil {
+		if base, serial, err = p.next(ctx, scope, base, serial, try); ctx.Err() != nil {
 			return
 		}
 	}
 }
 
-// further is the serial that is by further on. Only a lane that was tampered with is near the last one, and all that is saved
+// further is the serial that is by further on. Only a scope that was tampered with is near the last one, and all that is saved
 // after that would never be seen.
-func further(store Store, lane Lane, serial, by uint32) (uint32, error) {
+func further(store Store, scope Scope, serial, by uint32) (uint32, error) {
 	if serial <= math.MaxUint32-by {
 		return serial + by, nil
 	}
-	return 0, &StoreError{Store: store.String(), Op: savingEntry, Err: fmt.Errorf("no name is left after %s: remove that entry", Name{lane, serial})}
+	return 0, &StoreError{Store: store.String(), Op: Saving, Err: fmt.Errorf("no name is left after %s: remove that entry", Name{scope, serial})}
 }
 
 // takenName is ErrExists as a fault.
@@ -231,30 +233,33 @@ func takenName(err error, store Store) error {
 	if !errors.Is(err, ErrExists) {
 		return err
 	}
-	return &StoreError{Store: store.String(), Op: savingEntry, Err: errors.New("every name that was tried is taken")}
+	return &StoreError{Store: store.String(), Op: Saving, Err: errors.New("every name that was tried is taken")}
 }
 
 // next is what to build upon when a name is taken, and the serial to try. If the entry that took it is not to be seen, the look-up
 // is late, or the entry was never finished: after some patience, names further on are tried.
-func (p *place) next(ctx context.Context, lane Lane, base *Ledger, serial uint32, try int) (*Ledger, uint32, error) {
-	const mostWaits = 3
-	for wait := 1; ; wait++ {
-		if seen := p.look(ctx, lane); seen.serial >= serial {
-			serial, err := further(p.Store, lane, seen.serial, 1)
-			return join(seen.ledger, base), serial, err
+func (p *place) next(ctx context.Context, scope Scope, base *History, serial uint32, try int) (*History, uint32, error) {
+	judge := func(err error) retry.Verdict { return retry.Verdict{Again: errors.Is(err, ErrNotFound) && try == 1} }
+	seen, err := retry.Do(ctx, retry.Policy{Attempts: 3, First: policy.First}, judge, nil, func(ctx context.Context) (latest, error) {
+		seen := p.look(ctx, scope)
+		if seen.serial < serial {
+			return seen, ErrNotFound
 		}
-		if wait == mostWaits || try > 1 {
-			serial, err := further(p.Store, lane, serial, 1<<min(3*(try-1), 24))
-			return base, serial, errors.Join(err, ctx.Err())
-		}
-		if err := sleep(ctx, backoff(wait)); err != nil {
-			return nil, 0, err
-		}
+		return seen, nil
+	})
+	switch {
+	case err == nil:
+		serial, err := further(p.Store, scope, seen.serial, 1)
+		return join(seen.history, base), serial, err
+	case errors.Is(err, ErrNotFound):
+		serial, err := further(p.Store, scope, serial, 1<<min(3*(try-1), 24))
+		return base, serial, errors.Join(err, ctx.Err())
 	}
+	return nil, 0, err
 }
 
-func (p *place) save(ctx context.Context, name Name, ledger *Ledger) error {
-	file, err := ledger.Encode(p.key, name.Lane)
+func (p *place) save(ctx context.Context, name Name, history *History) error {
+	file, err := history.Encode(p.key, name.Scope)
 	if err != nil {
 		return err
 	}

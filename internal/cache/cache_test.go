@@ -1,7 +1,6 @@
-package cache
+package cache_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -12,199 +11,117 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
+	"testing/synctest"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
-	"github.com/org/nixery-action/internal/layers"
-	"github.com/org/nixery-action/internal/nix"
+	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/cache/actions"
+	"github.com/org/nixery-action/internal/cache/cachetest"
+	"github.com/org/nixery-action/internal/cache/dir"
 )
-
-// testCache reads and writes one store, with blobs, and keeps its log.
-type testCache struct {
-	*Cache
-	log *bytes.Buffer
-}
-
-func newTestCache(stores ...Store) *testCache {
-	var places []Place
-	for _, s := range stores {
-		places = append(places, Place{Store: s, Mode: Max})
-	}
-	log := &bytes.Buffer{}
-	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	return &testCache{New(places, places, logger), log}
-}
-
-func (c *testCache) lines() []string {
-	return strings.FieldsFunc(c.log.String(), func(r rune) bool { return r == '\n' })
-}
-
-// checkLog wants one line for each part, in order, and no secret in any.
-func (c *testCache) checkLog(t *testing.T, parts ...string) {
-	t.Helper()
-	lines := c.lines()
-	if len(lines) != len(parts) || len(c.Problems()) != len(parts) {
-		t.Fatalf("the log has %d lines, and there are %d problems; want %d:\n%s", len(lines), len(c.Problems()), len(parts), c.log)
-	}
-	for i, part := range parts {
-		if !strings.Contains(lines[i], part) {
-			t.Errorf("line %q does not have %q", lines[i], part)
-		}
-	}
-	for _, secret := range []string{testToken, testSig} {
-		if strings.Contains(c.log.String(), secret) {
-			t.Errorf("a secret is in the log:\n%s", c.log)
-		}
-	}
-}
-
-func hashOf(text string) v1.Hash { return digestOf([]byte(text)) }
-
-func storePath(name string) nix.StorePath {
-	return nix.StorePath(nix.StoreDir + "/" + strings.Repeat("0", 32) + "-" + name)
-}
-
-// page is a page with one layer, one image, and a closure of two paths.
-func page(name string) Page {
-	p := NewPage()
-	p.Layers[layers.Key(hashOf(name).Hex)] = layers.Record{DiffID: hashOf(name + " tar"), Digest: hashOf(name + " blob"), Size: int64(len(name))}
-	p.Images[name] = hashOf(name + " image")
-	lib, app := storePath("lib-"+name), storePath("app-"+name)
-	p.Paths[lib] = nix.PathInfo{Path: lib, NarHash: hashOf("lib"), NarSize: 1}
-	p.Paths[app] = nix.PathInfo{Path: app, NarHash: hashOf("app"), NarSize: 2, References: []nix.StorePath{lib}}
-	p.Inspected[name] = time.Unix(1, 0).UTC()
-	p.Roots[name] = []Root{{"app", app}, {"lib", lib}}
-	return p
-}
-
-// checkKnows wants all that the pages of these names say.
-func checkKnows(t *testing.T, l *Ledger, names ...string) {
-	t.Helper()
-	for _, name := range names {
-		want := page(name)
-		for key, record := range want.Layers {
-			if got, ok := l.Layer(key); !ok || got != record {
-				t.Errorf("layer of page %s is %v, %v", name, got, ok)
-			}
-		}
-		if got, ok := l.Image(name); !ok || got != want.Images[name] {
-			t.Errorf("image of page %s is %v, %v", name, got, ok)
-		}
-		if got, ok := l.Roots(name); !ok || !slices.Equal(got, want.Roots[name]) {
-			t.Errorf("roots of page %s are %v, %v", name, got, ok)
-		}
-		if got, ok := l.Inspected(name); !ok || !got.Equal(want.Inspected[name]) {
-			t.Errorf("inspection of page %s is of %v, %v", name, got, ok)
-		}
-		closure, ok := l.Closure([]nix.StorePath{storePath("app-" + name)})
-		if !ok || len(closure.Paths) != 2 {
-			t.Errorf("closure of page %s is %v, %v", name, closure, ok)
-		}
-	}
-}
 
 // A run without a cache goes through the same steps.
 func TestNoPlaces(t *testing.T) {
-	c := newTestCache()
-	use(t, c, "old", "new")
-	c.checkLog(t)
+	c := cachetest.NewTestCache()
+	cachetest.Use(t, c, "old", "new")
+	c.CheckLog(t)
 }
 
 // TestSeveralPlaces reads from all, and a fault of one is not another's.
 func TestSeveralPlaces(t *testing.T) {
-	one, two := NewMemory(), NewMemory()
-	newTestCache(one).Save(t.Context(), testIdentity, page("a"))
-	newTestCache(two).Save(t.Context(), testIdentity, page("b"))
-	newTestCache(two).SaveBlob(t.Context(), hashOf("blob"), 4, opener("blob"))
-	c := newTestCache(absent{"it is Sunday"}, one, two)
-	checkKnows(t, c.Open(t.Context(), testIdentity), "a", "b")
-	checkBlob(t, c, "blob")
-	c.Save(t.Context(), testIdentity, page("c"))
-	for _, s := range []Store{one, two} {
-		checkKnows(t, newTestCache(s).Open(t.Context(), testIdentity), "c")
+	one, two := cachetest.NewMemory(), cachetest.NewMemory()
+	cachetest.NewTestCache(one).Save(t.Context(), cachetest.TestIdentity, cachetest.NewTestSnapshot("a"))
+	cachetest.NewTestCache(two).Save(t.Context(), cachetest.TestIdentity, cachetest.NewTestSnapshot("b"))
+	cachetest.NewTestCache(two).SaveBlob(t.Context(), cachetest.HashOf("blob"), 4, cachetest.Opener("blob"))
+	c := cachetest.NewTestCache(actions.FromEnvironment(func(string) string { return "" }, actions.Options{}), one, two)
+	cachetest.CheckKnows(t, c.Open(t.Context(), cachetest.TestIdentity), "a", "b")
+	cachetest.CheckBlob(t, c, "blob")
+	c.Save(t.Context(), cachetest.TestIdentity, cachetest.NewTestSnapshot("c"))
+	for _, s := range []cache.Store{one, two} {
+		cachetest.CheckKnows(t, cachetest.NewTestCache(s).Open(t.Context(), cachetest.TestIdentity), "c")
 	}
-	c.checkLog(t, "it is Sunday")
+	c.CheckLog(t, "not in run: steps")
 }
 
 // A blob is saved in places with mode max only, and once.
 func TestBlobModes(t *testing.T) {
-	minimal, full := NewMemory(), NewMemory()
-	c := New(nil, []Place{{Store: minimal, Mode: Min}, {Store: full, Mode: Max}}, slog.New(slog.DiscardHandler))
+	minimal, full := cachetest.NewMemory(), cachetest.NewMemory()
+	c := cache.New(nil, []cache.Place{{Store: minimal, Mode: cache.Min}, {Store: full, Mode: cache.Max}}, slog.New(slog.DiscardHandler))
 	for range 3 {
-		c.SaveBlob(t.Context(), hashOf("blob"), 4, opener("blob"))
+		c.SaveBlob(t.Context(), cachetest.HashOf("blob"), 4, cachetest.Opener("blob"))
 	}
-	if len(minimal.entries) != 0 || len(full.entries) != 1 {
-		t.Errorf("mode min keeps %d blobs, mode max %d", len(minimal.entries), len(full.entries))
+	if minimal.Len() != 0 || full.Len() != 1 {
+		t.Errorf("mode min keeps %d blobs, mode max %d", minimal.Len(), full.Len())
 	}
 }
 
 // What is not the blob is never saved as one.
 func TestBlobSourceLies(t *testing.T) {
-	m := NewMemory()
-	c := newTestCache(m)
-	c.SaveBlob(t.Context(), hashOf("blob"), 4, opener("blub"))
-	c.SaveBlob(t.Context(), hashOf("blob"), 3, opener("blo"))
-	c.checkLog(t, "its digest is")
-	if len(m.entries) != 0 {
-		t.Errorf("%d entries", len(m.entries))
+	m := cachetest.NewMemory()
+	c := cachetest.NewTestCache(m)
+	c.SaveBlob(t.Context(), cachetest.HashOf("blob"), 4, cachetest.Opener("blub"))
+	c.SaveBlob(t.Context(), cachetest.HashOf("blob"), 3, cachetest.Opener("blo"))
+	c.CheckLog(t, "its digest is")
+	if m.Len() != 0 {
+		t.Errorf("%d entries", m.Len())
 	}
 }
 
-// Scopes and identities have ledgers of their own, and share blobs.
+// Scopes and identities have histories of their own, and share blobs.
 func TestScopes(t *testing.T) {
-	m := NewMemory()
-	scoped := func(scope string) *Cache {
-		places := []Place{{Store: m, Scope: scope, Mode: Max}}
-		return New(places, places, slog.New(slog.DiscardHandler))
+	m := cachetest.NewMemory()
+	scoped := func(scope string) *cache.Cache {
+		places := []cache.Place{{Store: m, Scope: scope, Mode: cache.Max}}
+		return cache.New(places, places, slog.New(slog.DiscardHandler))
 	}
-	scoped("a").Save(t.Context(), testIdentity, page("a"))
-	scoped("a").SaveBlob(t.Context(), hashOf("blob"), 4, opener("blob"))
-	other := testIdentity
+	scoped("a").Save(t.Context(), cachetest.TestIdentity, cachetest.NewTestSnapshot("a"))
+	scoped("a").SaveBlob(t.Context(), cachetest.HashOf("blob"), 4, cachetest.Opener("blob"))
+	other := cachetest.TestIdentity
 	other.Image = "tool"
-	if !scoped("b").Open(t.Context(), testIdentity).Empty() || !scoped("a").Open(t.Context(), other).Empty() {
-		t.Error("a ledger is seen from another lane")
+	if !scoped("b").Open(t.Context(), cachetest.TestIdentity).Empty() || !scoped("a").Open(t.Context(), other).Empty() {
+		t.Error("a history is seen from another scope")
 	}
-	checkBlob(t, &testCache{Cache: scoped("b")}, "blob")
+	cachetest.CheckBlob(t, &cachetest.TestCache{Cache: scoped("b")}, "blob")
 }
 
-// A page that says nothing new is not saved.
+// A snapshot that says nothing new is not saved.
 func TestNothingLearnt(t *testing.T) {
-	m := NewMemory()
+	m := cachetest.NewMemory()
 	for range 3 {
-		c := newTestCache(m)
-		c.Open(t.Context(), testIdentity)
-		c.Save(t.Context(), testIdentity, page("a"))
+		c := cachetest.NewTestCache(m)
+		c.Open(t.Context(), cachetest.TestIdentity)
+		c.Save(t.Context(), cachetest.TestIdentity, cachetest.NewTestSnapshot("a"))
 	}
-	if len(m.entries) != 1 {
-		t.Errorf("%d entries", len(m.entries))
+	if m.Len() != 1 {
+		t.Errorf("%d entries", m.Len())
 	}
 }
 
-// A lane whose last serial is taken says so, and nothing goes where it would never be seen.
+// A scope whose last serial is taken says so, and nothing goes where it would never be seen.
 func TestLastSerial(t *testing.T) {
-	for _, lane := range []Lane{testIdentity.Lane(""), blobLane(hashOf("blob"))} {
+	blob := cachetest.HashOf("blob")
+	for _, scope := range []cache.Scope{cachetest.TestIdentity.Scope(""), cache.BlobScope(blob)} {
 		for _, serial := range []uint32{math.MaxUint32, math.MaxUint32 - 1} {
-			m := NewMemory()
-			forged := Name{lane, serial}
-			if err := m.Save(t.Context(), forged, 4, opener("evil")); err != nil {
+			m := cachetest.NewMemory()
+			forged := cache.Name{Scope: scope, Serial: serial}
+			if err := m.Save(t.Context(), forged, 4, cachetest.Opener("evil")); err != nil {
 				t.Fatal(err)
 			}
 			for range 3 {
-				c := newTestCache(m)
-				c.Open(t.Context(), testIdentity)
-				if content, err := c.Blob(t.Context(), hashOf("blob"), 4); err == nil {
+				c := cachetest.NewTestCache(m)
+				c.Open(t.Context(), cachetest.TestIdentity)
+				if content, err := c.Blob(t.Context(), blob, 4); err == nil {
 					_, _ = io.ReadAll(content)
 				}
-				c.SaveBlob(t.Context(), hashOf("blob"), 4, opener("blob"))
-				c.Save(t.Context(), testIdentity, page(rand.Text()))
-				told := strings.Contains(c.log.String(), "no name is left after "+string(lane)+"-ffffffff: remove that entry")
-				if last := m.newest[lane] == math.MaxUint32; serial == math.MaxUint32 && !told || told && !last {
-					t.Errorf("%s: told %v, newest %x; the log is\n%s", forged, told, m.newest[lane], c.log)
+				c.SaveBlob(t.Context(), blob, 4, cachetest.Opener("blob"))
+				c.Save(t.Context(), cachetest.TestIdentity, cachetest.NewTestSnapshot(rand.Text()))
+				told := strings.Contains(c.Log.String(), "no name is left after "+string(scope)+"-ffffffff: remove that entry")
+				last := slices.ContainsFunc(m.Names(), func(n cache.Name) bool { return n.Scope == scope && n.Serial == math.MaxUint32 })
+				if serial == math.MaxUint32 && !told || told && !last {
+					t.Errorf("%s: told %v, the last serial is taken %v; the log is\n%s", forged, told, last, c.Log)
 				}
 			}
-			for name := range m.entries {
-				if name.Lane == lane && name.Serial < serial {
+			for _, name := range m.Names() {
+				if name.Scope == scope && name.Serial < serial {
 					t.Errorf("beside %s there is %s", forged, name)
 				}
 			}
@@ -212,44 +129,44 @@ func TestLastSerial(t *testing.T) {
 	}
 }
 
-// TestManyJobs saves one lane from many jobs that began with the same ledger.
+// TestManyJobs saves one scope from many jobs that began with the same history.
 func TestManyJobs(t *testing.T) {
-	m := NewMemory()
+	m := cachetest.NewMemory()
 	var wait sync.WaitGroup
-	caches := make([]*testCache, 8)
+	caches := make([]*cachetest.TestCache, 8)
 	for i := range caches {
-		caches[i] = newTestCache(m)
-		caches[i].Open(t.Context(), testIdentity)
+		caches[i] = cachetest.NewTestCache(m)
+		caches[i].Open(t.Context(), cachetest.TestIdentity)
 	}
 	for i, c := range caches {
-		wait.Go(func() { c.Save(t.Context(), testIdentity, page(fmt.Sprint(i))) })
+		wait.Go(func() { c.Save(t.Context(), cachetest.TestIdentity, cachetest.NewTestSnapshot(fmt.Sprint(i))) })
 	}
 	wait.Wait()
-	known := newTestCache(m).Open(t.Context(), testIdentity)
+	known := cachetest.NewTestCache(m).Open(t.Context(), cachetest.TestIdentity)
 	for i, c := range caches {
-		c.checkLog(t)
-		checkKnows(t, known, fmt.Sprint(i))
+		c.CheckLog(t)
+		cachetest.CheckKnows(t, known, fmt.Sprint(i))
 	}
 }
 
 func TestCancelledRunSaysNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	c := newTestCache(NewMemory(), NewFolder(t.TempDir()), absent{"of no matter"})
-	c.Open(ctx, testIdentity)
-	c.SaveBlob(ctx, hashOf("blob"), 4, opener("blob"))
-	c.Save(ctx, testIdentity, page("a"))
-	if _, err := c.Blob(ctx, hashOf("blob"), 4); err == nil {
+	c := cachetest.NewTestCache(cachetest.NewMemory(), dir.New(t.TempDir()), actions.FromEnvironment(func(string) string { return "" }, actions.Options{}))
+	c.Open(ctx, cachetest.TestIdentity)
+	c.SaveBlob(ctx, cachetest.HashOf("blob"), 4, cachetest.Opener("blob"))
+	c.Save(ctx, cachetest.TestIdentity, cachetest.NewTestSnapshot("a"))
+	if _, err := c.Blob(ctx, cachetest.HashOf("blob"), 4); err == nil {
 		t.Error("there is a blob")
 	}
-	c.checkLog(t)
+	c.CheckLog(t)
 }
 
-// A source without an end is read only a little beyond the size of the blob.
-func TestVerifiedEnds(t *testing.T) {
-	v := newVerified(io.NopCloser(&pattern{}), hashOf("blob"), 4, func(err error) error { return err })
-	n, err := io.Copy(io.Discard, io.LimitReader(v, 1<<20))
-	if err == nil || n > 64<<10 {
-		t.Errorf("%d bytes were read: %v", n, err)
+// TestContract is run against the memory of the other packages' tests, too.
+func TestContract(t *testing.T) {
+	for name, test := range cachetest.Contract(cachetest.Can{Tamper: true}) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { test(t, cachetest.MemorySite()) })
+		})
 	}
 }

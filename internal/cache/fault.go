@@ -19,12 +19,12 @@ type Kind int
 const (
 	Other        Kind = iota
 	Absent            // there is no such store here
-	Unreachable       // nobody answers, or only with errors, after all retries
+	Unreachable       // no answer, or only errors, after all retries
 	Throttled         // too many requests: 429, or resource_exhausted
 	Unauthorized      // 401: no credentials, or wrong ones
 	Denied            // the store does not allow it, most often because the token may only read
 	Damaged           // what came back is not what was saved
-	Unmarked          // a ledger without the mark of the key
+	Unmarked          // a history without the mark of the key
 )
 
 func (k Kind) String() string {
@@ -40,8 +40,8 @@ type StoreError struct {
 	Message string // the store's own words, or ""
 	Err     error  // or nil
 
-	again bool          // another attempt may do better
-	after time.Duration // what the store asked to wait
+	Again bool          // another attempt may do better
+	After time.Duration // what the store asked to wait
 }
 
 func (e *StoreError) Error() string {
@@ -61,8 +61,8 @@ func (e *StoreError) Error() string {
 // Unwrap returns the cause, which may be nil.
 func (e *StoreError) Unwrap() error { return e.Err }
 
-// statusKind maps an HTTP status that is no success.
-func statusKind(status int) Kind {
+// StatusKind maps an HTTP status that is no success.
+func StatusKind(status int) Kind {
 	switch {
 	case status == http.StatusUnauthorized:
 		return Unauthorized
@@ -76,8 +76,8 @@ func statusKind(status int) Kind {
 	return Other
 }
 
-// failed makes a StoreError of an error without an answer, unless the context ended or it is one already.
-func failed(ctx context.Context, store, op string, kind Kind, err error) error {
+// Failed makes a StoreError of an error without an answer, unless the context ended or it is one already.
+func Failed(ctx context.Context, store, op string, kind Kind, err error) error {
 	var known *StoreError
 	switch {
 	case ctx.Err() != nil:
@@ -97,12 +97,12 @@ func withoutURL(err error) error {
 	return err
 }
 
-const longestMessage = 300
+const maxMessage = 300
 
 var query = regexp.MustCompile(`\?\S*`)
 
-// ownWords makes a service's message fit for a log: one short line, without what may be secret.
-func ownWords(text, token string) string {
+// OwnWords makes a service's message fit for a log: one short line, without what may be secret.
+func OwnWords(text, token string) string {
 	if token != "" {
 		text = strings.ReplaceAll(text, token, "***")
 	}
@@ -113,8 +113,8 @@ func ownWords(text, token string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(text, "?"))
-	if runes := []rune(text); len(runes) > longestMessage {
-		text = string(runes[:longestMessage]) + "…"
+	if runes := []rune(text); len(runes) > maxMessage {
+		text = string(runes[:maxMessage]) + "…"
 	}
 	return strings.TrimSpace(text)
 }

@@ -20,11 +20,11 @@ type Kept struct {
 	Made time.Time // zero if the store does not tell: registries
 	Used time.Time // last saved or read; zero if the store does not tell
 	Size int64     // bytes of the content
-	id   string    // what the store calls it
+	ID   string    // what the store calls it
 }
 
-// IsBlob tells a layer's blob, which is large and of use to all lanes, from a ledger.
-func (k Kept) IsBlob() bool { return strings.HasPrefix(string(k.Name.Lane), lanePrefix+"blob-") }
+// IsBlob tells a layer's blob, which is large and of use to all scopes, from a history.
+func (k Kept) IsBlob() bool { return strings.HasPrefix(string(k.Name.Scope), ScopePrefix+"blob-") }
 
 // Inventory is a store whose entries can be listed and removed. A build needs neither.
 type Inventory interface {
@@ -36,47 +36,41 @@ type Inventory interface {
 	String() string
 }
 
-var (
-	_ Inventory = (*Folder)(nil)
-	_ Inventory = (*Registry)(nil)
-	_ Inventory = (*OnGitHub)(nil)
-)
-
 // What inventories are doing, for their errors.
 const (
-	listingEntries = "listing entries"
-	removingEntry  = "removing an entry"
+	Listing  = "listing entries"
+	Removing = "removing an entry"
 )
 
 var (
-	ourLane = regexp.MustCompile(`^` + lanePrefix + `([0-9a-f]{40}|blob-[0-9a-f]{64})$`)
-	ourName = regexp.MustCompile(fmt.Sprintf(`^(.*)-([0-9a-f]{%d})$`, serialDigits))
+	OurScope = regexp.MustCompile(`^` + ScopePrefix + `([0-9a-f]{40}|blob-[0-9a-f]{64})$`)
+	ourName  = regexp.MustCompile(fmt.Sprintf(`^(.*)-([0-9a-f]{%d})$`, serialDigits))
 )
 
-// parseName reads the name of an entry in any lane of ours. Others may have names that begin as ours do.
-func parseName(s string) (Name, bool) {
+// ParseName reads the name of an entry in any scope of ours. Others may have names that begin as ours do.
+func ParseName(s string) (Name, bool) {
 	parts := ourName.FindStringSubmatch(s)
-	if parts == nil || !ourLane.MatchString(parts[1]) {
+	if parts == nil || !OurScope.MatchString(parts[1]) {
 		return Name{}, false
 	}
 	serial, err := strconv.ParseUint(parts[2], 16, 32)
-	return Name{Lane(parts[1]), uint32(serial)}, err == nil
+	return Name{Scope(parts[1]), uint32(serial)}, err == nil
 }
 
 // Policy says which entries stay.
 type Policy struct {
-	Keep int   // how many of the newest entries of each lane and ref, at least 1
+	Keep int   // how many of the newest entries of each scope and ref, at least 1
 	Size int64 // bytes that all may have together; 0 is no limit
 }
 
-// Surplus are the entries that a policy has no place for. Of each lane and ref the newest ledgers stay, whatever their size: they
-// are kilobytes, and without them blobs are of no use. Blobs go until the rest fits, those first that nobody has used for
+// Surplus are the entries that a policy has no place for. Of each scope and ref the newest histories stay, whatever their size: they
+// are kilobytes, and without them blobs are of no use. Blobs go until the rest fits, those first that were unused for
 // longest; where the store does not tell, the largest.
 func (p Policy) Surplus(all []Kept) []Kept {
 	surplus, rest := p.superseded(all)
 	left := Sum(rest)
 	slices.SortStableFunc(rest, func(a, b Kept) int {
-		return cmp.Or(a.Used.Compare(b.Used), cmp.Compare(b.Size, a.Size), cmp.Compare(a.Name.Lane, b.Name.Lane))
+		return cmp.Or(a.Used.Compare(b.Used), cmp.Compare(b.Size, a.Size), cmp.Compare(a.Name.Scope, b.Name.Scope))
 	})
 	for _, entry := range rest {
 		if p.Size > 0 && left > p.Size && entry.IsBlob() {
@@ -90,12 +84,12 @@ func (p Policy) Surplus(all []Kept) []Kept {
 // superseded parts entries that newer ones have taken the place of from the rest.
 func (p Policy) superseded(all []Kept) (superseded, rest []Kept) {
 	type series struct {
-		lane Lane
-		ref  string
+		scope Scope
+		ref   string
 	}
 	newer := map[series]int{}
 	for _, entry := range NewestFirst(all) {
-		s := series{entry.Name.Lane, entry.Ref}
+		s := series{entry.Name.Scope, entry.Ref}
 		if newer[s]++; newer[s] > max(p.Keep, 1) {
 			superseded = append(superseded, entry)
 		} else {
@@ -105,7 +99,7 @@ func (p Policy) superseded(all []Kept) (superseded, rest []Kept) {
 	return superseded, rest
 }
 
-// NewestFirst sorts a copy: ledgers before blobs, then by lane and ref, and there the newest first.
+// NewestFirst sorts a copy: histories before blobs, then by scope and ref, and there the newest first.
 func NewestFirst(all []Kept) []Kept {
 	rank := func(k Kept) int {
 		if k.IsBlob() {
@@ -114,7 +108,7 @@ func NewestFirst(all []Kept) []Kept {
 		return 0
 	}
 	return slices.SortedStableFunc(slices.Values(all), func(a, b Kept) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Name.Lane, b.Name.Lane), cmp.Compare(a.Ref, b.Ref),
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Name.Scope, b.Name.Scope), cmp.Compare(a.Ref, b.Ref),
 			cmp.Compare(b.Name.Serial, a.Name.Serial), b.Made.Compare(a.Made))
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
+
 	"github.com/org/nixery-action/internal/suggest"
 )
 
@@ -26,17 +28,17 @@ const (
 type Location struct {
 	Type  Type
 	Scope string // gha; "" for the one that all share
-	Path  string // local: the folder
+	Path  string // local: the directory
 	Ref   string // registry: a repository, with or without a tag
 	Mode  Mode   // min if nothing was said
 }
 
 // direction is what differs between cache-from and cache-to.
 type direction struct {
-	name   string
-	folder string // the key of a local cache's folder
-	other  string // the same in the other direction
-	keys   map[Type][]string
+	name      string
+	directory string // the key of a local cache's directory
+	other     string // the same in the other direction
+	keys      map[Type][]string
 }
 
 var (
@@ -142,11 +144,11 @@ func (l *Location) set(f field) error {
 func (d direction) complete(l Location) error {
 	switch {
 	case l.Type == Local && l.Path == "":
-		return fmt.Errorf("%s is missing; write type=local,%s=FOLDER", d.folder, d.folder)
+		return fmt.Errorf("%s is missing; write type=local,%s=DIR", d.directory, d.directory)
 	case l.Type == InOCI && l.Ref == "":
 		return errors.New("ref is missing; write type=registry,ref=REPOSITORY")
 	case l.Type == InOCI:
-		_, err := parseRef(l.Ref)
+		_, err := ParseRef(l.Ref)
 		return err
 	}
 	return nil
@@ -157,7 +159,7 @@ func (d direction) unknownKey(t Type, key string, known []string) error {
 	case "mode", "ignore-error":
 		return fmt.Errorf("%s is for cache-to", key)
 	case d.other:
-		return fmt.Errorf("%s is not for %s; write %s=FOLDER", key, d.name, d.folder)
+		return fmt.Errorf("%s is not for %s; write %s=DIR", key, d.name, d.directory)
 	}
 	return fmt.Errorf("type=%s: %w", t, unknown("key", key, known))
 }
@@ -168,4 +170,18 @@ func unknown(what, word string, known []string) error {
 		return fmt.Errorf("unknown %s %q; did you mean %s?", what, word, near[0])
 	}
 	return fmt.Errorf("unknown %s %q; known are %s", what, word, strings.Join(known, ", "))
+}
+
+// maxTag keeps the tags of all scopes within the 128 characters that a tag may have.
+const maxTag = 128 - 1 - len(ScopePrefix) - len("blob-") - 64
+
+func ParseRef(ref string) (name.Tag, error) {
+	tag, err := name.NewTag(ref, name.WithDefaultTag(""))
+	if err != nil {
+		return name.Tag{}, fmt.Errorf("%q is not a repository, nor one with a tag: %w", ref, err)
+	}
+	if len(tag.TagStr()) > maxTag {
+		return name.Tag{}, fmt.Errorf("the tag of %q is longer than %d characters", ref, maxTag)
+	}
+	return tag, nil
 }

@@ -16,40 +16,40 @@ var ErrNotFound = errors.New("not in the cache")
 // ErrExists says that a name is taken: by an entry, or by one that another process has begun to save and may never finish.
 var ErrExists = errors.New("an entry of that name exists, or is being saved")
 
-// Lane is a series of entries of which each takes the place of the one before. Values are made by [Identity.Lane].
-type Lane string
+// Scope is a series of entries of which each takes the place of the one before. Values are made by [Identity.Lane].
+type Scope string
 
-// Name is the name of an entry for ever. Within a lane the highest serial is the newest entry.
+// Name is the name of an entry for ever. Within a scope the highest serial is the newest entry.
 type Name struct {
-	Lane   Lane
+	Scope  Scope
 	Serial uint32
 }
 
 // String is at most 128 characters: lower-case letters, digits and hyphens. Serials have eight digits, so that no name begins
 // another, and the order of names is the order of serials.
-func (n Name) String() string { return fmt.Sprintf("%s-%08x", n.Lane, n.Serial) }
+func (n Name) String() string { return fmt.Sprintf("%s-%08x", n.Scope, n.Serial) }
 
 const serialDigits = 8
 
-var laneForm = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
+var scopeForm = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
 
-// check keeps names apart from paths, key lists and whatever else has a meaning to a store.
-func (n Name) check() error {
-	if len(n.String()) > 128 || !laneForm.MatchString(string(n.Lane)) {
+// Check keeps names apart from paths, key lists and whatever else has a meaning to a store.
+func (n Name) Check() error {
+	if len(n.String()) > 128 || !scopeForm.MatchString(string(n.Scope)) {
 		return fmt.Errorf("%q cannot be the name of a cache entry", n)
 	}
 	return nil
 }
 
-// prefix begins the names of a lane's entries, and of no other lane's.
-func (l Lane) prefix() string { return string(l) + "-" }
+// Prefix begins the names of a scope's entries, and of no other scope's.
+func (l Scope) Prefix() string { return string(l) + "-" }
 
-// parse reads the name of an entry of this lane, in any case: act lower-cases names.
-func (l Lane) parse(s string) (Name, error) {
-	digits, ok := strings.CutPrefix(strings.ToLower(s), l.prefix())
+// Parse reads the name of an entry of this scope, in any case: act lower-cases names.
+func (l Scope) Parse(s string) (Name, error) {
+	digits, ok := strings.CutPrefix(strings.ToLower(s), l.Prefix())
 	serial, err := strconv.ParseUint(digits, 16, 32)
 	if !ok || err != nil || len(digits) != serialDigits {
-		return Name{}, fmt.Errorf("entry %.100q is not of lane %s: %w", s, l, ErrNotFound)
+		return Name{}, fmt.Errorf("entry %.100q is not of scope %s: %w", s, l, ErrNotFound)
 	}
 	return Name{l, uint32(serial)}, nil
 }
@@ -68,8 +68,8 @@ type Entry struct {
 //
 // Errors other than [ErrNotFound], [ErrExists] and the context's are [*StoreError].
 type Store interface {
-	// Newest finds the newest entry of a lane, or ErrNotFound. It may be late: an entry just saved need not be seen yet.
-	Newest(ctx context.Context, lane Lane) (Entry, error)
+	// Newest finds the newest entry of a scope, or ErrNotFound. It may be late: an entry just saved need not be seen yet.
+	Newest(ctx context.Context, scope Scope) (Entry, error)
 	// Save makes an entry of size bytes, which open gives; it may be called several times. The entry is seen whole, or not
 	// at all. ErrExists if the name is taken.
 	Save(ctx context.Context, name Name, size int64, open func() (io.ReadCloser, error)) error

@@ -8,6 +8,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/cache/actions"
+	"github.com/org/nixery-action/internal/cache/oci"
+	"github.com/org/nixery-action/internal/cache/stores"
 )
 
 // newCache is where a build learns from earlier runs and tells later ones.
@@ -33,10 +36,10 @@ func newCache(c *console, o buildOptions) (*cache.Cache, error) {
 	if err := c.hide(os.Getenv("ACTIONS_RUNTIME_TOKEN")); err != nil {
 		return nil, err
 	}
-	read, write, err := cache.Places(from, to, cache.Options{
+	read, write, err := stores.Places(from, to, stores.Options{
 		Getenv:  os.Getenv,
-		Actions: cache.ActionsOptions{UserAgent: userAgent()},
-		Registry: cache.RegistryOptions{
+		Actions: actions.Options{UserAgent: userAgent()},
+		Registry: oci.Options{
 			Keychain:  c.keychain(o.GitHubToken),
 			UserAgent: userAgent(),
 			Insecure:  o.insecure,

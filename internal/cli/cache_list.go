@@ -75,7 +75,7 @@ type cachedEntry struct {
 func cachedEntries(all []cache.Kept) []cachedEntry {
 	entries := []cachedEntry{}
 	for _, k := range all {
-		entries = append(entries, cachedEntry{k.Name.String(), kindOf(k), string(k.Name.Lane), k.Ref, k.Made, k.Used, k.Size})
+		entries = append(entries, cachedEntry{k.Name.String(), kindOf(k), string(k.Name.Scope), k.Ref, k.Made, k.Used, k.Size})
 	}
 	return entries
 }
@@ -101,13 +101,13 @@ func writeEntries(w io.Writer, all []cache.Kept, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "kind\tlane\tserial\tsize\tmade\tused\tref")
 	for _, k := range all {
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", kindOf(k), shortLane(k.Name.Lane), k.Name.Serial, progress.Size(k.Size),
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", kindOf(k), shortLane(k.Name.Scope), k.Name.Serial, progress.Size(k.Size),
 			age(k.Made, now), age(k.Used, now), logline.Clean(k.Ref))
 	}
 	return table.Flush()
 }
 
-func shortLane(lane cache.Lane) string {
+func shortLane(lane cache.Scope) string {
 	hash := string(lane[strings.LastIndexByte(string(lane), '-')+1:])
 	return hash[:min(len(hash), 12)]
 }

@@ -6,6 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/org/nixery-action/internal/cache"
+	"github.com/org/nixery-action/internal/cache/dir"
+	"github.com/org/nixery-action/internal/cache/oci"
 	"github.com/org/nixery-action/internal/github"
 )
 
@@ -55,7 +57,7 @@ func (p *cachePlace) open(c *console) (cache.Inventory, error) {
 		if at, err := os.Stat(p.dir); err != nil || !at.IsDir() {
 			return nil, usagef("--dir %s: no such directory", p.dir)
 		}
-		return cache.NewFolder(p.dir), nil
+		return dir.New(p.dir), nil
 	case p.registry != "":
 		return p.openRegistry(c, token)
 	}
@@ -70,14 +72,14 @@ func (p *cachePlace) open(c *console) (cache.Inventory, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return cache.NewOnGitHub(repository), nil
+	return github.NewCaches(repository), nil
 }
 
 func (p *cachePlace) openRegistry(c *console, token string) (cache.Inventory, error) {
 	if err := checkCacheRef(p.registry); err != nil {
 		return nil, usageError{err}
 	}
-	registry, err := cache.NewRegistry(p.registry, cache.RegistryOptions{
+	registry, err := oci.New(p.registry, oci.Options{
 		Keychain: c.keychain(token), UserAgent: userAgent(), Insecure: p.insecure,
 	})
 	if err != nil {

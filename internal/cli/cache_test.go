@@ -17,9 +17,9 @@ import (
 func keptFolder(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	lane := cache.Identity{Image: "box"}.Lane("")
+	lane := cache.Identity{Image: "box"}.Scope("")
 	for name, size := range map[string]int{
-		cache.Name{Lane: lane, Serial: 1}.String(): 1000, cache.Name{Lane: lane, Serial: 2}.String(): 2000, "nixery1-notes": 5,
+		cache.Name{Scope: lane, Serial: 1}.String(): 1000, cache.Name{Scope: lane, Serial: 2}.String(): 2000, "nixery1-notes": 5,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), make([]byte, size), 0o644); err != nil {
 			t.Fatal(err)
@@ -43,7 +43,7 @@ func TestCacheListFolder(t *testing.T) {
 	stdout, _, err := executed(t.Context(), "cache", "list", "--dir", dir)
 	lines := strings.Split(stdout, "\n")
 	if err != nil || len(lines) != 5 || !strings.Contains(lines[1], "  2       2.0 kB  0m ago  0m ago") ||
-		lines[3] != "folder "+dir+": 2 entries, 3.0 kB" {
+		lines[3] != "directory "+dir+": 2 entries, 3.0 kB" {
 		t.Errorf("%v\n%s", err, stdout)
 	}
 	stdout, _, err = executed(t.Context(), "cache", "list", "--dir", dir, "--format", "json")

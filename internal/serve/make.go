@@ -82,8 +82,8 @@ func (s *Server) runBuilder(ctx context.Context, j *job, source spec.Nixpkgs) (*
 // everyImage has the records of the layers of all images, so that what two images share is made once.
 var everyImage = cache.Identity{Spec: "serve"}
 
-func pageOf(r *build.Report) cache.Page {
-	page := cache.NewPage()
+func pageOf(r *build.Report) cache.Snapshot {
+	page := cache.NewSnapshot()
 	for _, img := range r.Images {
 		for _, p := range img.Platforms {
 			for _, layer := range p.Layers {

@@ -3,9 +3,12 @@
 package cachetest
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -19,75 +22,58 @@ type Site struct {
 	Open func() cache.Store
 	// Reserves says that of several jobs which save one name at once only one can.
 	Reserves bool
+	// Tamper changes the content of an entry that was saved, by its name. Tests of damage are skipped if it is nil.
+	Tamper func(name string, change func([]byte) []byte)
 }
 
-// Contract is the tests, by name; each wants a site of its own.
-var Contract = map[string]func(*testing.T, Site){
+// always are the tests that each site passes, by name; each wants a site of its own.
+var always = map[string]func(*testing.T, Site){
 	"nothing there":         nothingThere,
 	"newest first":          newestFirst,
-	"lanes are apart":       lanesApart,
+	"scopes are apart":      scopesApart,
 	"never changes":         neverChanges,
 	"one name, many jobs":   oneName,
-	"one lane, many jobs":   oneLane,
+	"one scope, many jobs":  oneScope,
 	"taken while saving":    takenWhileSaving,
 	"empty content":         emptyContent,
 	"content of wrong size": wrongSize,
 	"source breaks":         sourceBreaks,
 	"cancelled":             cancelledRun,
-	"forged ledger":         forgedLedger,
+	"forged history":        forgedHistory,
+	"nothing saved is lost": nothingLost,
+}
+
+// Can is what some sites can do, and others not.
+type Can struct {
+	Stream bool // entries are in memory nowhere
+	Tamper bool // Site.Tamper is set
+	List   bool // the store is a [cache.Inventory]
+}
+
+// Contract returns the tests that such a site passes, by name; each wants a site of its own.
+func Contract(can Can) map[string]func(*testing.T, Site) {
+	tests := maps.Clone(always)
+	if can.Stream {
+		tests["large entry"] = largeEntry
+	}
+	if can.Tamper {
+		tests["damage is seen"], tests["cut is seen"], tests["damaged blob"] = damageSeen, cutSeen, damagedBlob
+	}
+	if can.List {
+		tests["inventory is cancelled"] = inventoryCancelled
+	}
+	return tests
 }
 
 // blockSize is more than stores send at once.
 const blockSize = 8 << 20
 
-func lane(letter string) cache.Lane {
-	return cache.Identity{Spec: "nixery.yaml", Image: letter}.Lane("")
-}
-
 func entry(letter string, serial uint32) cache.Name {
-	return cache.Name{Lane: lane(letter), Serial: serial}
-}
-
-func opener(content string) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil }
-}
-
-func save(t *testing.T, s cache.Store, name cache.Name, content string) {
-	t.Helper()
-	if err := s.Save(t.Context(), name, int64(len(content)), opener(content)); err != nil {
-		t.Fatalf("saving %s: %v", name, err)
-	}
-}
-
-func checkNewest(t *testing.T, s cache.Store, want cache.Name, content string) {
-	t.Helper()
-	e, err := s.Newest(t.Context(), want.Lane)
-	if err != nil || e.Name != want {
-		t.Fatalf("found %v, %v; want %v", e.Name, err, want)
-	}
-	if e.Size >= 0 && e.Size != int64(len(content)) {
-		t.Errorf("%s is said to be of %d bytes, want %d", want, e.Size, len(content))
-	}
-	if got := read(t, e); got != content {
-		t.Errorf("%s holds %.50q, want %.50q", want, got, content)
-	}
-}
-
-func read(t *testing.T, e cache.Entry) string {
-	t.Helper()
-	r, err := e.Open(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := io.ReadAll(r)
-	if err := errors.Join(err, r.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
+	return cache.Name{Scope: Scope(letter), Serial: serial}
 }
 
 func nothingThere(t *testing.T, s Site) {
-	if _, err := s.Open().Newest(t.Context(), lane("a")); !errors.Is(err, cache.ErrNotFound) {
+	if _, err := s.Open().Newest(t.Context(), Scope("a")); !errors.Is(err, cache.ErrNotFound) {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -95,29 +81,29 @@ func nothingThere(t *testing.T, s Site) {
 func newestFirst(t *testing.T, s Site) {
 	for serial := range uint32(20) {
 		name := entry("a", serial+1)
-		save(t, s.Open(), name, name.String())
-		checkNewest(t, s.Open(), name, name.String())
+		Save(t, s.Open(), name, name.String())
+		CheckNewest(t, s.Open(), name, name.String())
 	}
 }
 
-func lanesApart(t *testing.T, s Site) {
-	short, long := entry("a", 1), cache.Name{Lane: lane("a") + "b", Serial: 1}
-	save(t, s.Open(), short, "short")
-	if _, err := s.Open().Newest(t.Context(), long.Lane); !errors.Is(err, cache.ErrNotFound) {
-		t.Errorf("a longer lane: %v", err)
+func scopesApart(t *testing.T, s Site) {
+	short, long := entry("a", 1), cache.Name{Scope: Scope("a") + "b", Serial: 1}
+	Save(t, s.Open(), short, "short")
+	if _, err := s.Open().Newest(t.Context(), long.Scope); !errors.Is(err, cache.ErrNotFound) {
+		t.Errorf("a longer scope: %v", err)
 	}
-	save(t, s.Open(), long, "long")
-	checkNewest(t, s.Open(), short, "short")
-	checkNewest(t, s.Open(), long, "long")
+	Save(t, s.Open(), long, "long")
+	CheckNewest(t, s.Open(), short, "short")
+	CheckNewest(t, s.Open(), long, "long")
 }
 
 func neverChanges(t *testing.T, s Site) {
 	name := entry("a", 7)
-	save(t, s.Open(), name, "first")
-	if err := s.Open().Save(t.Context(), name, 6, opener("second")); !errors.Is(err, cache.ErrExists) {
+	Save(t, s.Open(), name, "first")
+	if err := s.Open().Save(t.Context(), name, 6, Opener("second")); !errors.Is(err, cache.ErrExists) {
 		t.Errorf("error is %v", err)
 	}
-	checkNewest(t, s.Open(), name, "first")
+	CheckNewest(t, s.Open(), name, "first")
 }
 
 // jobs saves under several names at once, and counts.
@@ -126,7 +112,7 @@ func jobs(t *testing.T, s Site, names ...cache.Name) (saved, taken int) {
 	var wait sync.WaitGroup
 	for i, name := range names {
 		store := s.Open()
-		wait.Go(func() { errs[i] = store.Save(t.Context(), name, 4, opener("same")) })
+		wait.Go(func() { errs[i] = store.Save(t.Context(), name, 4, Opener("same")) })
 	}
 	wait.Wait()
 	for _, err := range errs {
@@ -148,17 +134,17 @@ func oneName(t *testing.T, s Site) {
 	if saved != 1 && s.Reserves || saved < 1 || saved+taken != 4 {
 		t.Errorf("%d saved it, %d found it taken", saved, taken)
 	}
-	checkNewest(t, s.Open(), name, "same")
+	CheckNewest(t, s.Open(), name, "same")
 }
 
-func oneLane(t *testing.T, s Site) {
+func oneScope(t *testing.T, s Site) {
 	names := []cache.Name{entry("a", 1), entry("a", 2), entry("b", 1), entry("b", 2)}
 	if saved, _ := jobs(t, s, names...); saved < 2 {
 		t.Errorf("%d saved", saved)
 	}
-	for _, l := range []cache.Lane{lane("a"), lane("b")} {
+	for _, l := range []cache.Scope{Scope("a"), Scope("b")} {
 		e, err := s.Open().Newest(t.Context(), l)
-		if err != nil || e.Name.Lane != l || read(t, e) != "same" {
+		if err != nil || e.Name.Scope != l || read(t, e) != "same" {
 			t.Errorf("found %v: %v", e.Name, err)
 		}
 	}
@@ -172,9 +158,9 @@ func takenWhileSaving(t *testing.T, s Site) {
 	outer := s.Open().Save(t.Context(), name, 4, func() (io.ReadCloser, error) {
 		if first {
 			first = false
-			inner = s.Open().Save(t.Context(), name, 4, opener("same"))
+			inner = s.Open().Save(t.Context(), name, 4, Opener("same"))
 		}
-		return opener("same")()
+		return Opener("same")()
 	})
 	if wins := []bool{inner == nil, outer == nil}; s.Reserves && wins[0] == wins[1] {
 		t.Errorf("errors are %v, %v", inner, outer)
@@ -184,19 +170,19 @@ func takenWhileSaving(t *testing.T, s Site) {
 			t.Error(err)
 		}
 	}
-	checkNewest(t, s.Open(), name, "same")
+	CheckNewest(t, s.Open(), name, "same")
 }
 
 func emptyContent(t *testing.T, s Site) {
 	name := entry("a", 1)
-	save(t, s.Open(), name, "")
-	checkNewest(t, s.Open(), name, "")
+	Save(t, s.Open(), name, "")
+	CheckNewest(t, s.Open(), name, "")
 }
 
 func wrongSize(t *testing.T, s Site) {
 	for _, size := range []int64{3, 5, blockSize + 4} {
 		name := entry("a", uint32(size))
-		err := s.Open().Save(t.Context(), name, size, opener("four"))
+		err := s.Open().Save(t.Context(), name, size, Opener("four"))
 		var fault *cache.StoreError
 		if !errors.As(err, &fault) || fault.Kind != cache.Other {
 			t.Errorf("size %d: error is %v", size, err)
@@ -229,8 +215,48 @@ func cancelledRun(t *testing.T, s Site) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("saving: error is %v", err)
 	}
-	if _, err := s.Open().Newest(ctx, lane("a")); !errors.Is(err, context.Canceled) {
+	if _, err := s.Open().Newest(ctx, Scope("a")); !errors.Is(err, context.Canceled) {
 		t.Errorf("looking: error is %v", err)
 	}
 	nothingThere(t, s)
+}
+
+// largeEntry saves and reads more than a store may hold in memory.
+func largeEntry(t *testing.T, s Site) {
+	const size = 3*blockSize + 12345
+	name := entry("a", 1)
+	before := Allocated()
+	err := s.Open().Save(t.Context(), name, size, func() (io.ReadCloser, error) { return io.NopCloser(io.LimitReader(&Pattern{}, size)), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := s.Open().Newest(t.Context(), name.Scope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := e.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	got, want := sha256.New(), sha256.New()
+	n, err := io.Copy(got, r)
+	_, _ = io.Copy(want, io.LimitReader(&Pattern{}, size))
+	if err != nil || n != size || !bytes.Equal(got.Sum(nil), want.Sum(nil)) {
+		t.Errorf("%d bytes came back: %v", n, err)
+	}
+	if used := Allocated() - before; used > size/2 {
+		t.Errorf("%d bytes were allocated for %d", used, size)
+	}
+}
+
+// inventoryCancelled lists with a context that has ended.
+func inventoryCancelled(t *testing.T, s Site) {
+	inventory := s.Open().(cache.Inventory)
+	Save(t, s.Open(), entry("a", 1), "content")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := inventory.List(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
 }

@@ -47,51 +47,51 @@ func jobOf(s Site, key cache.Key, scope string) *cache.Cache {
 
 func learn(t *testing.T, c *cache.Cache, id cache.Identity, record layers.Record) {
 	t.Helper()
-	page := cache.NewPage()
-	page.Layers[layerKey] = record
-	c.Save(t.Context(), id, page)
+	snapshot := cache.NewSnapshot()
+	snapshot.Layers[layerKey] = record
+	c.Save(t.Context(), id, snapshot)
 }
 
-// forgedLedger has an attacker, who may write the store and has not the key, bring a foreign layer into it by every means.
-func forgedLedger(t *testing.T, s Site) {
+// forgedHistory has an attacker, who may write the store and has not the key, bring a foreign layer into it by every means.
+func forgedHistory(t *testing.T, s Site) {
 	key := newKey(t, secret, "acme/box")
 	learn(t, jobOf(s, key, ""), image, genuine)
 	learn(t, jobOf(s, key, ""), otherImage, foreign)
 	learn(t, jobOf(s, key, "scope"), image, foreign)
-	marked := newest(t, s, image.Lane(""))
+	marked := newest(t, s, image.Scope(""))
 	for title, forge := range map[string]func(){
 		"without a mark":        func() { learn(t, jobOf(s, cache.Key{}, ""), image, foreign) },
 		"with another key":      func() { learn(t, jobOf(s, newKey(t, "another secret of theirs", "acme/box"), ""), image, foreign) },
 		"of another repository": func() { learn(t, jobOf(s, newKey(t, secret, "acme/fork"), ""), image, foreign) },
-		"of another image":      func() { put(t, s, newest(t, s, otherImage.Lane(""))) },
-		"of another scope":      func() { put(t, s, newest(t, s, image.Lane("scope"))) },
+		"of another image":      func() { put(t, s, newest(t, s, otherImage.Scope(""))) },
+		"of another scope":      func() { put(t, s, newest(t, s, image.Scope("scope"))) },
 		"with an old mark": func() {
 			learn(t, jobOf(s, cache.Key{}, ""), image, foreign)
-			put(t, s, withMarkOf(t, newest(t, s, image.Lane("")), marked))
+			put(t, s, withMarkOf(t, newest(t, s, image.Scope("")), marked))
 		},
 		"with a cut mark": func() { put(t, s, bytes.Replace(marked, []byte("hmac-sha256:"), []byte("hmac-sha256:0"), 1)) },
 		"with an old format": func() {
-			put(t, s, bytes.Replace(marked, []byte("ledger 2 "), []byte("ledger 1 "), 1))
+			put(t, s, bytes.Replace(marked, []byte("ledger 3 "), []byte("ledger 2 "), 1))
 		},
 	} {
 		forge()
 		c := jobOf(s, key, "")
 		if record, ok := c.Open(t.Context(), image).Layer(layerKey); ok {
-			t.Errorf("a ledger %s is believed: %v", title, record)
+			t.Errorf("a history %s is trusted: %v", title, record)
 		}
 		checkWarning(t, title, c)
 		learn(t, c, image, genuine)
 		if record, ok := jobOf(s, key, "").Open(t.Context(), image).Layer(layerKey); !ok || record != genuine {
-			t.Errorf("after a ledger %s the rebuilt record is not kept: %v", title, record)
+			t.Errorf("after a history %s the rebuilt record is not kept: %v", title, record)
 		}
 	}
 	// Without a key marks are not looked at.
 	if record, ok := jobOf(s, cache.Key{}, "").Open(t.Context(), image).Layer(layerKey); !ok || record != genuine {
-		t.Errorf("without a key a marked ledger says %v", record)
+		t.Errorf("without a key a marked history says %v", record)
 	}
 }
 
-// checkWarning wants one fault, of the mark, whatever was read how often. A ledger of another format is none of ours.
+// checkWarning wants one fault, of the mark, whatever was read how often. A history of another format is none of ours.
 func checkWarning(t *testing.T, title string, c *cache.Cache) {
 	t.Helper()
 	c.Open(t.Context(), image)
@@ -108,7 +108,7 @@ func checkWarning(t *testing.T, title string, c *cache.Cache) {
 	}
 }
 
-func newest(t *testing.T, s Site, l cache.Lane) []byte {
+func newest(t *testing.T, s Site, l cache.Scope) []byte {
 	t.Helper()
 	found, err := s.Open().Newest(t.Context(), l)
 	if err != nil {
@@ -126,17 +126,17 @@ func newest(t *testing.T, s Site, l cache.Lane) []byte {
 	return file
 }
 
-// put saves a file as the newest entry of the image's lane.
+// put saves a file as the newest entry of the image's scope.
 func put(t *testing.T, s Site, file []byte) {
 	t.Helper()
-	found, err := s.Open().Newest(t.Context(), image.Lane(""))
+	found, err := s.Open().Newest(t.Context(), image.Scope(""))
 	if err != nil {
 		t.Fatal(err)
 	}
-	save(t, s.Open(), cache.Name{Lane: image.Lane(""), Serial: found.Name.Serial + 1}, string(file))
+	Save(t, s.Open(), cache.Name{Scope: image.Scope(""), Serial: found.Name.Serial + 1}, string(file))
 }
 
-// withMarkOf is a ledger with its own digest, and with the mark of another.
+// withMarkOf is a history with its own digest, and with the mark of another.
 func withMarkOf(t *testing.T, file, marked []byte) []byte {
 	t.Helper()
 	_, body, _ := bytes.Cut(file, []byte("\n"))
