@@ -109,7 +109,7 @@ var binary = sync.OnceValues(func() (string, error) {
 func lingering(t *testing.T, program string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "nixery-action")
-	script := fmt.Sprintf("#!/bin/bash\n'%s' \"$@\" || { code=$?; sleep 0.3; exit $code; }\n", program)
+	script := fmt.Sprintf("#!/bin/bash\n'%s' \"$@\" || { code=$?; /bin/sleep 0.3; exit $code; }\n", program)
 	if err := os.WriteFile(file, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
