@@ -71,7 +71,7 @@ shim: ## the tests of the shim, with several versions of node
 		(cd shim && $$node --test --test-reporter=spec </dev/null)
 	done
 
-# The end-to-end tests see both Nixes, and a folder with real packages.
+# The end-to-end tests see both Nixes, and a directory with real packages.
 .PHONY: e2e
 e2e: ## all Go tests, also those with a real Nix, real registries and real containers
 	@$(SCRIPTS)/setup

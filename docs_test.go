@@ -168,7 +168,7 @@ func TestLinks(t *testing.T) {
 
 var pathInPage = regexp.MustCompile("`((?:cmd|docs|examples|internal|schema|shim|test|testdata)/[^`*…<]*)`")
 
-// Files and folders that pages name are there.
+// Files and directories that pages name are there.
 func TestPathsInPages(t *testing.T) {
 	count := 0
 	for _, page := range pages.All(t) {

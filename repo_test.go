@@ -31,10 +31,10 @@ type source struct {
 
 // test reports whether a source is for tests only: it is a test, or in a package for them, such as cachetest.
 func (s source) test() bool {
-	return strings.HasSuffix(s.name, "_test.go") || strings.HasPrefix(s.name, "test/") || strings.HasSuffix(s.folder(), "test")
+	return strings.HasSuffix(s.name, "_test.go") || strings.HasPrefix(s.name, "test/") || strings.HasSuffix(s.directory(), "test")
 }
 
-func (s source) folder() string { return path.Dir(s.name) }
+func (s source) directory() string { return path.Dir(s.name) }
 
 func (s source) at(pos token.Pos, format string, args ...any) string {
 	return fmt.Sprintf("%s:%d: ", s.name, s.fset.Position(pos).Line) + fmt.Sprintf(format, args...)
@@ -154,10 +154,10 @@ func readSources(t *testing.T) []source {
 	return all
 }
 
-// wall keeps an import path out of the non-test code of some folders; may names the files that are let through.
+// wall keeps an import path out of the non-test code of some directories; may names the files that are let through.
 type wall struct {
 	path string
-	in   func(folder string) bool
+	in   func(directory string) bool
 	may  []string
 	but  []string // imports below path that are let through
 }
@@ -199,26 +199,26 @@ func dependencies(t *testing.T, dir string) []string {
 func everywhere(string) bool { return true }
 
 func oneOf(packages ...string) func(string) bool {
-	return func(folder string) bool {
-		return slices.ContainsFunc(packages, func(p string) bool { return within(folder, "internal/"+p) })
+	return func(directory string) bool {
+		return slices.ContainsFunc(packages, func(p string) bool { return within(directory, "internal/"+p) })
 	}
 }
 
-func otherThan(folders ...string) func(string) bool {
-	return func(folder string) bool {
-		return !slices.ContainsFunc(folders, func(f string) bool { return within(folder, f) })
+func otherThan(directories ...string) func(string) bool {
+	return func(directory string) bool {
+		return !slices.ContainsFunc(directories, func(f string) bool { return within(directory, f) })
 	}
 }
 
-// within reports whether a slash-separated path is folder or below it.
-func within(name, folder string) bool {
-	return name == folder || strings.HasPrefix(name, folder+"/")
+// within reports whether a slash-separated path is directory or below it.
+func within(name, directory string) bool {
+	return name == directory || strings.HasPrefix(name, directory+"/")
 }
 
 func (w wall) stops(s source, imported string) bool {
 	reached := imported == w.path || strings.HasSuffix(w.path, "/") && strings.HasPrefix(imported, w.path)
-	ownChild := within(imported, module+s.folder())
-	return reached && !slices.Contains(w.but, imported) && !ownChild && w.in(s.folder()) && !slices.Contains(w.may, s.name)
+	ownChild := within(imported, module+s.directory())
+	return reached && !slices.Contains(w.but, imported) && !ownChild && w.in(s.directory()) && !slices.Contains(w.may, s.name)
 }
 
 func imports(s source) (violations []string) {
@@ -229,7 +229,7 @@ func imports(s source) (violations []string) {
 		imported, _ := strconv.Unquote(spec.Path.Value)
 		for _, w := range walls {
 			if w.stops(s, imported) {
-				violations = append(violations, s.at(spec.Pos(), "%s may not import %s", s.folder(), imported))
+				violations = append(violations, s.at(spec.Pos(), "%s may not import %s", s.directory(), imported))
 			}
 		}
 	}
@@ -238,7 +238,7 @@ func imports(s source) (violations []string) {
 
 // environment lets only the outermost packages read the environment: what the others do follows from their arguments.
 func environment(s source) (violations []string) {
-	if s.test() || !otherThan("internal/cli", "internal/actions")(s.folder()) {
+	if s.test() || !otherThan("internal/cli", "internal/actions")(s.directory()) {
 		return nil
 	}
 	readers := []string{"Getenv", "LookupEnv", "Environ", "ExpandEnv"}
@@ -301,7 +301,7 @@ var openers = []string{
 
 // opens sends what reads a file by its name to package plainfile: a named pipe would block for ever, and no context would end it.
 func opens(s source) (violations []string) {
-	if s.test() || slices.Contains(openers, s.name) || within(s.folder(), "testdata") {
+	if s.test() || slices.Contains(openers, s.name) || within(s.directory(), "testdata") {
 		return nil
 	}
 	for _, sel := range selections(s, "os") {
@@ -314,7 +314,7 @@ func opens(s source) (violations []string) {
 
 // scratches sends what creates a temporary or an output file to package scratch: it sweeps after a kill, and writes through no link.
 func scratches(s source) (violations []string) {
-	if s.test() || path.Base(s.name) == "main.go" || within(s.folder(), "internal/scratch") || within(s.folder(), "testdata") {
+	if s.test() || path.Base(s.name) == "main.go" || within(s.directory(), "internal/scratch") || within(s.directory(), "testdata") {
 		return nil
 	}
 	for _, sel := range selections(s, "os") {
@@ -327,7 +327,7 @@ func scratches(s source) (violations []string) {
 
 // platforms sends what decides by a name of an architecture to the one table of them.
 func platforms(s source) (violations []string) {
-	if s.test() || s.name == "internal/nix/platform.go" || s.name == "internal/nixinstall/release.go" || within(s.folder(), "testdata") {
+	if s.test() || s.name == "internal/nix/platform.go" || s.name == "internal/nixinstall/release.go" || within(s.directory(), "testdata") {
 		return nil
 	}
 	ast.Inspect(s.file, func(n ast.Node) bool {

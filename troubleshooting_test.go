@@ -42,7 +42,7 @@ func TestMessagesAreFound(t *testing.T) {
 	all := map[string][]string{"a.go": {"reading %s: it is %q, not a file; ", "go away"}, "b.go": {"come in"}}
 	for heading, want := range map[string]bool{
 		"reading …: it is …, not a file": true, "it is \"…\", not a file": true, "not a file; … go away": true,
-		"not a folder": false, "go away … come in": false, "…": false, "it is": false, "reading …: it is …": false,
+		"not a directory": false, "go away … come in": false, "…": false, "it is": false, "reading …: it is …": false,
 	} {
 		if said(heading, all) != want {
 			t.Errorf("%q: want %v", heading, want)

@@ -17,8 +17,8 @@ class NoBinary extends Error {}
  * own sources.
  *
  * @param {object} env the step's environment
- * @param {string} root the action's folder
- * @param {string} scratch an empty folder, for what is downloaded or built
+ * @param {string} root the action's directory
+ * @param {string} scratch an empty directory, for what is downloaded or built
  * @returns {Promise<string>} a path; rejects with NoBinary, or with Interrupted
  */
 async function findBinary(env, root, scratch) {
@@ -80,7 +80,7 @@ function findOnPath(name, searchPath = '') {
   return searchPath
     .split(path.delimiter)
     .filter(path.isAbsolute)
-    .map((folder) => path.join(folder, name))
+    .map((directory) => path.join(directory, name))
     .find(isProgram);
 }
 
@@ -93,7 +93,7 @@ function isProgram(file) {
   }
 }
 
-/** Makes an empty folder where the runner cleans up after the job. */
+/** Makes an empty directory where the runner cleans up after the job. */
 function makeScratch(env) {
   return fs.mkdtempSync(path.join(env.RUNNER_TEMP || os.tmpdir(), `${NAME}-`));
 }

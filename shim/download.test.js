@@ -17,9 +17,9 @@ const send = (response, status, headers = {}) => response.writeHead(status, head
 
 // What download makes of a server's answers: {file} with what it wrote, or {error}; and what it said meanwhile.
 async function fetchFrom(t, answer, { stop = new AbortController(), patient = {}, onLog = () => {} } = {}) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'download-'));
-  t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
-  const file = path.join(folder, 'file');
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'download-'));
+  t.after(() => fs.rmSync(directory, { recursive: true, force: true }));
+  const file = path.join(directory, 'file');
   const { url, requests } = await serve(t, answer);
   const said = [];
   t.mock.method(console, 'log', (line) => {

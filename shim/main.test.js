@@ -61,7 +61,7 @@ test('does not fall back from a bad override', async (t) => {
 
 test('says what to do when there is no binary', async (t) => {
   const root = makeAction(t);
-  fs.mkdirSync(path.join(root, 'bin', 'nixery-action')); // a folder is no program
+  fs.mkdirSync(path.join(root, 'bin', 'nixery-action')); // a directory is no program
   const end = await start(root).done;
   assert.equal(end.code, 1);
   assert.match(end.out, /^::error::there is no nixery-action .* actions\/setup-go .* NIXERY_ACTION_BINARY [^\n]*\n$/);

@@ -16,7 +16,7 @@ const ARCHITECTURES = { x64: 'amd64', arm64: 'arm64' };
  * every use.
  *
  * @param {object} env the step's environment
- * @param {string} scratch an empty folder
+ * @param {string} scratch an empty directory
  * @returns {Promise<string|null>} a path; null if this commit is not of a release, or the release has nothing for this platform.
  *   Rejects with Interrupted, or with what went wrong
  */

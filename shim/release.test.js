@@ -16,7 +16,7 @@ const ran = { code: 5, signal: null, out: 'released: action\n', err: '' };
 
 const describe = (bytes) => ({ size: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') });
 
-// An action's folder at the commit of a release, whose server is answer; start it with env. kept is the program in the tool cache.
+// An action's directory at the commit of a release, whose server is answer; start it with env. kept is the program in the tool cache.
 async function makeReleased(t, answer) {
   const root = makeAction(t);
   const { url, requests } = await serve(t, answer);
@@ -30,11 +30,11 @@ async function makeReleased(t, answer) {
   return { root, url, requests, tools, kept, env: { RUNNER_TOOL_CACHE: tools } };
 }
 
-const files = (folder) => (fs.existsSync(folder) ? fs.readdirSync(folder, { recursive: true, withFileTypes: true }) : [])
+const files = (directory) => (fs.existsSync(directory) ? fs.readdirSync(directory, { recursive: true, withFileTypes: true }) : [])
   .filter((entry) => entry.isFile())
   .map((entry) => entry.name);
 
-// Nothing is left in the folders that outlive a step, but what is expected in the tool cache.
+// Nothing is left in the directories that outlive a step, but what is expected in the tool cache.
 function assertLeft({ root, tools }, ...expected) {
   assert.deepEqual(files(tools), expected);
   assert.deepEqual(fs.readdirSync(path.join(root, 'temp')), []);
@@ -110,7 +110,7 @@ for (const [name, damage] of Object.entries({
 
 test('runs where the tool cache takes nothing, and where there is none', async (t) => {
   const action = await makeReleased(t, (_, response) => response.end(program));
-  fs.writeFileSync(action.tools, 'a file in the place of the folder');
+  fs.writeFileSync(action.tools, 'a file in the place of the directory');
   const end = await start(action.root, action.env).done;
   assert.match(end.out, /^::debug::the tool cache does not take nixery-action: [^\n]*\nreleased: action\n$/);
   assert.deepEqual(await start(action.root).done, ran);

@@ -1,6 +1,6 @@
 'use strict';
 
-// What the tests of the shim stand on: an action's folder, and a runner that starts the shim in it.
+// What the tests of the shim stand on: an action's directory, and a runner that starts the shim in it.
 
 const fs = require('node:fs');
 const os = require('node:os');
@@ -11,12 +11,12 @@ const nodeTest = require('node:test');
 // A signal that gets lost must fail the test, not hang it.
 const test = (name, body) => nodeTest.test(name, { timeout: 30_000 }, body);
 
-// An action's folder of its own for each test, with the real shim, no release, and whatever binary the test puts there.
+// An action's directory of its own for each test, with the real shim, no release, and whatever binary the test puts there.
 function makeAction(t) {
   const root = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'shim-')));
   t.after(() => fs.rmSync(root, { recursive: true, force: true }));
-  for (const folder of ['shim', 'bin', 'path', 'temp']) {
-    fs.mkdirSync(path.join(root, folder));
+  for (const directory of ['shim', 'bin', 'path', 'temp']) {
+    fs.mkdirSync(path.join(root, directory));
   }
   for (const file of fs.readdirSync(__dirname)) {
     fs.copyFileSync(path.join(__dirname, file), path.join(root, 'shim', file));

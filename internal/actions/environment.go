@@ -1,6 +1,6 @@
 package actions
 
-// Environment is what the runner tells a step of itself. Files and folders are
+// Environment is what the runner tells a step of itself. Files and directories are
 // empty where the runner, or something that plays it, has none.
 type Environment struct {
 	InActions   bool

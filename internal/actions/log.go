@@ -95,7 +95,7 @@ func properties(line logline.Line) githubactions.CommandProperties {
 }
 
 // shorten cuts between words where it can: secrets are taken out of what comes of
-// it, and of a part of one nobody knows that it is secret.
+// it, and of a part of one is not known to be secret.
 func shorten(text string) string {
 	if len(text) <= longestAnnotation {
 		return text

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// AddPath appends a folder to the runner's file of those that later steps have on PATH, before
+// AddPath appends a directory to the runner's file of those that later steps have on PATH, before
 // their others. It holds no line break.
 func AddPath(file, dir string) error {
 	if strings.ContainsAny(dir, "\r\n") {

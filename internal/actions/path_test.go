@@ -14,7 +14,7 @@ func TestAddPath(t *testing.T) {
 		}
 	}
 	if err := AddPath(file, "/d\n/e"); err == nil {
-		t.Error("one call adds two folders")
+		t.Error("one call adds two directories")
 	}
 	if text, err := os.ReadFile(file); err != nil || string(text) != "/a/bin\n/b c/bin\n" {
 		t.Errorf("the runner reads %q, %v", text, err)

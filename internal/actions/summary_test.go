@@ -44,6 +44,6 @@ func TestPullRequest(t *testing.T) {
 		t.Errorf("without an event: %v", err)
 	}
 	if _, err := PullRequest(t.TempDir()); err == nil || errors.Is(err, ErrNoPullRequest) {
-		t.Errorf("a folder: %v", err)
+		t.Errorf("a directory: %v", err)
 	}
 }

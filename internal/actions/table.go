@@ -68,7 +68,7 @@ var inputTable = []Input{
 		field:       func(i *Inputs) any { return &i.File },
 	}, {
 		Name: "context", Kind: Path, Default: ".",
-		Description: "The folder in which the spec is looked for, and from which a path in nixpkgs starts. It is a folder of the checkout, not a URL.",
+		Description: "The directory in which the spec is looked for, and from which a path in nixpkgs starts. It is a directory of the checkout, not a URL.",
 		field:       func(i *Inputs) any { return &i.Context },
 	}, {
 		Name: "images", Kind: Commas, Flag: "image",
@@ -121,11 +121,11 @@ var inputTable = []Input{
 		field: func(i *Inputs) any { return &i.Outputs },
 	}, {
 		Name: "cache-from", Kind: Raw, Default: "type=gha",
-		Description: "Where to learn from earlier runs what need not be made again, one a line: type=gha, type=registry,ref=ghcr.io/acme/cache or type=local,src=folder.",
+		Description: "Where to learn from earlier runs what need not be made again, one a line: type=gha, type=registry,ref=ghcr.io/acme/cache or type=local,src=directory.",
 		field:       func(i *Inputs) any { return &i.CacheFrom },
 	}, {
 		Name: "cache-to", Kind: Raw, Default: "type=gha",
-		Description: "Where to tell later runs, one a line: type=gha, type=registry,ref=ghcr.io/acme/cache or type=local,dest=folder; " +
+		Description: "Where to tell later runs, one a line: type=gha, type=registry,ref=ghcr.io/acme/cache or type=local,dest=directory; " +
 			"with mode=max the layers themselves too.",
 		field: func(i *Inputs) any { return &i.CacheTo },
 	}, {

@@ -23,7 +23,7 @@ type clash struct {
 	image string // of several; "" otherwise
 }
 
-// tellClashes says each once, so that nobody looks for the fault in the spec.
+// tellClashes reports each once, so that the cause is not looked for in the spec.
 func (o buildOptions) tellClashes(ctx context.Context, c *console, w wanted, orders []build.Target) {
 	for _, clash := range o.clashes(w, orders) {
 		where := c.relative(w.File)

@@ -59,7 +59,7 @@ func (o buildOptions) load(packages []string, lookup func(string) (string, bool)
 	}
 	s := spec.Bare(packages, firstRepository(o.Tags))
 	if len(o.Annotations) > 0 {
-		s.Images[0].Format = spec.OCI // nobody asked for the other, which has none
+		s.Images[0].Format = spec.OCI // the other format has none, and was not asked for
 	}
 	return wanted{Spec: s, source: s.Nixpkgs}, nil
 }
@@ -72,8 +72,8 @@ func (o buildOptions) absent() bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-func isEmpty(folder string) bool {
-	entries, err := os.ReadDir(folder)
+func isEmpty(directory string) bool {
+	entries, err := os.ReadDir(directory)
 	return err == nil && len(entries) == 0
 }
 
@@ -106,20 +106,20 @@ func (w wanted) bare() bool { return w.Spec != nil && w.File == "" }
 // elsewhere matches what docker takes for a context that is not on this machine.
 var elsewhere = regexp.MustCompile(`^([a-z+]+://|git@)|\{\{`)
 
-func checkContext(folder string) error {
-	if elsewhere.MatchString(folder) {
+func checkContext(directory string) error {
+	if elsewhere.MatchString(directory) {
 		// It may hold a password, so it is not repeated.
-		return errors.New("want a folder, found a URL: check the repository out, as actions/checkout does, and give its folder")
+		return errors.New("want a directory, found a URL: check the repository out, as actions/checkout does, and give its directory")
 	}
-	if folder == "" {
+	if directory == "" {
 		return nil
 	}
-	at, err := os.Stat(folder)
+	at, err := os.Stat(directory)
 	if err == nil && !at.IsDir() {
-		err = errors.New("it is no folder")
+		err = errors.New("it is no directory")
 	}
 	if err != nil {
-		return fmt.Errorf("%q cannot be read: %w; give the folder of the spec", folder, err)
+		return fmt.Errorf("%q cannot be read: %w; give the directory of the spec", directory, err)
 	}
 	return nil
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/org/nixery-action/internal/cache"
 )
 
-// keptFolder has two ledgers of one lane, and a file of somebody else.
-func keptFolder(t *testing.T) (dir string) {
+// keptDirectory has two ledgers of one lane, and a file of another program.
+func keptDirectory(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	lane := cache.Identity{Image: "box"}.Scope("")
@@ -37,9 +37,9 @@ func files(t *testing.T, dir string) int {
 	return len(list)
 }
 
-func TestCacheListFolder(t *testing.T) {
+func TestCacheListDirectory(t *testing.T) {
 	t.Setenv("GITHUB_TOKEN", "")
-	dir := keptFolder(t)
+	dir := keptDirectory(t)
 	stdout, _, err := executed(t.Context(), "cache", "list", "--dir", dir)
 	lines := strings.Split(stdout, "\n")
 	if err != nil || len(lines) != 5 || !strings.Contains(lines[1], "  2       2.0 kB  0m ago  0m ago") ||
@@ -60,9 +60,9 @@ func TestCacheListFolder(t *testing.T) {
 	}
 }
 
-func TestCachePruneFolder(t *testing.T) {
+func TestCachePruneDirectory(t *testing.T) {
 	t.Setenv("GITHUB_TOKEN", "")
-	dir := keptFolder(t)
+	dir := keptDirectory(t)
 	prune := []string{"cache", "prune", "--dir", dir}
 	stdout, _, err := executed(t.Context(), prune...)
 	if err != nil || files(t, dir) != 3 || !strings.HasSuffix(stdout, ": 1 entry, 1.0 kB of 2 entries, 3.0 kB would be removed; --yes does it; 2.0 kB stay\n") {

@@ -107,7 +107,7 @@ func TestCommentDenied(t *testing.T) {
 	}
 	requests, _ := pullRequest(t, http.StatusOK)
 	if commented(t, actions.Inputs{GitHubToken: secret}, nil); requests() != "" {
-		t.Errorf("nobody asked for a comment: %s", requests())
+		t.Errorf("a comment was not asked for: %s", requests())
 	}
 }
 

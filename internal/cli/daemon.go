@@ -34,25 +34,25 @@ func newDaemon(sent func(int64)) (*publish.Daemon, error) {
 // maxCertificates bounds a file of certificates, in bytes.
 const maxCertificates = 1 << 20
 
-// daemonTLS reads the certificates in a folder, by docker's names for them.
-func daemonTLS(folder string) (*tls.Config, error) {
-	if folder == "" {
+// daemonTLS reads the certificates in a directory, by docker's names for them.
+func daemonTLS(directory string) (*tls.Config, error) {
+	if directory == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
 			return nil, fmt.Errorf("looking for certificates: %w; set DOCKER_CERT_PATH", err)
 		}
-		folder = filepath.Join(home, ".docker")
+		directory = filepath.Join(home, ".docker")
 	}
-	authority, err := plainfile.ReadFile(filepath.Join(folder, "ca.pem"), maxCertificates)
+	authority, err := plainfile.ReadFile(filepath.Join(directory, "ca.pem"), maxCertificates)
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificate of its authority: %w; set DOCKER_CERT_PATH", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(authority) {
-		return nil, fmt.Errorf("there is no certificate in %s", filepath.Join(folder, "ca.pem"))
+		return nil, fmt.Errorf("there is no certificate in %s", filepath.Join(directory, "ca.pem"))
 	}
-	certificate, missing := plainfile.ReadFile(filepath.Join(folder, "cert.pem"), maxCertificates)
-	key, err := plainfile.ReadFile(filepath.Join(folder, "key.pem"), maxCertificates)
+	certificate, missing := plainfile.ReadFile(filepath.Join(directory, "cert.pem"), maxCertificates)
+	key, err := plainfile.ReadFile(filepath.Join(directory, "key.pem"), maxCertificates)
 	var pair tls.Certificate
 	if err = errors.Join(missing, err); err == nil {
 		pair, err = tls.X509KeyPair(certificate, key)

@@ -133,7 +133,7 @@ func newOperand(word string) (operand, error) {
 	host, _, found := strings.Cut(word, "/")
 	ref, err := name.ParseReference(word)
 	if err != nil || !found || !strings.ContainsAny(host, ".:") && host != "localhost" || host == "." || host == ".." {
-		return operand{}, usagef("%q is no file and no folder, and no reference with its registry, such as ghcr.io/acme/toolbox:v1", word)
+		return operand{}, usagef("%q is no file and no directory, and no reference with its registry, such as ghcr.io/acme/toolbox:v1", word)
 	}
 	return operand{name: word, kind: inRegistry, ref: ref}, nil
 }

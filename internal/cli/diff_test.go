@@ -155,8 +155,8 @@ func TestDiffBadOperands(t *testing.T) {
 	}{
 		"one operand":      {[]string{closure}, "accepts 2 arg(s), received 1"},
 		"graph":            {[]string{closure, closure, "--format", "dot"}, `format "dot": want table, json or markdown`},
-		"closure missing":  {[]string{closure, "other.json"}, `"other.json" is no file and no folder`},
-		"closure in dir":   {[]string{closure, "../up/other.json"}, `"../up/other.json" is no file and no folder`},
+		"closure missing":  {[]string{closure, "other.json"}, `"other.json" is no file and no directory`},
+		"closure in dir":   {[]string{closure, "../up/other.json"}, `"../up/other.json" is no file and no directory`},
 		"docker hub":       {[]string{"debian:12", "debian:13"}, "no reference with its registry"},
 		"mixed":            {[]string{closure, dir + ":new"}, "compare two of a kind"},
 		"several images":   {[]string{dir, dir}, "choose one, DIR:TAG"},
@@ -171,7 +171,7 @@ func TestDiffBadOperands(t *testing.T) {
 	}
 }
 
-// A layout is somebody else's folder: what is in it must be what it says.
+// A layout is another program's directory: what is in it must be what it says.
 func TestDiffChecksALayout(t *testing.T) {
 	before, after := boxes(t)
 	for want, spoil := range map[string]func([]byte) []byte{

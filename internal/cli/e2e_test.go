@@ -63,7 +63,7 @@ func runScripts(t *testing.T, dir, nix string) {
 }
 
 // settle gives a script a home, a Nix that builds for both systems, and the
-// package sets as folders of its own.
+// package sets as directories of its own.
 func settle(env *testscript.Env, nix string) error {
 	env.Values[doorKey{}] = &door{gone: make(chan struct{})}
 	home := filepath.Join(env.WorkDir, ".home")
@@ -140,7 +140,7 @@ func podmanFlags(ts *testscript.TestScript) []string {
 	}
 }
 
-// preparePodman makes a folder outside of the script's own, as podman wants a
+// preparePodman makes a directory outside of the script's own, as podman wants a
 // name of 50 characters at most, and finds out whether it can lay layers over
 // each other there. Where it cannot, as in a container, it copies them.
 func preparePodman(ts *testscript.TestScript) error {

@@ -98,14 +98,14 @@ func isBadInput(err error) bool {
 	return ok
 }
 
-// interruption is what was under way when somebody stopped the program.
+// interruption is what was under way when the program was stopped.
 type interruption struct{ error }
 
 func (e interruption) Error() string { return "interrupted: " + e.error.Error() }
 
 func (e interruption) Unwrap() error { return e.error }
 
-// interrupted says first that somebody stopped the program: what else a
+// interrupted says first that the program was stopped: what else a
 // cancelled context breaks is no news.
 func interrupted(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil {

@@ -113,13 +113,13 @@ func TestFaultsAreToldOneByOne(t *testing.T) {
 	}
 }
 
-// Why Nix broke off is no news when somebody stopped it.
+// Why Nix broke off is no news when it was stopped.
 func TestInterruptionIsOneFault(t *testing.T) {
 	s := loadText(t, specWithPlaces)
 	ctx, cancel := context.WithCancel(t.Context())
 	broken := withPlaces(errors.Join(&nixbuild.BuildError{Derivation: drv, Packages: []string{"git"}}, errors.New("x")), s, s.Images)
 	if got := interrupted(ctx, broken); got != broken {
-		t.Errorf("nobody interrupted: %v", got)
+		t.Errorf("it was not interrupted: %v", got)
 	}
 	cancel()
 	faults := faultsOf(interrupted(ctx, broken))

@@ -77,7 +77,7 @@ func signalWhen(signal syscall.Signal, file, pidFile string, ended <-chan struct
 	}
 }
 
-// allGone tells whether there is a process left that knows the script's folder
+// allGone tells whether there is a process left that knows the script's directory
 // from its environment. Those that were killed may take a moment to go.
 func allGone(work string) error {
 	var left []string
@@ -103,7 +103,7 @@ func processesOf(work string) []string {
 	return found
 }
 
-// empty wants folders with nothing in them:
+// empty wants directories with nothing in them:
 //
 //	empty DIR…
 func empty(ts *testscript.TestScript, neg bool, args []string) {

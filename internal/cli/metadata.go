@@ -51,7 +51,7 @@ func metadataOf(r *build.Report) any {
 const reportKey = "nixery"
 
 // checkMetadataFile tells before anything is built whether the file can be
-// written, and leaves it as it is. Its folder is made, as those of outputs are.
+// written, and leaves it as it is. Its directory is made, as those of outputs are.
 func (o buildOptions) checkMetadataFile(images []spec.Image) error {
 	if o.MetadataFile == "" {
 		return nil

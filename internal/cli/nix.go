@@ -88,8 +88,8 @@ func nixArchive(getenv func(string) string) (nixinstall.Archive, error) {
 	return archive, nil
 }
 
-// mayInstall tells machines that end with their job from those that somebody
-// keeps, and who would not expect to find a /nix there.
+// mayInstall tells machines that end with their job from those that people
+// keep, and who would not expect to find a /nix there.
 func mayInstall(getenv func(string) string, exists func(string) bool, user int) error {
 	if getenv("RUNNER_ENVIRONMENT") == "github-hosted" {
 		return nil
@@ -109,7 +109,7 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// addToPath lets this process and all that it runs find a folder's programs,
+// addToPath lets this process and all that it runs find a directory's programs,
 // after all others.
 func addToPath(bin string) error {
 	path := bin

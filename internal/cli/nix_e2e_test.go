@@ -52,7 +52,7 @@ func release(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("NIXERY_NIX_SHA256", hex.EncodeToString(sum[:]))
 }
 
-// machines are what a program finds when it runs barely. $0 is a folder, which
+// machines are what a program finds when it runs barely. $0 is a directory, which
 // stands for /nix, or for the root of a container that has no /nix.
 var machines = map[string]string{
 	"volume": `mount --bind "$0" /nix && exec /usr/bin/env "PATH=$BARE_PATH" "$@"`,

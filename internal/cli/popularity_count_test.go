@@ -119,8 +119,8 @@ func TestCountWhereMostIsLost(t *testing.T) {
 }
 
 func TestCountIsInterruptedAndGoesOn(t *testing.T) {
-	folder := t.TempDir()
-	state, output := filepath.Join(folder, "state"), filepath.Join(folder, "table.json.gz")
+	directory := t.TempDir()
+	state, output := filepath.Join(directory, "state"), filepath.Join(directory, "table.json.gz")
 	ctx, cancel := context.WithCancel(t.Context())
 	var asked atomic.Int32
 	s := channelServer(t, 50, map[int]http.HandlerFunc{25: func(w http.ResponseWriter, r *http.Request) {
@@ -148,7 +148,7 @@ func TestCountIsInterruptedAndGoesOn(t *testing.T) {
 	if _, err := os.Stat(state); err == nil {
 		t.Error("the state is still there")
 	}
-	whole := filepath.Join(folder, "whole.json.gz")
+	whole := filepath.Join(directory, "whole.json.gz")
 	if _, _, err := executed(t.Context(), countArgs(s, "--output", whole)...); err != nil {
 		t.Fatal(err)
 	}

@@ -117,7 +117,7 @@ func referrers(t *testing.T, paths []string) string {
 	return string(text) + "\n"
 }
 
-// killingCache serves a folder, and kills its client at a certain request.
+// killingCache serves a directory, and kills its client at a certain request.
 type killingCache struct {
 	files    http.Handler
 	requests atomic.Int32

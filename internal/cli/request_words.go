@@ -11,7 +11,7 @@ import (
 	"github.com/org/nixery-action/internal/nix"
 )
 
-// parseTags leaves an empty tag in the place of a wrong one, as somebody did say where to.
+// parseTags leaves an empty tag in the place of a wrong one, as a reference was given.
 func parseTags(texts []string) ([]name.Tag, error) {
 	var tags []name.Tag
 	var errs []error

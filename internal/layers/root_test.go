@@ -96,7 +96,7 @@ func TestRootLinksPackages(t *testing.T) {
 	}
 }
 
-func TestRootMergesAFolderWithALinkToOne(t *testing.T) {
+func TestRootMergesADirectoryWithALinkToOne(t *testing.T) {
 	a, b := layerstest.Path("a-1", 1), layerstest.Path("b-1", 2)
 	s := fstest.MapFS{
 		in(a, "/lib/x"):   file(),

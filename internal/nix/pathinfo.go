@@ -172,7 +172,7 @@ func (raw *pathInfoJSON) decode() (PathInfo, error) {
 	return info, nil
 }
 
-// parseAnyPath reads a store path with or without its folder, which format 2
+// parseAnyPath reads a store path with or without its directory, which format 2
 // leaves out.
 func parseAnyPath(s string) (StorePath, error) {
 	if !strings.Contains(s, "/") {

@@ -80,7 +80,7 @@ type answer struct {
 	message string   // Nix's own words
 }
 
-// evaluation is the temporary folder and the request that several runs of Nix
+// evaluation is the temporary directory and the request that several runs of Nix
 // share.
 type evaluation struct {
 	runner  Runner

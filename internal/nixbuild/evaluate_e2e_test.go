@@ -38,7 +38,7 @@ func serveTarballs(t *testing.T) *httptest.Server {
 	return server
 }
 
-// writeTarball packs dir as channels are: one folder at the top.
+// writeTarball packs dir as channels are: one directory at the top.
 func writeTarball(w io.Writer, dir string) error {
 	zipped := gzip.NewWriter(w)
 	archive := tar.NewWriter(zipped)

@@ -176,7 +176,7 @@ func (j *journal) tell() {
 		}
 	}
 	p.Bytes, p.AllBytes = j.bytes(transferring)
-	if p.Bytes == 0 { // no network is needed for a cache in a folder
+	if p.Bytes == 0 { // no network is needed for a cache in a directory
 		p.Bytes, p.AllBytes = j.bytes(copyingPath)
 	}
 	j.moved(p)

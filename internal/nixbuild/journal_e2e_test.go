@@ -54,20 +54,20 @@ func TestProgressOfDownloads(t *testing.T) {
 			t.Errorf("built: %+v", p)
 		}
 
-		folder := t.TempDir()
+		directory := t.TempDir()
 		run := func(args ...string) {
 			if _, err := nix.Run(t.Context(), args...); err != nil {
 				t.Fatal(err)
 			}
 		}
-		run("nix", "--extra-experimental-features", "nix-command", "copy", "--to", "file://"+folder, string(packages[0].Out))
-		server := httptest.NewServer(http.FileServer(http.Dir(folder)))
+		run("nix", "--extra-experimental-features", "nix-command", "copy", "--to", "file://"+directory, string(packages[0].Out))
+		server := httptest.NewServer(http.FileServer(http.Dir(directory)))
 		defer server.Close()
 		out, err := nix.Run(t.Context(), "nix-store", "--query", "--requisites", string(packages[0].Out))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, cache := range []string{server.URL, "file://" + folder} {
+		for _, cache := range []string{server.URL, "file://" + directory} {
 			run(append([]string{"nix-store", "--delete", "--ignore-liveness"}, strings.Fields(string(out))...)...)
 			fetching := nix
 			fetching.Env = append(slices.Clone(nix.Env), "NIX_CONFIG=substituters = "+cache+"\nrequire-sigs = false\nbuild-users-group =\n")
@@ -79,19 +79,19 @@ func TestProgressOfDownloads(t *testing.T) {
 }
 
 func TestProgressOfAPackageSet(t *testing.T) {
-	folder := t.TempDir()
+	directory := t.TempDir()
 	set := `{ system }: { a = derivation { name = "a"; inherit system; builder = "/bin/sh"; }; }`
-	if err := os.MkdirAll(filepath.Join(folder, "set"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(directory, "set"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "set", "default.nix"), []byte(set), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(directory, "set", "default.nix"), []byte(set), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	eachNix(t, func(t *testing.T, nix Exec) {
-		if _, err := nix.Run(t.Context(), "tar", "-C", folder, "-czf", filepath.Join(folder, "set.tar.gz"), "set"); err != nil {
+		if _, err := nix.Run(t.Context(), "tar", "-C", directory, "-czf", filepath.Join(directory, "set.tar.gz"), "set"); err != nil {
 			t.Fatal(err)
 		}
-		server := httptest.NewServer(http.FileServer(http.Dir(folder)))
+		server := httptest.NewServer(http.FileServer(http.Dir(directory)))
 		defer server.Close()
 		var all []Progress
 		nix.Moved = func(p Progress) { all = append(all, p) }

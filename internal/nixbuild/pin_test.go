@@ -168,7 +168,7 @@ func TestPinFlake(t *testing.T) {
 	for name, other := range map[string]string{
 		"input moved": metadata(locked, `"rev":"`+otherCommit+`"`, strings.Replace(locks, "{}", `{"x":1}`, 1)),
 		"flake moved": metadata("github:a/b/"+commit, `"rev":"`+commit+`"`, locks),
-		"a folder":    metadata("path:/x?narHash=sha256-x", `"narHash":"sha256-x"`, locks),
+		"a directory": metadata("path:/x?narHash=sha256-x", `"narHash":"sha256-x"`, locks),
 	} {
 		if _, second := pin(t, saying(other), Source{Flake: "github:a/b"}); second.Key == first.Key {
 			t.Errorf("%s: the key is the same", name)
@@ -221,7 +221,7 @@ func TestKeyOfPath(t *testing.T) {
 		"mode":        {func() { do(os.Chmod(in("pkgs/sub/b"), 0o755)) }, func() { do(os.Chmod(in("pkgs/sub/b"), 0o644)) }},
 		"name":        {func() { do(os.Rename(in("pkgs/sub/b"), in("pkgs/sub/c"))) }, func() { do(os.Rename(in("pkgs/sub/c"), in("pkgs/sub/b"))) }},
 		"hidden":      {func() { write(t, dir, map[string]string{"pkgs/.x/x": ""}) }, func() { do(os.RemoveAll(in("pkgs/.x"))) }},
-		"folder":      {func() { do(os.Mkdir(in("pkgs/new"), 0o755)) }, func() { do(os.Remove(in("pkgs/new"))) }},
+		"directory":   {func() { do(os.Mkdir(in("pkgs/new"), 0o755)) }, func() { do(os.Remove(in("pkgs/new"))) }},
 		"link":        {func() { do(os.Symlink("sub/b", in("pkgs/l"))) }, func() { do(os.Remove(in("pkgs/l"))) }},
 		"overlay":     {func() { write(t, dir, map[string]string{"overlays/o.nix": "a: b: {  }"}) }, func() { write(t, dir, map[string]string{"overlays/o.nix": "a: b: { }"}) }},
 		"its import":  {func() { write(t, dir, map[string]string{"overlays/q.nix": "c: d: {  }"}) }, func() { write(t, dir, map[string]string{"overlays/q.nix": "c: d: { }"}) }},

@@ -109,7 +109,7 @@ func (t treeHash) entry(name string, d fs.DirEntry) error {
 	}
 	switch mode := d.Type(); {
 	case mode.IsDir():
-		t.add("folder", below)
+		t.add("directory", below)
 		return nil
 	case mode&fs.ModeSymlink != 0:
 		return t.link(name, below)
@@ -165,7 +165,7 @@ func (t treeHash) file(name, below string) error {
 }
 
 var (
-	// What has parent folders in it: ../x, ./.., ../../x.
+	// What has parent directories in it: ../x, ./.., ../../x.
 	upwards = regexp.MustCompile(`\.{1,2}(?:/\.\.)+(?:/[\w.+-]+)?|(?:\.\./)+[\w.+-]*`)
 	// A path from the root, not in quotes: /etc/nixos/x.nix, or /. + "/etc/nixos/x.nix".
 	fromRoot = regexp.MustCompile(`(?m)(?:^|[\s(=\[{;])(/\.(?:[\s+)]|$)|(?:/[\w.+-]+){2,})`)

@@ -160,7 +160,7 @@ func (s Source) check() error {
 }
 
 // absolute reports the first path that is neither absolute nor empty: Nix would
-// read it relative to a temporary folder.
+// read it relative to a temporary directory.
 func absolute(paths []string) error {
 	for _, p := range paths {
 		if p != "" && !filepath.IsAbs(p) {

@@ -38,7 +38,7 @@ const nixEnv = `#!/bin/sh
 mkdir -p "$2" && ln -s "$4/bin" "$2/bin" && ln -s "$5/etc" "$2/etc"
 `
 
-// member is an entry of a tar; its name is relative to the one folder there.
+// member is an entry of a tar; its name is relative to the one directory there.
 type member struct {
 	name    string
 	header  tar.Header
@@ -49,24 +49,24 @@ func file(name, content string, mode int64) member {
 	return member{name, tar.Header{Typeflag: tar.TypeReg, Mode: mode}, content}
 }
 
-func folder(name string) member {
+func directory(name string) member {
 	return member{name + "/", tar.Header{Typeflag: tar.TypeDir, Mode: 0o755}, ""}
 }
 
 // release is a tarball's content in the form of Nix's, as GNU tar writes it: the
-// top folder and the store have no entry.
+// top directory and the store have no entry.
 func release() []member {
 	return []member{
 		file(".reginfo", "what the database knows\n", 0o644),
 		file("install", "#!/bin/sh\nnix=\"/nix/store/"+fakeNix+"\"\ncacert=\"/nix/store/"+fakeCerts+"\"\n", 0o755),
 		file("install-multi-user", "#!/bin/sh\nexit 1\n", 0o755),
-		folder("store/" + fakeNix),
-		folder("store/" + fakeNix + "/bin"),
+		directory("store/" + fakeNix),
+		directory("store/" + fakeNix + "/bin"),
 		file("store/"+fakeNix+"/bin/nix-store", nixStore, 0o755),
 		file("store/"+fakeNix+"/bin/nix-env", nixEnv, 0o755),
 		{"store/" + fakeNix + "/bin/nix", tar.Header{Typeflag: tar.TypeSymlink, Linkname: "nix-store"}, ""},
-		folder("store/" + fakeCerts),
-		folder("store/" + fakeCerts + "/etc"),
+		directory("store/" + fakeCerts),
+		directory("store/" + fakeCerts + "/etc"),
 		file("store/"+fakeCerts+"/etc/ca-bundle.crt", "certificates\n", 0o644),
 		{"store/" + fakeCerts + "/etc/same.crt", tar.Header{Typeflag: tar.TypeLink, Linkname: top + "store/" + fakeCerts + "/etc/ca-bundle.crt"}, ""},
 	}
@@ -142,7 +142,7 @@ func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
-// installer installs below a folder of the test's.
+// installer installs below a directory of the test's.
 func (m *mirror) installer(t *testing.T) Installer {
 	t.Helper()
 	dir := t.TempDir()

@@ -16,7 +16,7 @@ import (
 // used once.
 type Installer struct {
 	Archive   Archive
-	Keep      string // a folder where the archive is kept for later runs; empty for none
+	Keep      string // a directory where the archive is kept for later runs; empty for none
 	TempDir   string // for the archive otherwise; empty for the system's
 	ConfDir   string // where nix.conf is; empty for /etc/nix
 	UserAgent string
@@ -29,8 +29,8 @@ type Installer struct {
 	most int64         // bytes of an archive; 0 for the constant
 }
 
-// Install makes /nix and all that is in it, and returns the folder with Nix's
-// programs. That folder is a profile's: what it links to is safe from Nix's
+// Install makes /nix and all that is in it, and returns the directory with Nix's
+// programs. That directory is a profile's: what it links to is safe from Nix's
 // garbage collector. An error leaves the machine as it was, but for an empty /nix
 // that sudo made. A cancelled context's error is its cause.
 func (i Installer) Install(ctx context.Context) (bin string, err error) {

@@ -49,7 +49,7 @@ func TestKeep(t *testing.T) {
 	install(3)
 }
 
-// A folder that cannot be written is no reason to fail.
+// A directory that cannot be written is no reason to fail.
 func TestKeepNowhere(t *testing.T) {
 	m := serve(t, pack(t, release()))
 	i := m.installer(t)

@@ -5,10 +5,10 @@ import (
 	"path/filepath"
 )
 
-// profile is the folder of links that installers make for all users, below /nix.
+// profile is the directory of links that installers make for all users, below /nix.
 const profile = "var/nix/profiles/default"
 
-// Find returns the folder with the programs of a Nix that an installer left on
+// Find returns the directory with the programs of a Nix that an installer left on
 // this machine, for those who have not got it on PATH: a step that ran before a
 // shell read its new profile. home may be empty.
 func Find(home string) (bin string, ok bool) { return find("/nix", home) }

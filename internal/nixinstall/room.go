@@ -38,7 +38,7 @@ func enter(ctx context.Context, dir string) (*room, error) {
 }
 
 // mustBeEmpty refuses a /nix that this run did not create. A volume
-// of its own has a folder lost+found.
+// of its own has a directory lost+found.
 func mustBeEmpty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -84,7 +84,7 @@ func (r *room) leave(done bool) error {
 	return errors.Join(errs...)
 }
 
-// removeAll also removes folders that may not be written, such as the store's.
+// removeAll also removes directories that may not be written, such as the store's.
 func removeAll(dir string) error {
 	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {

@@ -22,7 +22,7 @@ const (
 	mostEntries = 200_000
 )
 
-// unpacker writes a release's tar into a folder. Its entries are
+// unpacker writes a release's tar into a directory. Its entries are
 //
 //	nix-VERSION-SYSTEM/store/HASH-NAME/…   the closure of Nix
 //	nix-VERSION-SYSTEM/.reginfo            what its database knows of it
@@ -31,10 +31,10 @@ const (
 // and further scripts, which stay packed. See scripts/binary-tarball.nix of
 // https://github.com/NixOS/nix.
 type unpacker struct {
-	dir     *os.Root
-	entries int
-	bytes   int64
-	folders []string // in the order they were made
+	dir         *os.Root
+	entries     int
+	bytes       int64
+	directories []string // in the order they were made
 }
 
 // unpack reads a tar.xz whose hash was verified; it is not believed for all that.
@@ -95,7 +95,7 @@ func (u *unpacker) entry(header *tar.Header, content io.Reader) error {
 	case tar.TypeReg:
 		return u.file(name, header, content)
 	case tar.TypeDir:
-		return u.folder(name)
+		return u.directory(name)
 	case tar.TypeSymlink:
 		return u.dir.Symlink(header.Linkname, filepath.FromSlash(name))
 	case tar.TypeLink:
@@ -104,7 +104,7 @@ func (u *unpacker) entry(header *tar.Header, content io.Reader) error {
 	return fmt.Errorf("an entry of type %q, which no store has", header.Typeflag)
 }
 
-// inner is an entry's name below the archive's one folder.
+// inner is an entry's name below the archive's one directory.
 func inner(name string) (string, error) {
 	clean := strings.TrimSuffix(name, "/")
 	if clean != path.Clean(clean) || !filepath.IsLocal(clean) {
@@ -118,7 +118,7 @@ func wanted(name string) bool {
 	return name == scriptFile || name == registrationFile || strings.HasPrefix(name, "store/")
 }
 
-// parents makes the folders that have no entry of their own.
+// parents makes the directories that have no entry of their own.
 func (u *unpacker) parents(name string) error {
 	if name == "." {
 		return nil
@@ -126,14 +126,14 @@ func (u *unpacker) parents(name string) error {
 	if err := u.parents(path.Dir(name)); err != nil {
 		return err
 	}
-	return u.folder(name)
+	return u.directory(name)
 }
 
-// folder makes one, unless it is there. A link to one is none.
-func (u *unpacker) folder(name string) error {
+// directory makes one, unless it is there. A link to one is none.
+func (u *unpacker) directory(name string) error {
 	err := u.dir.Mkdir(name, 0o755)
 	if err == nil {
-		u.folders = append(u.folders, name)
+		u.directories = append(u.directories, name)
 		return nil
 	}
 	if found, missing := u.dir.Lstat(name); missing == nil && found.IsDir() {
@@ -167,11 +167,11 @@ func (u *unpacker) link(name string, header *tar.Header) error {
 	return u.dir.Link(target, name)
 }
 
-// close makes the store's folders read-only, inner ones first: nothing is
+// close makes the store's directories read-only, inner ones first: nothing is
 // written any more.
 func (u *unpacker) close() error {
-	for i := len(u.folders) - 1; i >= 0; i-- {
-		name := u.folders[i]
+	for i := len(u.directories) - 1; i >= 0; i-- {
+		name := u.directories[i]
 		if name == "store" {
 			continue
 		}

@@ -106,7 +106,7 @@ func TestRestartIsWarm(t *testing.T) {
 	}
 }
 
-// Somebody has emptied the bucket of manifests: they are made again.
+// The bucket was emptied of manifests: they are built again.
 func TestLostManifestIsMadeAgain(t *testing.T) {
 	r := newRegistry(t, nil)
 	digest := r.get("/v2/app/manifests/latest").digest()

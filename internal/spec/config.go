@@ -80,7 +80,7 @@ func (d *decoder) port(n *yaml.Node) (string, bool) {
 func (d *decoder) volume(n *yaml.Node) (string, bool) {
 	return d.word(n, "volume", func(s string) error {
 		if s == "/" {
-			return errors.New("want a folder below the root")
+			return errors.New("want a directory below the root")
 		}
 		return absolute(s)
 	})

@@ -159,7 +159,7 @@ func (d *decoder) path(n *yaml.Node, what string) string {
 }
 
 // beside makes a path in the spec absolute, so that it does not matter which
-// folder the program runs in.
+// directory the program runs in.
 func (d *decoder) beside(n *yaml.Node, file string) string {
 	if filepath.IsAbs(file) {
 		return filepath.Clean(file)
@@ -292,7 +292,7 @@ func flakeRef(s string) error {
 	case strings.Contains(s, "#"):
 		return errors.New("want a flake, without #; what it offers goes under the key packages")
 	case !flakes.MatchString(s):
-		return errors.New("want a flake reference, such as github:owner/repo or ./folder")
+		return errors.New("want a flake reference, such as github:owner/repo or ./directory")
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ const shortest = "    packages: [git, curl]\n    architectures: [amd64, arm64]"
 
 // Load reads and parses file. Variables in tags and labels are looked up with
 // env, which reports whether a variable is set; nil means that none is. Paths in
-// the spec are taken as relative to the file's folder. Whatever goes wrong, the
+// the spec are taken as relative to the file's directory. Whatever goes wrong, the
 // error is an [Errors], and tells the person who wrote the spec what to do.
 func Load(file string, env func(name string) (string, bool)) (*Spec, error) {
 	data, err := read(file)

@@ -103,7 +103,7 @@ type Config struct {
 	CmdPos Position `yaml:"-"`
 	// Environment variables.
 	Env map[string]string `yaml:"env"`
-	// The folder that the command starts in, an absolute path.
+	// The directory that the command starts in, an absolute path.
 	WorkingDir string `yaml:"working-dir" jsonschema:"pattern=^/"`
 	// Who runs the command: a name or number, and after a colon a group.
 	User string `yaml:"user" jsonschema:"pattern=^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$"`
@@ -111,7 +111,7 @@ type Config struct {
 	UserPos Position `yaml:"-"`
 	// Ports that the command listens on, such as 8080 or 53/udp.
 	ExposedPorts []string `yaml:"exposed-ports" jsonschema:"minItems=1,uniqueItems=true,pattern=^[1-9][0-9]{0\\,4}(/(tcp|udp|sctp))?$"`
-	// Folders that hold data of the container's own, absolute paths.
+	// Directories that hold data of the container's own, absolute paths.
 	Volumes []string `yaml:"volumes" jsonschema:"minItems=1,uniqueItems=true,pattern=^/."`
 	// Labels of the image. GitHub's default variables expand in their values, such as ${GITHUB_SHA}; a plain $ is written $$.
 	Labels map[string]string `yaml:"labels"`

@@ -60,7 +60,7 @@ func TestLoadSingle(t *testing.T) {
 }
 
 func TestLoadWhole(t *testing.T) {
-	folder, err := filepath.Abs(specs)
+	directory, err := filepath.Abs(specs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestLoadWhole(t *testing.T) {
 				"jobs":                      4,
 				"nothing":                   nil,
 			},
-			Overlays: []string{filepath.Join(folder, "overlay.nix"), filepath.Join(filepath.Dir(folder), "shared.nix")},
+			Overlays: []string{filepath.Join(directory, "overlay.nix"), filepath.Join(filepath.Dir(directory), "shared.nix")},
 		},
 		Images: []Image{{
 			Name: "toolbox",
@@ -103,7 +103,7 @@ func TestLoadWhole(t *testing.T) {
 			},
 			Layers: Layers{
 				Budget: 40, Compression: "gzip", Level: 9,
-				Popularity: filepath.Join(filepath.Dir(folder), "table.json"), PopularitySHA256: strings.Repeat("0a", 32),
+				Popularity: filepath.Join(filepath.Dir(directory), "table.json"), PopularitySHA256: strings.Repeat("0a", 32),
 			},
 			Format: Docker,
 		}, {
@@ -137,22 +137,22 @@ func TestFlakeBesideASpecInAnOddDirectory(t *testing.T) {
 }
 
 func TestPathsAreBesideTheSpec(t *testing.T) {
-	folder, err := filepath.Abs(specs)
+	directory, err := filepath.Abs(specs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := load(t, "path.yaml").Nixpkgs.Path, filepath.Join(filepath.Dir(folder), "packages"); got != want {
+	if got, want := load(t, "path.yaml").Nixpkgs.Path, filepath.Join(filepath.Dir(directory), "packages"); got != want {
 		t.Errorf("path %q, want %q", got, want)
 	}
 	for ref, want := range map[string]string{
-		"./flake":                     filepath.Join(folder, "flake"),
-		"../flake":                    filepath.Join(filepath.Dir(folder), "flake"),
-		".":                           folder,
-		"..":                          filepath.Dir(folder),
-		".?dir=a/../b":                folder + "?dir=a/../b",
-		"./a?submodules=1":            filepath.Join(folder, "a") + "?submodules=1",
-		"path:..?dir=a":               "path:" + filepath.Dir(folder) + "?dir=a",
-		"path:./flake":                "path:" + filepath.Join(folder, "flake"),
+		"./flake":                     filepath.Join(directory, "flake"),
+		"../flake":                    filepath.Join(filepath.Dir(directory), "flake"),
+		".":                           directory,
+		"..":                          filepath.Dir(directory),
+		".?dir=a/../b":                directory + "?dir=a/../b",
+		"./a?submodules=1":            filepath.Join(directory, "a") + "?submodules=1",
+		"path:..?dir=a":               "path:" + filepath.Dir(directory) + "?dir=a",
+		"path:./flake":                "path:" + filepath.Join(directory, "flake"),
 		"/flake":                      "/flake",
 		"github:owner/repo/x?dir=a":   "github:owner/repo/x?dir=a",
 		"git+https://example.org/x":   "git+https://example.org/x",
@@ -169,14 +169,14 @@ func TestPathsAreBesideTheSpec(t *testing.T) {
 }
 
 func TestLoadUnreadable(t *testing.T) {
-	folder := t.TempDir()
-	if err := os.WriteFile(filepath.Join(folder, "near.yml"), nil, 0o600); err != nil {
+	directory := t.TempDir()
+	if err := os.WriteFile(filepath.Join(directory, "near.yml"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{
-		filepath.Join(folder, "none.yaml"): "none.yaml: there is no such file; name the spec, or write one. The shortest that works:\n\n" + shortest,
-		filepath.Join(folder, "near.yaml"): "near.yaml: there is no such file, but there is near.yml; name or rename that",
-		folder:                             ": reading the spec: it is not a regular file but a directory",
+		filepath.Join(directory, "none.yaml"): "none.yaml: there is no such file; name the spec, or write one. The shortest that works:\n\n" + shortest,
+		filepath.Join(directory, "near.yaml"): "near.yaml: there is no such file, but there is near.yml; name or rename that",
+		directory:                             ": reading the spec: it is not a regular file but a directory",
 	} {
 		s, err := Load(file, workflow)
 		if s != nil || err == nil || !strings.HasSuffix(err.Error(), want) {

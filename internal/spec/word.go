@@ -25,11 +25,11 @@ func ParsePackages(names []string) ([]string, error) {
 	return packages, d.placeless()
 }
 
-// ParseSource reads one word for a package set: a path, from folder, if it begins
+// ParseSource reads one word for a package set: a path, from directory, if it begins
 // with a dot or a slash; else a channel or a commit; else a flake reference. The
 // error is an [Errors].
-func ParseSource(word, folder string) (Nixpkgs, error) {
-	d := &decoder{file: filepath.Join(folder, "spec")}
+func ParseSource(word, directory string) (Nixpkgs, error) {
+	d := &decoder{file: filepath.Join(directory, "spec")}
 	key := "flake"
 	switch {
 	case strings.HasPrefix(word, ".") || strings.HasPrefix(word, "/"):

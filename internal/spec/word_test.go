@@ -22,28 +22,28 @@ package "-x": want a name in the package set, such as git or python3Packages.req
 }
 
 func TestParseSource(t *testing.T) {
-	folder, err := filepath.Abs("some/folder")
+	directory, err := filepath.Abs("some/directory")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for word, want := range map[string]Nixpkgs{
 		"nixos-25.11": {Channel: "nixos-25.11"},
 		"0123456789abcdef0123456789abcdef01234567": {Channel: "0123456789abcdef0123456789abcdef01234567"},
-		".":                 {Path: folder},
-		"./pkgs":            {Path: filepath.Join(folder, "pkgs")},
-		"../pkgs/":          {Path: filepath.Join(filepath.Dir(folder), "pkgs")},
+		".":                 {Path: directory},
+		"./pkgs":            {Path: filepath.Join(directory, "pkgs")},
+		"../pkgs/":          {Path: filepath.Join(filepath.Dir(directory), "pkgs")},
 		"/srv/pkgs":         {Path: "/srv/pkgs"},
 		"github:acme/pkgs":  {Flake: "github:acme/pkgs"},
-		"path:./flake":      {Flake: "path:" + filepath.Join(folder, "flake")},
+		"path:./flake":      {Flake: "path:" + filepath.Join(directory, "flake")},
 		"git+https://a.b/c": {Flake: "git+https://a.b/c"},
 	} {
-		got, err := ParseSource(word, "some/folder")
+		got, err := ParseSource(word, "some/directory")
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%s: %v; -want +got:\n%s", word, err, diff)
 		}
 	}
 	for word, want := range map[string]string{
-		"":                     `flake "": want a flake reference, such as github:owner/repo or ./folder`,
+		"":                     `flake "": want a flake reference, such as github:owner/repo or ./directory`,
 		"github:acme/pkgs#x":   `flake "github:acme/pkgs#x": want a flake, without #; what it offers goes under the key packages`,
 		"https://u:hunter2@h/": "flake: a password does not belong in a spec; leave it to git's credential helper or to Nix's access-tokens",
 	} {

@@ -77,9 +77,9 @@ func git(t *testing.T, dir string, args ...string) string {
 	return string(out)
 }
 
-// actionFolder is what a user's runner gets of the project. The binary is not in it: it is built once, as NIXERY_ACTION_BINARY,
+// actionDirectory is what a user's runner gets of the project. The binary is not in it: it is built once, as NIXERY_ACTION_BINARY,
 // since the shim would build it without cgo, and all that it imports a second time.
-func actionFolder(t *testing.T) string {
+func actionDirectory(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	definition, err := os.ReadFile("action.yml")
@@ -160,7 +160,7 @@ func act(t *testing.T, w pages.Workflow, dir string, caching ...string) acted {
 		t.Fatal(err)
 	}
 	args := []string{event(w), "-P", "ubuntu-latest=-self-hosted", "--json", "-W", ".github/workflows/image.yml",
-		"--local-repository", pages.OurAction + "=" + actionFolder(t),
+		"--local-repository", pages.OurAction + "=" + actionDirectory(t),
 		"--var", "REGISTRY_USER=" + user, "--secret", "REGISTRY_PASSWORD=" + password, "--secret", "GITHUB_TOKEN=any"}
 	args = append(args, caching...)
 	for _, job := range w.Jobs {

@@ -91,7 +91,7 @@ func TestActOfCI(t *testing.T) {
 	home := t.TempDir()
 	ci.put(t, filepath.Join(home, "act/actrc"), "", 0o644)
 	ci.put(t, filepath.Join(ci.bin, "act"), fmt.Sprintf("#!/bin/sh\nexec %s \"$@\" --local-repository %s=%s --cache-server-addr 127.0.0.1 --cache-server-path %s\n",
-		strings.TrimSpace(string(program)), pages.OurAction, actionFolder(t), t.TempDir()), 0o755)
+		strings.TrimSpace(string(program)), pages.OurAction, actionDirectory(t), t.TempDir()), 0o755)
 	built, err := binary()
 	if err != nil {
 		t.Fatal(err)

@@ -31,7 +31,7 @@ import (
 type places struct {
 	open     string // for ghcr.io: a registry
 	private  string // for registry.example.org: one that wants user and password
-	packages string // for nixpkgs: a folder, a git repository and a flake, all in one
+	packages string // for nixpkgs: a directory, a git repository and a flake, all in one
 }
 
 const user = "robot"

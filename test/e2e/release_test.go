@@ -26,7 +26,7 @@ const releaseTag = "v1.2.3"
 // Of the four only this machine's is built: that it builds the others takes minutes to see.
 var released = "nixery-action-linux-" + runtime.GOARCH
 
-// A release as CONTRIBUTING.md says it is made; release.yml makes the same bytes in another folder, and publishes them; and the
+// A release as CONTRIBUTING.md says it is made; release.yml makes the same bytes in another directory, and publishes them; and the
 // shim of the tagged commit runs what was published.
 func TestRelease(t *testing.T) {
 	origin, mine, theirs := t.TempDir(), t.TempDir(), t.TempDir()
@@ -93,7 +93,7 @@ func program(dir string, env []string, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// publishRelease runs the steps of release.yml in a clone, on a machine whose settings would make other bytes. It returns a folder
+// publishRelease runs the steps of release.yml in a clone, on a machine whose settings would make other bytes. It returns a directory
 // with what they uploaded.
 func publishRelease(t *testing.T, clone string) (uploads string) {
 	t.Helper()

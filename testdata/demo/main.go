@@ -24,7 +24,7 @@ func main() {
 	case len(args) == 4 && args[0] == "show":
 		err = show(os.Stdout, args[1], args[2], args[3])
 	default:
-		log.Fatal("usage: demo serve | demo show REFERENCE PLATFORM FOLDER")
+		log.Fatal("usage: demo serve | demo show REFERENCE PLATFORM DIRECTORY")
 	}
 	if err != nil {
 		log.Fatal("demo: ", err)

@@ -16,8 +16,8 @@ import (
 )
 
 // show pulls an index, checks every digest in it, prints what it holds, and
-// unpacks one platform's image into a folder.
-func show(w io.Writer, reference, platform, folder string) error {
+// unpacks one platform's image into a directory.
+func show(w io.Writer, reference, platform, directory string) error {
 	ref, err := name.ParseReference(reference)
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func show(w io.Writer, reference, platform, folder string) error {
 	if err := printLayers(w, img); err != nil {
 		return err
 	}
-	return unpack(img, folder)
+	return unpack(img, directory)
 }
 
 // printIndex prints an index and its images, and returns the one for platform.
@@ -83,7 +83,7 @@ func printLayers(w io.Writer, img v1.Image) error {
 	return table.Flush()
 }
 
-// holds is the store paths of a history's comment without their folder and
+// holds is the store paths of a history's comment without their directory and
 // size, or its title.
 func holds(comment string) string {
 	var names []string

@@ -12,13 +12,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 )
 
-// unpack writes an image's files into a new folder. The folder is the whole
+// unpack writes an image's files into a new directory. The directory is the whole
 // world to it: no name and no link in the image leads out.
-func unpack(img v1.Image, folder string) error {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+func unpack(img v1.Image, directory string) error {
+	if err := os.MkdirAll(directory, 0o755); err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(folder)
+	root, err := os.OpenRoot(directory)
 	if err != nil {
 		return err
 	}

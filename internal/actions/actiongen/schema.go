@@ -9,7 +9,7 @@ import (
 	"github.com/org/nixery-action/internal/actions"
 )
 
-// expression is a value that the runner works out, so nobody can judge it before.
+// expression is a value that the runner works out, so it cannot be judged before.
 const expression = `\$\{\{`
 
 // schemaText is the JSON Schema of what a step of ours may have under with:.

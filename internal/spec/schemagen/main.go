@@ -26,7 +26,7 @@ const (
 func main() {
 	log.SetFlags(0)
 	if len(os.Args) != 2 {
-		log.Fatal("usage: schemagen FILE (in the folder of package spec)")
+		log.Fatal("usage: schemagen FILE (in the directory of package spec)")
 	}
 	schema, err := generate()
 	if err == nil {
@@ -37,7 +37,7 @@ func main() {
 	}
 }
 
-// generate returns the schema. The current folder must be that of package spec,
+// generate returns the schema. The current directory must be that of package spec,
 // whose comments it reads.
 func generate() ([]byte, error) {
 	r := jsonschema.Reflector{FieldNameTag: "yaml", RequiredFromJSONSchemaTags: true}
