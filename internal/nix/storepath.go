@@ -1,3 +1,10 @@
+// Package nix has the nouns of Nix: store paths, what Nix knows of them, closures
+// as graphs, NAR hashes, and the systems that are OCI platforms, in the one table
+// of architectures.
+//
+// It stands apart because plans, layers, images and caches speak of them without
+// a Nix: it starts no process and speaks no HTTP. A value that was parsed is
+// well-formed; whether the path exists is another question.
 package nix
 
 import (
@@ -9,7 +16,7 @@ import (
 // (NIX_STORE_DIR), but their binaries share no path with public binary caches.
 const StoreDir = "/nix/store"
 
-// hashLen is the length of the base-32 digest that begins a store path's name.
+// HashLen is the length of the base-32 digest that begins a store path's name.
 const HashLen = 32
 
 // StorePath is the absolute path of one store object: /nix/store/<hash>-<name>.

@@ -23,7 +23,7 @@ import (
 	"sync"
 )
 
-// maxTable bounds the bytes of JSON in a table; nixpkgs has about 120,000 names.
+// MaxTable bounds the bytes of JSON in a table; nixpkgs has about 120,000 names.
 const MaxTable = 16 << 20
 
 // maxNames bounds the names in a table.

@@ -62,7 +62,7 @@ func Decode(data []byte, sum string) (Counts, error) {
 	return Read(r)
 }
 
-// readFile reads at most limit+1 bytes, so that the caller can refuse larger files.
+// ReadFile reads at most limit+1 bytes, so that the caller can refuse larger files.
 func ReadFile(file string, limit int64) ([]byte, error) {
 	f, err := plainfile.Open(file)
 	if err != nil {

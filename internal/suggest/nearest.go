@@ -1,4 +1,4 @@
-// Package nearest turns a word that is not known into the known words that may
+// Package suggest turns a word that is not known into the known words that may
 // have been meant. It stands apart because keys of the spec and attribute names
 // of a package set are guessed alike. One word and one set of candidates always
 // give one answer, whatever the order of the candidates.

@@ -14,7 +14,7 @@ import (
 
 const OurAction = "org/nixery-action@v1"
 
-// workflow is what the tests read of one; the runner reads more.
+// Workflow is what the tests read of one; the runner reads more.
 type Workflow struct {
 	Where string
 	Text  string
@@ -47,7 +47,7 @@ func All(t *testing.T) []string {
 
 var YamlBlocks = regexp.MustCompile("(?ms)^```yaml\\n(.*?)^```")
 
-// workflows are those in the pages and in examples/.
+// Workflows returns those in the pages and in examples/.
 func Workflows(t *testing.T) (all []Workflow) {
 	t.Helper()
 	add := func(where, text string) {

@@ -33,7 +33,7 @@ type Layer struct {
 	Bytes    int64
 }
 
-// newLayer makes an unread layer: a gzipped tar with one file, whose contents follow from seed and do not compress.
+// NewLayer makes an unread layer: a gzipped tar with one file, whose contents follow from seed and do not compress.
 func NewLayer(t *testing.T, seed uint64, size int) *Layer {
 	t.Helper()
 	content := make([]byte, size)
@@ -62,7 +62,7 @@ func HashOf(b []byte) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 }
 
-// known makes the layer know its digest without having been read.
+// Known makes the layer know its digest without having been read.
 func (l *Layer) Known(t *testing.T) *Layer {
 	t.Helper()
 	blob, err := io.ReadAll(l.Open())
@@ -157,7 +157,7 @@ func (s *lazyStream) Close() error {
 	return nil
 }
 
-// imageOf is a docker image over the layers.
+// ImageOf is a docker image over the layers.
 func ImageOf(t *testing.T, arch string, layers ...v1.Layer) v1.Image {
 	t.Helper()
 	base, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: arch, RootFS: v1.RootFS{Type: "layers"}})

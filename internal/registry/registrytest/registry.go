@@ -27,7 +27,7 @@ type Registry struct {
 	NoMount  bool
 }
 
-// fault answers the nth matching request, counted from one, and all later ones if forever.
+// Fault answers the nth matching request, counted from one, and all later ones if forever.
 type Fault struct {
 	Method, Path string // a prefix-free part of the path
 	Nth          int
@@ -125,7 +125,7 @@ func (f *Registry) add(repo, digest string) {
 	f.blobs[repo+"@"+digest] = true
 }
 
-// matching returns the recorded requests that hold all parts, in order.
+// Matching returns the recorded requests that hold all parts, in order.
 func (f *Registry) Matching(parts ...string) []string {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
@@ -138,7 +138,7 @@ func (f *Registry) Matching(parts ...string) []string {
 	return found
 }
 
-// status answers with a status, after having read the request's body.
+// Status answers with a status, after having read the request's body.
 func Status(code int, header ...string) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -150,7 +150,7 @@ func Status(code int, header ...string) func(http.ResponseWriter, *http.Request)
 	}
 }
 
-// cut reads a part of the body, and breaks the connection.
+// Cut reads a part of the body, and breaks the connection.
 func Cut(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.CopyN(io.Discard, r.Body, 1000)
 	panic(http.ErrAbortHandler)
