@@ -21,8 +21,8 @@ func newCacheList(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List what builds have kept in a cache",
-		Long: "list shows the entries of nixery-action in a cache: ledgers, which say what runs\n" +
-			"learnt, one lane for each image and platform; and blobs, the layers that\n" +
+		Long: "list shows the entries of nixery-action in a cache: ledgers, the metadata that\n" +
+			"runs cached, a series for each image and platform; and blobs, the layers that\n" +
 			"mode=max keeps. For the Actions cache it needs GITHUB_TOKEN, with actions: read.",
 		Example: "  nixery-action cache list --repository acme/toolbox\n" +
 			"  nixery-action cache list --registry ghcr.io/acme/cache --format json",

@@ -61,7 +61,7 @@ func gitTag(source spec.Nixpkgs, tag string) (spec.Nixpkgs, bool, error) {
 	return source, git.Rev != "" && len(source.Overlays) == 0, nil
 }
 
-// tagsOf says in words which tags there may be.
+// tagsInWords says which tags there may be.
 func (s *Server) tagsInWords() string {
 	switch {
 	case s.options.Source.Git != nil:

@@ -137,7 +137,7 @@ type missingPackage struct {
 	Near    []string `json:"near,omitempty"`
 }
 
-// packageErrors names the packages that cannot be had. An unfree package is as little there as one that does not exist: that is for the
+// missing names the packages that cannot be had. An unfree package is as little there as one that does not exist: that is for the
 // registry's settings to change, not for another try.
 func (s *Server) missing(q query, e *nixbuild.EvaluationError) *apiError {
 	var texts []string

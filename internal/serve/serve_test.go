@@ -168,7 +168,7 @@ func (a reply) index(t testing.TB) *v1.IndexManifest {
 	return m
 }
 
-// apiError wants an error as the distribution specification has it, and returns its first entry.
+// fault wants an error as the distribution specification has it, and returns its first entry.
 func (a reply) fault(t testing.TB) (code, message string, detail json.RawMessage) {
 	t.Helper()
 	var errs struct {

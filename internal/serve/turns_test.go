@@ -41,7 +41,7 @@ func newQueueTest(t *testing.T, most, queue, share int) *queueTest {
 
 func named(image string) query { return query{image: image, tag: latest} }
 
-// queryOf enters a request, and returns its build.
+// ask enters a request, and returns its build.
 func (q *queueTest) ask(client Client, image string) *job {
 	q.t.Helper()
 	j, err := q.enqueue(named(image), client, nil)
