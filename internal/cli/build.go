@@ -27,7 +27,9 @@ func newBuild(c *console) *cobra.Command {
 			"with neither, only their digests are computed. Each --output has its own name=,\n" +
 			"push= and push-by-digest=. Tags are set last, one after the other, when everything\n" +
 			"else exists; after one that is refused, no other is set. What was published is\n" +
-			"printed on standard output.",
+			"printed on standard output.\n\n" +
+			"Nix and git get a minimal environment: the variable NIXERY_NIX_ENV lists the\n" +
+			"names of further variables that they get.",
 		Example: "  nixery-action build --push\n" +
 			"  nixery-action build --tag ghcr.io/acme/toolbox:v1 --push\n" +
 			"  nixery-action build --platform linux/amd64 --output type=docker,dest=toolbox.tar",
